@@ -1,0 +1,80 @@
+"""Model as a Service for PyTorch: train a network, measure it honestly, package it and serve it with TorchServe.
+
+>>> import maas
+>>> maas.recipe(maas.nn.MLP, hidden=(64, 64))
+Recipe(kind='mlp', arguments={'hidden': [64, 64]})
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from maas._version import __version__
+
+if TYPE_CHECKING:
+    from maas import data, metrics, nn, preprocess, task
+    from maas.archive import package, verify
+    from maas.client import Client
+    from maas.errors import MaasError
+    from maas.metrics import Evaluation
+    from maas.model import Model, load
+    from maas.nn import Recipe, network, recipe
+    from maas.serving import serve
+    from maas.task import Answers
+    from maas.training import fit
+
+# Resolved on first use, so that `import maas` and `from maas import Client` cost no torch.
+_WHERE = {
+    "Answers": "maas.task",
+    "Client": "maas.client",
+    "Evaluation": "maas.metrics",
+    "MaasError": "maas.errors",
+    "Model": "maas.model",
+    "Recipe": "maas.nn",
+    "data": "",
+    "fit": "maas.training",
+    "load": "maas.model",
+    "metrics": "",
+    "network": "maas.nn",
+    "nn": "",
+    "package": "maas.archive",
+    "preprocess": "",
+    "recipe": "maas.nn",
+    "serve": "maas.serving",
+    "task": "",
+    "verify": "maas.archive",
+}
+
+__all__ = [
+    "Answers",
+    "Client",
+    "Evaluation",
+    "MaasError",
+    "Model",
+    "Recipe",
+    "__version__",
+    "data",
+    "fit",
+    "load",
+    "metrics",
+    "network",
+    "nn",
+    "package",
+    "preprocess",
+    "recipe",
+    "serve",
+    "task",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'maas' has no attribute {name!r}")
+    module = import_module(_WHERE[name] or f"maas.{name}")
+    return getattr(module, name) if _WHERE[name] else module
+
+
+def __dir__() -> list[str]:
+    return __all__

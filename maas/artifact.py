@@ -1,0 +1,245 @@
+"""The stored form of a model: a flat folder of JSON and safetensors, checked before anything in it is used.
+
+The format is written down in `docs/artifact-format.md`. This room knows files, digests and JSON; what they mean is
+`maas.model`'s business.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+from maas.errors import ArtifactError, FormatError, IntegrityError, show
+from maas.storage import atomic_folder, sha256
+
+FORMAT = 1
+SUMS = "SHA256SUMS"
+WEIGHTS = "model.safetensors"
+DOCUMENTS = ("artifact.json", "card.json", "example.json")
+_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_-][A-Za-z0-9._-]*)")
+_MOST_SUMS_BYTES = 1 << 16
+_MOST_JSON_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The content of an artifact, whole and unaltered, not yet understood.
+
+    Args:
+        description: artifact.json, which says what the tensors mean.
+        card: card.json.
+        example: example.json, the golden rows and answers.
+        tensors: all tensors by their stored names.
+        digest: SHA-256 in hex: the identity of weights and description.
+    """
+
+    description: dict[str, Any]
+    card: dict[str, Any]
+    example: dict[str, Any]
+    tensors: dict[str, torch.Tensor]
+    digest: str
+
+
+def write(
+    path: str | Path,
+    *,
+    description: Mapping[str, Any],
+    card: Mapping[str, Any],
+    example: Mapping[str, Any],
+    tensors: Mapping[str, torch.Tensor],
+) -> str:
+    """Write an artifact, in place of one that stands there.
+
+    Args:
+        path: the folder. Made if need be; replaced in one step if it is an artifact.
+        description: artifact.json without `format` and `weights`.
+        card, example: card.json and example.json.
+        tensors: all tensors by their stored names.
+
+    Returns:
+        The digest.
+
+    Raises:
+        ArtifactError: `path` is something else than an artifact, or a value cannot be written as JSON.
+        OSError: the disk is full, or the folder cannot be written; what stood there is untouched.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_dir() and (is_artifact(path) or not any(path.iterdir()))):
+        raise ArtifactError(f"{path} is not an artifact and will not be replaced; choose another folder")
+    documents = {
+        "artifact.json": {"format": FORMAT, "weights": [WEIGHTS], **description},
+        "card.json": card,
+        "example.json": example,
+    }
+    plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    files = {name: _dump(name, value) for name, value in documents.items()}
+    files[WEIGHTS] = safetensors.torch.save(plain)
+    sums = {name: sha256(data) for name, data in files.items()}
+    files[SUMS] = _format_sums(sums)
+    with atomic_folder(path) as folder:
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+    return _identity(sums, [WEIGHTS])
+
+
+def read(path: str | Path) -> Artifact:
+    """Read an artifact; nothing of it is used before all of it has its digest.
+
+    Args:
+        path: an artifact's folder, or the folder into which an archive was unpacked.
+
+    Raises:
+        IntegrityError: a file is missing, truncated or altered.
+        FormatError: the files are whole, but are not an artifact of a known format.
+    """
+    path = Path(path)
+    for last_try in (False, True):
+        before = _inode(path)
+        try:
+            return _read(path)
+        except IntegrityError:
+            if last_try or _inode(path) == before:  # else the folder was replaced while it was being read
+                raise
+    raise AssertionError("unreachable")
+
+
+def is_artifact(path: str | Path) -> bool:
+    """Whether a folder looks like an artifact; `read` says whether it is one."""
+    return (Path(path) / SUMS).is_file() and (Path(path) / "artifact.json").is_file()
+
+
+def unlisted(path: str | Path) -> list[str]:
+    """Names in an artifact's folder that its SHA256SUMS does not list, and that are therefore never read."""
+    sums = _parse_sums(_read_file(Path(path), SUMS, _MOST_SUMS_BYTES))
+    return sorted(set(os.listdir(path)) - set(sums) - {SUMS})
+
+
+def _read(path: Path) -> Artifact:
+    if not path.is_dir():
+        raise IntegrityError(f"{path} is not an artifact: there is no such folder")
+    if not (path / SUMS).exists():
+        raise IntegrityError(f"{path} is not an artifact: it has no {SUMS}")
+    sums = _parse_sums(_read_file(path, SUMS, _MOST_SUMS_BYTES))
+    if missing := [name for name in DOCUMENTS if name not in sums]:
+        raise IntegrityError(f"{SUMS} does not list {missing[0]}")
+    documents = {}
+    for name in DOCUMENTS:
+        data = _read_file(path, name, _MOST_JSON_BYTES)
+        if sha256(data) != sums[name]:
+            raise IntegrityError(f"{name} is not what was saved: its SHA-256 differs from {SUMS}")
+        documents[name] = data
+    others = sorted(set(sums) - set(DOCUMENTS))
+    for name in others:
+        with _open(path, name) as file:
+            if sha256(file) != sums[name]:
+                raise IntegrityError(f"{name} is not what was saved: its SHA-256 differs from {SUMS}")
+    description, card, example = (parse_json(name, documents[name]) for name in DOCUMENTS)
+    if description.get("format") != FORMAT:
+        raise FormatError(
+            f"artifact.json has format {show(description.get('format'))}, this version of maas reads format {FORMAT}"
+        )
+    if description.get("weights") != others:
+        raise FormatError(f"artifact.json lists the weights {description.get('weights')!r}, {SUMS} lists {others}")
+    tensors: dict[str, torch.Tensor] = {}
+    for name in others:
+        try:
+            part = safetensors.torch.load_file(path / name)
+        except (SafetensorError, ValueError, KeyError, OSError, RuntimeError) as error:
+            raise FormatError(f"{name} is not a safetensors file: {error}") from error
+        if repeated := set(part) & set(tensors):
+            raise FormatError(f"tensor {sorted(repeated)[0]!r} stands in two files")
+        tensors.update(part)
+    return Artifact(description, card, example, tensors, _identity(sums, others))
+
+
+def parse_json(name: str, data: bytes) -> dict[str, Any]:
+    """A JSON object, strictly: no repeated keys, no NaN or infinity, no byte order mark.
+
+    Raises:
+        FormatError: it is not one. `name` says of what.
+    """
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not JSON")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("an object repeats a key")
+        return found
+
+    try:
+        value = json.loads(data.decode("utf-8"), parse_constant=refuse, object_pairs_hook=unique)
+        json.dumps(value, allow_nan=False)  # 1e999 parses to infinity
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{name} is not strict JSON: {error}") from error
+    if type(value) is not dict:
+        raise FormatError(f"{name} must be a JSON object, got {show(value)}")
+    return value
+
+
+def _dump(name: str, value: Mapping[str, Any]) -> bytes:
+    try:
+        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+        return (text + "\n").encode("utf-8")
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(f"{name} cannot be written: {error}") from error
+
+
+def _format_sums(sums: Mapping[str, str]) -> bytes:
+    return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode("ascii")
+
+
+def _parse_sums(data: bytes) -> dict[str, str]:
+    try:
+        lines = data.decode("ascii").split("\n")
+    except UnicodeDecodeError as error:
+        raise IntegrityError(f"{SUMS} is not ASCII") from error
+    matches = [_LINE.fullmatch(line) for line in lines[:-1]]
+    if lines[-1] or not matches or not all(matches):
+        raise IntegrityError(f"{SUMS} is damaged: each line is a SHA-256, two spaces, a name and a line feed")
+    sums = {match[2]: match[1] for match in matches if match}
+    if _format_sums(sums) != data:
+        raise IntegrityError(f"{SUMS} is damaged: names must be sorted and differ")
+    return sums
+
+
+def _identity(sums: Mapping[str, str], weights: list[str]) -> str:
+    return sha256(_format_sums({name: sums[name] for name in ["artifact.json", *weights]}))
+
+
+def _open(path: Path, name: str) -> Any:
+    try:
+        # Not blocking: opening a pipe that hides under the name must not hang.
+        descriptor = os.open(path / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise IntegrityError(f"{name} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise IntegrityError(f"{name} is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def _read_file(path: Path, name: str, most_bytes: int) -> bytes:
+    with _open(path, name) as file:
+        data: bytes = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise IntegrityError(f"{name} is larger than {most_bytes} bytes")
+    return data
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return None

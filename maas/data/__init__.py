@@ -1,0 +1,22 @@
+"""Sources of rows, and how they are split: everything before a network sees a number."""
+
+from maas.data._arrays import as_rows, from_arrays, from_dataset
+from maas.data._rows import Rows
+from maas.data._samples import SAMPLES, write_sample
+from maas.data._split import Policy, Split, SplitReport, duplicates
+from maas.data._table import read_columns, read_table
+
+__all__ = [
+    "SAMPLES",
+    "Policy",
+    "Rows",
+    "Split",
+    "SplitReport",
+    "as_rows",
+    "duplicates",
+    "from_arrays",
+    "from_dataset",
+    "read_columns",
+    "read_table",
+    "write_sample",
+]

@@ -1,0 +1,99 @@
+"""Arrays, tensors and torch datasets to rows with one field, `x`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from maas.data._rows import Rows
+from maas.data._table import TASKS, _observed, _target_of
+from maas.errors import DataError, show
+from maas.schema import Field, Schema
+
+
+def from_arrays(x: Any, y: Any = None, *, task: str | None = None) -> Rows:
+    """Rows out of arrays or tensors.
+
+    Args:
+        x: numbers of shape (rows, features); NaN where a value is missing.
+        y: one target a row, of shape (rows,): numbers, strings or booleans.
+        task: "classification" or "regression"; found as in `maas.data.read_table`.
+
+    Returns:
+        Rows with one field `x` of shape (features,): a client sends `{"x": [...]}`.
+
+    Raises:
+        DataError: the shapes or the values cannot be used.
+    """
+    values = _numpy(x, "X")
+    if values.ndim != 2 or values.dtype.kind not in "fiub":
+        raise DataError(f"X must be numbers of shape (rows, features), got dtype {values.dtype}, shape {values.shape}")
+    if not values.size:
+        raise DataError(f"X must have at least one row and one feature, got shape {values.shape}")
+    if task is not None and task not in TASKS:
+        raise DataError(f"`task` must be one of {', '.join(TASKS)}, got {show(task)}")
+    values = values.astype(np.float64)
+    if np.isinf(values).any():
+        row, column = (int(one) for one in np.argwhere(np.isinf(values))[0])
+        raise DataError(f"X must be finite, got {values[row, column]} in row {row}, column {column}")
+    if (empty := np.isnan(values).all(axis=0)).any():
+        raise DataError(f"column {int(np.flatnonzero(empty)[0])} of X is missing in every row; leave it out")
+    field = Field("x", "numeric", "number", shape=values.shape[1:], nullable=bool(np.isnan(values).any()))
+    schema = _observed(Schema((field,)), {"x": values})
+    if y is None:
+        return Rows(schema, {"x": values}, source="arrays")
+    target = _numpy(y, "y")
+    if target.shape != (len(values),):
+        raise DataError(f"y must have one value for each of the {len(values)} rows of X, got shape {target.shape}")
+    cells = target.astype(np.float64) if target.dtype.kind in "fiu" else [_plain(cell) for cell in target]
+    goal, task = _target_of("y", cells, task, None)
+    return Rows(schema, {"x": values}, goal, "y", task, source="arrays")
+
+
+def from_dataset(dataset: Any, *, task: str | None = None) -> Rows:
+    """Rows out of a torch `Dataset` whose items are pairs (features, target), read whole into memory.
+
+    Args:
+        dataset: has a length and gives, for each index, a pair: numbers of shape (features,), and one target.
+        task: as in `from_arrays`.
+
+    Raises:
+        DataError: the items are not such pairs.
+    """
+    try:
+        pairs = [dataset[index] for index in range(len(dataset))]
+        x = np.stack([_numpy(pair[0], "an item's features") for pair in pairs])
+        y = np.stack([_numpy(pair[1], "an item's target") for pair in pairs])
+    except (TypeError, ValueError, IndexError, KeyError) as error:
+        raise DataError(
+            f"a dataset must have a length and items (features, target) of one shape: {type(error).__name__}: {error}"
+        ) from error
+    return from_arrays(x, y, task=task)
+
+
+def as_rows(source: Any, *, task: str | None = None) -> Rows:
+    """Rows out of whatever `fit` and `evaluate` take: `Rows`, `(X, y)`, or a torch `Dataset`."""
+    if isinstance(source, Rows):
+        return source
+    if isinstance(source, tuple) and len(source) == 2:
+        return from_arrays(*source, task=task)
+    if hasattr(source, "__getitem__") and hasattr(source, "__len__") and not hasattr(source, "columns"):
+        return from_dataset(source, task=task)
+    raise DataError(
+        f"rows with a target are maas.data.Rows, a pair (X, y) or a torch Dataset, got {type(source).__name__}; "
+        f"read a file or a data frame with maas.data.read_table"
+    )
+
+
+def _numpy(values: Any, name: str) -> np.ndarray[Any, Any]:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    array = np.asarray(values)
+    if array.dtype == object and array.ndim != 1:
+        raise DataError(f"{name} must be an array of one dtype, got objects")
+    return array
+
+
+def _plain(cell: Any) -> Any:
+    return cell.item() if isinstance(cell, np.generic) else cell

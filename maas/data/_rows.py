@@ -1,0 +1,116 @@
+"""Rows with named fields: what every source gives and what everything after it takes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from maas.data._split import Policy, Split, row_digests, split_rows
+from maas.errors import DataError
+from maas.schema import Columns, Schema
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Columns of equal length, what they mean, and what is to be predicted from them.
+
+    Args:
+        schema: the fields a network may see.
+        columns: their values, in the canonical form of `maas.schema.Columns`.
+        target: one value a row: float64 for a regression, else an object array of str, int or bool. None when the
+            rows have no target.
+        target_name: the target's column name.
+        task: "classification" or "regression"; None when there is no target.
+        side: columns kept out of the network, still there for `split(group=..., time=...)`.
+        policy: how these rows were split off, so that a validation part is carved out the same way.
+        source: where the rows came from, for people.
+    """
+
+    schema: Schema
+    columns: Columns
+    target: np.ndarray[Any, Any] | None = None
+    target_name: str = "target"
+    task: str | None = None
+    side: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    policy: Policy | None = None
+    source: str = ""
+
+    def __len__(self) -> int:
+        return len(self.columns[self.schema.names[0]])
+
+    def __repr__(self) -> str:
+        to = f" -> {self.target_name} ({self.task})" if self.task else ""
+        return f"Rows({len(self):,} x {len(self.schema.fields)} fields{to})"
+
+    def take(self, index: Sequence[int] | np.ndarray[Any, Any]) -> Rows:
+        """The rows at these positions, in this order."""
+        chosen = np.asarray(index, np.intp)
+        return replace(
+            self,
+            columns={name: column[chosen] for name, column in self.columns.items()},
+            target=None if self.target is None else self.target[chosen],
+            side={name: column[chosen] for name, column in self.side.items()},
+        )
+
+    def split(
+        self,
+        test: float = 0.2,
+        *,
+        seed: int = 0,
+        stratify: bool | None = None,
+        group: str | None = None,
+        time: str | None = None,
+    ) -> Split:
+        """Split into two parts: `train, test = rows.split(test=0.2, seed=0)`.
+
+        Warns when rows of one part stand in the other too, for then the test measures memory. The counts are in
+        the result's `.report`; `drop_duplicates` removes them.
+
+        Args:
+            test: share of rows in the second part, between 0 and 1. With `group`, of groups.
+            seed: the split is a pure function of the rows and this number.
+            stratify: keep the shares of the classes. By default: yes for a classification in which every class
+                has at least two rows in each part.
+            group: name of a column whose equal values must not be torn apart (a patient, a machine).
+            time: name of a column to split by: the last rows are the second part, and no row of the first is
+                as late as any of the second.
+
+        Raises:
+            DataError: the share, the column or the number of rows allows no such split.
+        """
+        return split_rows(self, test, Policy(seed=seed, stratify=stratify, group=group, time=time))
+
+    def drop_duplicates(self) -> Rows:
+        """Without rows that repeat an earlier one, and without any row whose copies disagree on the target."""
+        inputs = row_digests(self, with_target=False)
+        whole = row_digests(self, with_target=True)
+        targets: dict[bytes, set[bytes]] = {}
+        for one, both in zip(inputs, whole, strict=True):
+            targets.setdefault(one, set()).add(both)
+        first: set[bytes] = set()
+        keep = []
+        for index, one in enumerate(inputs):
+            if one not in first and len(targets[one]) == 1:
+                keep.append(index)
+            first.add(one)
+        if not keep:
+            raise DataError("no row is left: every row has a copy with another target")
+        return self.take(keep)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dict a row, as a client would write it in JSON."""
+        fields = self.schema.fields
+        return [
+            {one.name: one.to_python(self.columns[one.name][index]) for one in fields} for index in range(len(self))
+        ]
+
+    def fingerprint(self) -> str:
+        """SHA-256 over names, values and targets, in order: the identity of these rows."""
+        digest = hashlib.sha256(repr([*self.schema.names, self.target_name]).encode())
+        for one in row_digests(self, with_target=True):
+            digest.update(one)
+        return digest.hexdigest()

@@ -1,0 +1,203 @@
+"""Splitting rows honestly, and saying which rows stand on both sides."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maas.errors import DataError, show
+
+if TYPE_CHECKING:
+    from maas.data._rows import Rows
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How rows are split: at random, by class, by group or by time. See `Rows.split`."""
+
+    seed: int = 0
+    stratify: bool | None = None
+    group: str | None = None
+    time: str | None = None
+
+    @property
+    def kind(self) -> str:
+        if self.time is not None:
+            return f"by time ({self.time})"
+        if self.group is not None:
+            return f"by group ({self.group})"
+        return "stratified" if self.stratify else "random"
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """What a split did.
+
+    Args:
+        kind: "random", "stratified", "by group (...)" or "by time (...)".
+        num_train, num_test: rows in each part.
+        num_duplicates: rows of the test part whose inputs stand in the training part too.
+        num_conflicts: those of them whose target differs there.
+    """
+
+    kind: str
+    num_train: int
+    num_test: int
+    num_duplicates: int
+    num_conflicts: int
+
+    def __str__(self) -> str:
+        text = f"{self.kind} split: {self.num_train:,} training rows, {self.num_test:,} test rows"
+        if self.num_duplicates:
+            text += f"; {self.num_duplicates:,} test rows stand in training too"
+            text += f", {self.num_conflicts:,} of them with another target" if self.num_conflicts else ""
+        return text
+
+
+class Split(tuple["Rows", "Rows"]):
+    """The two parts of a split, `train, test = ...`, with a report on it.
+
+    Attributes:
+        report: counts of rows and of duplicates across the split.
+    """
+
+    report: SplitReport
+
+    def __new__(cls, train: Rows, test: Rows, report: SplitReport) -> Split:
+        split = super().__new__(cls, (train, test))
+        split.report = report
+        return split
+
+
+def split_rows(rows: Rows, share: float, policy: Policy) -> Split:
+    """The work behind `Rows.split`."""
+    if not 0 < share < 1:
+        raise DataError(f"`test` is a share of the rows, between 0 and 1, got {show(share)}")
+    if len(rows) < 2:
+        raise DataError(f"a split needs at least 2 rows, got {len(rows)}")
+    if policy.time is not None and policy.group is not None:
+        raise DataError("split by `group` or by `time`, not both")
+    if policy.time is not None:
+        late = _late(_column(rows, policy.time, "time"), share)
+    elif policy.group is not None:
+        late = _grouped(_column(rows, policy.group, "group"), share, policy.seed)
+    else:
+        policy = replace(policy, stratify=_stratify(rows, share, policy.stratify))
+        late = _shuffled(rows, share, policy)
+    train, test = rows.take(np.flatnonzero(~late)), rows.take(np.flatnonzero(late))
+    num_duplicates, num_conflicts = duplicates(train, test)
+    report = SplitReport(policy.kind, len(train), len(test), num_duplicates, num_conflicts)
+    if num_duplicates:
+        warnings.warn(
+            f"{report}: such rows measure memory, not skill; remove them with rows.drop_duplicates() before the split",
+            stacklevel=3,
+        )
+    return Split(replace(train, policy=policy), replace(test, policy=policy), report)
+
+
+def duplicates(train: Rows, test: Rows) -> tuple[int, int]:
+    """How many rows of `test` have inputs that stand in `train` too, and how many of those have another target."""
+    if train.schema.names != test.schema.names:
+        raise DataError(f"rows of different fields cannot be compared: {train.schema.names}, {test.schema.names}")
+    inputs = set(row_digests(train, with_target=False))
+    known = [index for index, one in enumerate(row_digests(test, with_target=False)) if one in inputs]
+    if not known or train.target is None or test.target is None:
+        return len(known), 0
+    whole = set(row_digests(train, with_target=True))
+    return len(known), sum(one not in whole for one in row_digests(test.take(known), with_target=True))
+
+
+def row_digests(rows: Rows, *, with_target: bool) -> list[bytes]:
+    """One digest a row, equal for equal rows."""
+    columns = [rows.columns[name] for name in rows.schema.names]
+    numbers = [column.reshape(len(rows), -1) for column in columns if column.dtype != object]
+    # Adding 0.0 makes -0.0 and 0.0 the same bytes.
+    matrix = np.ascontiguousarray(np.concatenate(numbers, axis=1) + 0.0) if numbers else np.zeros((len(rows), 0))
+    others = [column for column in columns if column.dtype == object]
+    if with_target and rows.target is not None:
+        others.append(rows.target)
+    digests = []
+    for index in range(len(rows)):
+        digest = hashlib.blake2b(matrix[index].tobytes(), digest_size=16)
+        for column in others:
+            value = column[index]
+            digest.update(_cell(value))
+        digests.append(digest.digest())
+    return digests
+
+
+def _cell(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return b"b%d:" % len(value) + value
+    if isinstance(value, np.ndarray):
+        return repr((value.shape, value.dtype.str)).encode() + np.ascontiguousarray(value).tobytes()
+    return (type(value).__name__ + repr(value) + "\0").encode("utf-8", "surrogatepass")
+
+
+def _column(rows: Rows, name: str, role: str) -> np.ndarray[Any, Any]:
+    column = rows.columns.get(name, rows.side.get(name))
+    if column is None:
+        known = ", ".join([*rows.schema.names, *rows.side])
+        raise DataError(f"`{role}` names no column: got {show(name)}, there are {known}")
+    return column
+
+
+def _late(times: np.ndarray[Any, Any], share: float) -> np.ndarray[Any, Any]:
+    if any(value is None or value != value for value in times):
+        raise DataError("the column to split by time has missing values")
+    ordered = np.sort(times)
+    boundary = ordered[min(len(times) - 1, round(len(times) * (1 - share)))]
+    late = np.asarray(times >= boundary, bool)
+    if late.all():  # the boundary's moment is also the first one: move to the next moment
+        later = ordered[ordered > boundary]
+        if not len(later):
+            raise DataError("every row has the same time; there is nothing to split by")
+        late = np.asarray(times >= later[0], bool)
+    return late
+
+
+def _grouped(groups: np.ndarray[Any, Any], share: float, seed: int) -> np.ndarray[Any, Any]:
+    names, member = np.unique(np.array([repr(value) for value in groups]), return_inverse=True)
+    if len(names) < 2:
+        raise DataError("every row is in the same group; there is nothing to split by")
+    chosen = np.random.default_rng(seed).permutation(len(names))[: _count(len(names), share)]
+    return np.isin(member, chosen)
+
+
+def _count(length: int, share: float) -> int:
+    return min(length - 1, max(1, round(length * share)))
+
+
+def _stratify(rows: Rows, share: float, wish: bool | None) -> bool:
+    if wish is False or rows.target is None or (wish is None and rows.task != "classification"):
+        if wish:
+            raise DataError("`stratify` needs a target")
+        return False
+    if rows.task != "classification":
+        raise DataError("`stratify` keeps the shares of classes; the target of a regression has none")
+    counts = Counter(rows.target.tolist())
+    rare = [label for label, count in counts.items() if count < 2]
+    room = min(_count(len(rows), share), len(rows) - _count(len(rows), share)) >= len(counts)
+    if wish and (rare or not room):
+        raise DataError(
+            f"`stratify` needs two rows of each class and a part as large as the number of classes ({len(counts)}); "
+            f"classes with one row: {', '.join(map(show, rare)) or 'none'}"
+        )
+    return not rare and room
+
+
+def _shuffled(rows: Rows, share: float, policy: Policy) -> np.ndarray[Any, Any]:
+    from sklearn.model_selection import train_test_split
+
+    labels = [repr(value) for value in rows.target] if policy.stratify and rows.target is not None else None
+    _, chosen = train_test_split(
+        np.arange(len(rows)), test_size=_count(len(rows), share), random_state=policy.seed, stratify=labels
+    )
+    late = np.zeros(len(rows), bool)
+    late[chosen] = True
+    return late

@@ -1,0 +1,116 @@
+"""Every error a user can meet, drawn as a tree.
+
+    MaasError
+    |- DataError (ValueError)              the data cannot be used as it is
+    |  `- RowError                         one row, and in it one field, cannot be used
+    |- RecipeError (ValueError)            a network cannot be described or built from these arguments
+    |- ArtifactError (ValueError)          a stored model cannot be used
+    |  |- IntegrityError                   its bytes are not those that were saved
+    |  |- FormatError                      its bytes are whole, what they say is not
+    |  `- SkewError                        it answers its golden rows differently here
+    |- ArchiveError (ValueError)           a `.mar` cannot be written or trusted
+    |- ServingError (RuntimeError)         TorchServe cannot be started, or a model in it
+    `- ClientError (RuntimeError)          a server did not answer with a prediction
+       |- RequestRefused                   it read the request and refused it (4xx)
+       `- ServerUnavailable (also ConnectionError)   it cannot answer now (5xx, reset, time-out)
+
+Each message names the thing, what was found, what is wanted and the remedy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class MaasError(Exception):
+    """The root: `except maas.MaasError` catches whatever this library raises on purpose."""
+
+
+class DataError(MaasError, ValueError):
+    """The data cannot be used as it is."""
+
+
+class RowError(DataError):
+    """One row cannot be used; its neighbours can.
+
+    Args:
+        row: position of the row, counted from 0.
+        field: name of the field at fault, or None when the row as a whole is.
+        detail: what was found and what is wanted.
+    """
+
+    def __init__(self, row: int, field: str | None, detail: str) -> None:
+        super().__init__(f"row {row}: {detail}")
+        self.row = row
+        self.field = field
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.row, self.field, self.detail)
+
+    def at(self, row: int) -> RowError:
+        """The same error, for a row that stands at another position."""
+        return RowError(row, self.field, self.detail)
+
+
+class RecipeError(MaasError, ValueError):
+    """A network cannot be described or built from these arguments."""
+
+
+class ArtifactError(MaasError, ValueError):
+    """A stored model cannot be used."""
+
+
+class IntegrityError(ArtifactError):
+    """The bytes are not those that were saved: truncated, altered or missing."""
+
+
+class FormatError(ArtifactError):
+    """The bytes are whole, but what they say is not a model of this format."""
+
+
+class SkewError(ArtifactError):
+    """The stored model answers its own golden rows differently here from where it was saved."""
+
+
+class ArchiveError(MaasError, ValueError):
+    """A `.mar` cannot be written, or cannot be trusted."""
+
+
+class ServingError(MaasError, RuntimeError):
+    """TorchServe, or a model in it, could not be started or stopped."""
+
+
+class ClientError(MaasError, RuntimeError):
+    """A server did not answer with a prediction."""
+
+
+class RequestRefused(ClientError):
+    """The server read the request and refused it.
+
+    Args:
+        status: HTTP status, 400 to 499.
+        problem: the server's RFC 9457 problem document, or what could be made of its answer.
+    """
+
+    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+        super().__init__(f"{status} {problem.get('title', '')}: {problem.get('detail', '')}")
+        self.status = status
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.status, self.problem)
+
+
+class ServerUnavailable(ClientError, ConnectionError):
+    """The server cannot answer now: no connection, reset, time-out or a 5xx status."""
+
+
+def show(value: object, limit: int = 60) -> str:
+    """A value as an error message shows it: its repr on one line, cut at `limit` characters."""
+    if isinstance(value, (str, bytes)):
+        value = value[: limit + 1]  # repr of megabytes costs as much as it is useless
+    elif isinstance(value, (dict, list, tuple, set)):
+        return f"{type(value).__name__} of {len(value)}"
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

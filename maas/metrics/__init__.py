@@ -1,0 +1,14 @@
+"""Scores, intervals, and the evaluation of a model beside its baselines."""
+
+from maas.metrics._bootstrap import paired_bootstrap
+from maas.metrics._evaluation import Comparison, Evaluation
+from maas.metrics._scores import Scores, classification_scores, regression_scores
+
+__all__ = [
+    "Comparison",
+    "Evaluation",
+    "Scores",
+    "classification_scores",
+    "paired_bootstrap",
+    "regression_scores",
+]

@@ -1,0 +1,105 @@
+"""The scores of a classification and of a regression, computed by scikit-learn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+_Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How good a set of answers is.
+
+    Args:
+        values: score by name; None where it is not defined for these rows.
+        primary: the name of the one that methods are compared by.
+        greater_is_better: whether that one is a score to raise, or an error to lower.
+        per_row: what each row adds to the primary score, float64 of shape (rows,).
+        aggregate: how the primary score comes from `per_row`: their mean, or the root of it.
+        labels: the classes, for a classification.
+        confusion: counts of shape (classes, classes): truth by row, answer by column.
+    """
+
+    values: dict[str, float | None]
+    primary: str
+    greater_is_better: bool
+    per_row: _Array = field(repr=False)
+    aggregate: Literal["mean", "root_mean"] = "mean"
+    labels: Sequence[str] | None = None
+    confusion: _Array | None = None
+
+
+def classification_scores(truth: _Array, probabilities: _Array, labels: Sequence[str]) -> Scores:
+    """Scores of a classification.
+
+    Precision, recall and F1 are those of the second class where there are two, else the plain mean over the classes
+    that stand in the truth. ROC AUC of more than two classes is the mean of each against the rest; None when the
+    truth lacks a class.
+
+    Args:
+        truth: places of the true classes, int64 of shape (rows,).
+        probabilities: float of shape (rows, classes).
+        labels: the classes as text.
+    """
+    from sklearn import metrics
+
+    answer = probabilities.argmax(axis=1)
+    places = np.arange(len(labels))
+    if len(labels) == 2:
+        which: dict[str, Any] = {"average": "binary", "pos_label": 1}
+    else:
+        which = {"average": "macro", "labels": np.unique(truth)}
+    precision, recall, f1, _ = metrics.precision_recall_fscore_support(truth, answer, zero_division=0.0, **which)
+    auc: float | None = None
+    if len(np.unique(truth)) == len(labels):
+        ranked = probabilities.astype(np.float64)
+        if len(labels) == 2:
+            auc = float(metrics.roc_auc_score(truth, ranked[:, 1]))
+        else:
+            ranked /= ranked.sum(axis=1, keepdims=True)  # float32 rows sum to 1 within 1e-7, scikit-learn wants 1e-8
+            auc = float(metrics.roc_auc_score(truth, ranked, multi_class="ovr", labels=places))
+    likelihood = np.clip(probabilities[np.arange(len(truth)), truth].astype(np.float64), 1e-15, 1.0)
+    right = (answer == truth).astype(np.float64)
+    return Scores(
+        values={
+            "accuracy": float(right.mean()),
+            "precision": float(precision),
+            "recall": float(recall),
+            "f1": float(f1),
+            "roc_auc": auc,
+            "log_loss": float(-np.log(likelihood).mean()),
+        },
+        primary="accuracy",
+        greater_is_better=True,
+        per_row=right,
+        labels=list(labels),
+        confusion=metrics.confusion_matrix(truth, answer, labels=places),
+    )
+
+
+def regression_scores(truth: _Array, values: _Array) -> Scores:
+    """Scores of a regression: MAE and RMSE in the target's unit, R2 (None for fewer than two rows).
+
+    Args:
+        truth, values: float64 of shape (rows,).
+    """
+    from sklearn import metrics
+
+    squared = np.square(values - truth)
+    return Scores(
+        values={
+            "mae": float(metrics.mean_absolute_error(truth, values)),
+            "rmse": math.sqrt(float(squared.mean())),
+            "r2": float(metrics.r2_score(truth, values)) if len(truth) > 1 else None,
+        },
+        primary="rmse",
+        greater_is_better=False,
+        per_row=squared,
+        aggregate="root_mean",
+    )

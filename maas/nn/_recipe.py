@@ -1,0 +1,111 @@
+"""A recipe: which network, with which arguments, before the data gives the sizes."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from maas.errors import FormatError, RecipeError, show
+from maas.nn._register import kind_of, network_class
+from maas.schema import TensorSpec
+
+_MOST_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network as a value: a registered name and JSON arguments, no tensors.
+
+    Args:
+        kind: the name the network's class is registered under.
+        arguments: arguments of its `__init__`, all or some.
+    """
+
+    kind: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        cls = network_class(self.kind)
+        known = inspect.signature(cls).parameters
+        for name, value in self.arguments.items():
+            if name not in known:
+                raise RecipeError(f"{cls.__name__} has no argument {show(name)}, it has {', '.join(known)}")
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise RecipeError(f"`{name}` of {cls.__name__} must be a JSON value, got {show(value)}") from error
+        frozen = json.dumps(dict(self.arguments))
+        if len(frozen) > _MOST_BYTES:
+            raise RecipeError(f"the arguments of a recipe take at most {_MOST_BYTES} bytes, got {len(frozen)}")
+        object.__setattr__(self, "arguments", json.loads(frozen))  # tuples become lists; nothing is shared
+
+    def resolve(self, inputs: Mapping[str, TensorSpec], num_outputs: int) -> Recipe:
+        """Fill in the sizes that the data gives and every default, so that a later default changes nothing.
+
+        Args:
+            inputs: the tensors that the preprocessing makes, by parameter name of `forward`.
+            num_outputs: the number of values that the task wants for each row.
+
+        Raises:
+            RecipeError: an argument contradicts the data, or one is still missing.
+        """
+        cls = network_class(self.kind)
+        arguments = dict(self.arguments)
+        sizes = cls.sizes(inputs, num_outputs) if hasattr(cls, "sizes") else {}
+        for name, size in sizes.items():
+            if arguments.setdefault(name, size) != size:
+                raise RecipeError(
+                    f"`{name}` of {cls.__name__} is {show(arguments[name])} in the recipe, and {size} by the data; "
+                    f"leave it out"
+                )
+        try:
+            bound = inspect.signature(cls).bind(**arguments)
+        except TypeError as error:
+            raise RecipeError(f"{cls.__name__}: {error}; give it in the recipe") from error
+        bound.apply_defaults()
+        return Recipe(self.kind, bound.arguments)
+
+    def build(self) -> nn.Module:
+        """A new network. Each call gives fresh parameters.
+
+        Raises:
+            RecipeError: the class refuses the arguments.
+        """
+        cls = network_class(self.kind)
+        try:
+            return cls(**self.arguments)
+        except RecipeError:
+            raise
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise RecipeError(f"{cls.__name__} cannot be built from {dict(self.arguments)}: {error}") from error
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "arguments": dict(self.arguments)}
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any]) -> Recipe:
+        if type(state["kind"]) is not str or type(state["arguments"]) is not dict:
+            raise FormatError("a recipe is {kind: string, arguments: object}")
+        return cls(state["kind"], state["arguments"])
+
+
+def recipe(network: type[nn.Module] | str, /, **arguments: Any) -> Recipe:
+    """Describe a network; `maas.fit` builds it once the data gives the sizes.
+
+    Args:
+        network: a registered class, such as `maas.nn.MLP`, or its name.
+        arguments: arguments of its `__init__`; leave out those that follow from the data.
+
+    Raises:
+        RecipeError: the class is not registered, or has no such argument.
+
+    >>> from maas.nn import MLP
+    >>> recipe(MLP, hidden=(64, 64))
+    Recipe(kind='mlp', arguments={'hidden': [64, 64]})
+    """
+    return Recipe(network if isinstance(network, str) else kind_of(network), arguments)

@@ -1,0 +1,94 @@
+"""What a preprocessing is, and the register of those there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+
+from maas.errors import DataError, FormatError, RowError, show
+from maas.schema import Columns, Schema, TensorSpec
+
+Arrays = Mapping[str, np.ndarray[Any, Any]]
+
+
+class Preprocess(Protocol):
+    """Columns in, tensors out, by what was learned on training rows. Serialisable as JSON and arrays."""
+
+    kind: str
+
+    @classmethod
+    def takes(cls, schema: Schema) -> bool:
+        """Whether this preprocessing is the one for these fields."""
+        ...
+
+    @classmethod
+    def learn(cls, schema: Schema, columns: Columns) -> Preprocess:
+        """Learn from training rows, and only from them."""
+        ...
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]:
+        """The tensors it makes. Their names are parameter names of the network's `forward`."""
+        ...
+
+    def apply(self, columns: Columns) -> tuple[dict[str, torch.Tensor], dict[int, RowError]]:
+        """Tensors of the rows, the first axis counting them, and errors by row for what cannot be decoded.
+
+        The tensors of a row in error hold placeholders.
+        """
+        ...
+
+    def examples(self, count: int) -> list[dict[str, Any]]:
+        """Made-up rows as a client would send them, within what training rows showed; the same each time."""
+        ...
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+        """All that was learned, as JSON and arrays."""
+        ...
+
+    @classmethod
+    def from_state(cls, schema: Schema, state: Mapping[str, Any], arrays: Arrays) -> Preprocess:
+        """The inverse of `state`. Raises FormatError for a state that this class did not write."""
+        ...
+
+
+_REGISTER: dict[str, type[Preprocess]] = {}
+_Class = TypeVar("_Class", bound=type)
+
+
+def preprocess(kind: str) -> Callable[[_Class], _Class]:
+    """Register a preprocessing class under the name that artifacts store."""
+
+    def register(cls: _Class) -> _Class:
+        cls.kind = kind  # type: ignore[attr-defined]
+        _REGISTER[kind] = cls
+        return cls
+
+    return register
+
+
+def for_schema(schema: Schema) -> type[Preprocess]:
+    """The preprocessing that takes these fields.
+
+    Raises:
+        DataError: there is none.
+    """
+    for cls in _REGISTER.values():
+        if cls.takes(schema):
+            return cls
+    kinds = ", ".join(sorted({field.kind for field in schema.fields}))
+    raise DataError(f"no preprocessing takes fields of the kinds {kinds}; give one with `preprocess=`")
+
+
+def from_state(kind: str, schema: Schema, state: Mapping[str, Any], arrays: Arrays) -> Preprocess:
+    """Rebuild a stored preprocessing.
+
+    Raises:
+        FormatError: no such kind is registered, or the state is not one of its.
+    """
+    if kind not in _REGISTER:
+        raise FormatError(f"unknown preprocessing {show(kind)}; registered are {', '.join(sorted(_REGISTER))}")
+    return _REGISTER[kind].from_state(schema, state, arrays)

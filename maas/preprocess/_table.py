@@ -1,0 +1,193 @@
+"""Tables: numbers imputed and standardised, categories one-hot, all into one vector `x`."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from maas.errors import FormatError, RowError, show
+from maas.preprocess._base import Arrays, preprocess
+from maas.schema import Columns, Field, Schema, TensorSpec
+
+_KINDS = {"numeric", "boolean", "categorical"}
+_MOST_CATEGORIES = 256
+_FEWEST_ROWS = 2
+_GOLDEN = 0.6180339887498949
+
+
+@preprocess("table")
+@dataclass(frozen=True)
+class Table:
+    """One float32 vector `x` of shape (batch, width) for each row.
+
+    - numeric: a missing value is filled with the training median, then mean and deviation of the training rows are
+      taken out. A field that had missing values in training adds a column saying so.
+    - boolean: as a number, 0 or 1, treated alike.
+    - categorical: one column a category. Categories of fewer than 2 training rows, and those after the 256
+      commonest, share a column with whatever was never seen. Where training rows gave no such column, an unknown
+      category is all zeros. A missing value has a column of its own where training rows had missing values.
+
+    Use `Table.learn`; or write one by hand for a network trained elsewhere.
+
+    Args:
+        schema: the fields, in order.
+        fill, mean, scale: float64 of shape (numbers,): one entry for each number of the numeric and boolean
+            fields, in order.
+        gaps: bool of shape (numbers,): whether a number has a column that says it was missing.
+        categories: by categorical field, the categories that have a column, in order.
+        others: the categorical fields that have a column for rare and unknown categories.
+    """
+
+    kind = "table"
+
+    schema: Schema
+    fill: np.ndarray[Any, Any]
+    mean: np.ndarray[Any, Any]
+    scale: np.ndarray[Any, Any]
+    gaps: np.ndarray[Any, Any]
+    categories: Mapping[str, tuple[str, ...]]
+    others: frozenset[str]
+
+    @classmethod
+    def takes(cls, schema: Schema) -> bool:
+        return all(field.kind in _KINDS for field in schema.fields)
+
+    @classmethod
+    def identity(cls, schema: Schema) -> Table:
+        """Numbers as they are: for a network that was trained on raw or already prepared numbers."""
+        count = sum(math.prod(field.shape) for field in schema.fields)
+        zeros = np.zeros(count)
+        return cls(schema, zeros, zeros, np.ones(count), np.zeros(count, bool), {}, frozenset())
+
+    @classmethod
+    def learn(cls, schema: Schema, columns: Columns) -> Table:
+        numbers = _numbers(schema, columns)  # (rows, numbers)
+        gaps = np.isnan(numbers)
+        counts = (~gaps).sum(axis=0)
+        fill = np.zeros(numbers.shape[1])
+        mean, scale = fill.copy(), np.ones(numbers.shape[1])
+        for index in np.flatnonzero(counts):
+            present = numbers[~gaps[:, index], index]
+            fill[index], mean[index] = np.median(present), present.mean()
+            deviation = present.std()
+            scale[index] = deviation if deviation > 1e-12 * max(1.0, abs(mean[index])) else 1.0
+        categories: dict[str, tuple[str, ...]] = {}
+        others = set()
+        for field in schema.fields:
+            if field.kind == "categorical":
+                tally = Counter(value for value in columns[field.name] if value is not None)
+                kept = [value for value, count in tally.most_common(_MOST_CATEGORIES) if count >= _FEWEST_ROWS]
+                categories[field.name] = tuple(sorted(kept))
+                if len(kept) < len(tally):
+                    others.add(field.name)
+        return cls(schema, fill, mean, scale, gaps.any(axis=0), categories, frozenset(others))
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]:
+        width = len(self.fill) + int(self.gaps.sum())
+        width += sum(self._width(field) for field in self.schema.fields if field.kind == "categorical")
+        return {"x": TensorSpec((width,), "float32")}
+
+    def apply(self, columns: Columns) -> tuple[dict[str, torch.Tensor], dict[int, RowError]]:
+        numbers = _numbers(self.schema, columns)
+        missing = np.isnan(numbers)
+        filled = np.where(missing, self.fill, numbers)
+        parts = [(filled - self.mean) / self.scale, missing[:, self.gaps]]
+        for field in self.schema.fields:
+            if field.kind == "categorical":
+                parts.append(self._one_hot(field, columns[field.name]))
+        x = np.concatenate(parts, axis=1, dtype=np.float64)
+        return {"x": torch.from_numpy(x.astype(np.float32))}, {}
+
+    def examples(self, count: int) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for index in range(count):
+            row: dict[str, Any] = {}
+            start = 0
+            for place, field in enumerate(self.schema.fields):
+                size = 0 if field.kind == "categorical" else math.prod(field.shape)
+                if field.nullable and index == count - 1:
+                    row[field.name] = _filled(field.shape, [None] * size)
+                elif field.kind == "categorical":
+                    known = field.values or self.categories[field.name] or ("other",)
+                    row[field.name] = known[(index + place) % len(known)]
+                elif field.kind == "boolean":
+                    row[field.name] = (index + place) % 2 == 0
+                else:
+                    numbers = [self._example(field, start + offset, index) for offset in range(size)]
+                    row[field.name] = _filled(field.shape, numbers)
+                start += size
+            rows.append(row)
+        return rows
+
+    def _example(self, field: Field, number: int, index: int) -> float:
+        share = (0.5 + (number + 1) * (index + 1) * _GOLDEN) % 1  # spread evenly, never random
+        low, high = field.range or (-math.inf, math.inf)
+        spread = self.scale[number] * (4 * share - 2)
+        return float(f"{min(max(self.mean[number] + spread, low), high):.6g}")
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+        state = {
+            "categories": {name: list(values) for name, values in self.categories.items()},
+            "others": sorted(self.others),
+        }
+        return state, {"fill": self.fill, "mean": self.mean, "scale": self.scale, "gaps": self.gaps}
+
+    @classmethod
+    def from_state(cls, schema: Schema, state: Mapping[str, Any], arrays: Arrays) -> Table:
+        count = sum(math.prod(field.shape) for field in schema.fields if field.kind != "categorical")
+        for name, dtype in (("fill", "float64"), ("mean", "float64"), ("scale", "float64"), ("gaps", "bool")):
+            array = arrays[name]
+            if array.shape != (count,) or array.dtype != dtype:
+                raise FormatError(
+                    f"preprocessing array {name!r} must be {dtype} of shape ({count},), got {array.dtype}, {array.shape}"
+                )
+            if not np.isfinite(array).all() or (name == "scale" and not (array > 0).all()):
+                raise FormatError(f"preprocessing array {name!r} holds values that no training gives")
+        wanted = {field.name for field in schema.fields if field.kind == "categorical"}
+        categories = {name: tuple(values) for name, values in dict(state["categories"]).items()}
+        if set(categories) != wanted or not set(state["others"]) <= wanted:
+            raise FormatError(f"categories must be given for the fields {sorted(wanted)}, got {sorted(categories)}")
+        for name, values in categories.items():
+            if len(set(values)) != len(values) or not all(type(value) is str for value in values):
+                raise FormatError(f"categories of field {show(name)} must be different strings")
+        if not cls.takes(schema):
+            raise FormatError("a table's fields are numeric, boolean or categorical")
+        return cls(
+            schema, arrays["fill"], arrays["mean"], arrays["scale"], arrays["gaps"], categories, frozenset(state["others"])
+        )
+
+    def _width(self, field: Field) -> int:
+        return len(self.categories[field.name]) + (field.name in self.others) + field.nullable
+
+    def _one_hot(self, field: Field, column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        places = {value: place for place, value in enumerate(self.categories[field.name])}
+        other = len(places) if field.name in self.others else -1
+        absent = self._width(field) - 1
+        hot = np.zeros((len(column), self._width(field)))
+        for row, value in enumerate(column):
+            place = absent if value is None else places.get(value, other)
+            if place >= 0:
+                hot[row, place] = 1.0
+        return hot
+
+
+def _filled(shape: tuple[int, ...], values: list[Any]) -> Any:
+    """Nested lists of a shape, the last axis innermost."""
+    if not shape:
+        return values[0] if values else None
+    step = math.prod(shape[1:])
+    return [_filled(shape[1:], values[place : place + step]) for place in range(0, len(values), step)]
+
+
+def _numbers(schema: Schema, columns: Columns) -> np.ndarray[Any, Any]:
+    """All numbers of the rows side by side: (rows, numbers)."""
+    length = len(columns[schema.names[0]])
+    parts = [columns[field.name].reshape(length, -1) for field in schema.fields if field.kind != "categorical"]
+    return np.concatenate(parts, axis=1) if parts else np.zeros((length, 0))

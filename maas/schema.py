@@ -1,0 +1,383 @@
+"""What a row is: named fields, how each travels, and the checks that turn raw rows into columns.
+
+A schema knows how values travel (a number, a label, bytes; of which shape), not what a modality makes of them:
+that is `preprocess`. So a new modality adds nothing here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from maas.errors import DataError, FormatError, RowError, show
+
+Columns = dict[str, np.ndarray[Any, Any]]
+"""Named columns of equal length: the first axis of each array counts rows.
+
+A "number" or "boolean" field is float64 with NaN where a value is missing, of shape (rows, *field.shape). A "label"
+or "string" field is an object array of str, None where missing. A "bytes" field is an object array of bytes.
+"""
+
+DType = Literal["number", "boolean", "label", "string", "bytes"]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Shape and dtype of one input of a network, without the batch axis.
+
+    Args:
+        shape: sizes after the batch axis; None where a size differs from batch to batch.
+        dtype: name of the torch dtype, such as "float32".
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Field:
+    """One named value of a row.
+
+    Args:
+        name: as clients write it.
+        kind: what it means ("numeric", "categorical", "boolean", ...); decides which preprocessing takes it.
+        dtype: how it travels. A "label" is a string, an integer or a boolean that stands for a category.
+        shape: () for a single value, (k,) for a list of k numbers, and so on.
+        nullable: whether null is accepted: only where training rows had missing values too.
+        range: least and greatest value seen in training. Informs; values outside are answered.
+        values: categories seen in training. Informs; how others are answered is up to the preprocessing.
+        unit: unit of measurement, for people.
+    """
+
+    name: str
+    kind: str
+    dtype: DType
+    shape: tuple[int, ...] = ()
+    nullable: bool = False
+    range: tuple[float, float] | None = None
+    values: tuple[str, ...] | None = None
+    unit: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "dtype": self.dtype,
+            "shape": list(self.shape),
+            "nullable": self.nullable,
+            "range": None if self.range is None else list(self.range),
+            "values": None if self.values is None else list(self.values),
+            "unit": self.unit,
+        }
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any]) -> Field:
+        field = cls(
+            name=_of(state, "name", str),
+            kind=_of(state, "kind", str),
+            dtype=_of(state, "dtype", str),
+            shape=tuple(_of(state, "shape", list)),
+            nullable=_of(state, "nullable", bool),
+            range=None if state["range"] is None else tuple(map(float, _of(state, "range", list))),  # type: ignore[arg-type]
+            values=None if state["values"] is None else tuple(_of(state, "values", list)),
+            unit=_of(state, "unit", str),
+        )
+        if field.dtype not in _CHECKS:
+            raise FormatError(f"field {show(field.name)} has the unknown dtype {show(field.dtype)}")
+        if not all(type(size) is int and 0 < size <= 1 << 24 for size in field.shape) or len(field.shape) > 8:
+            raise FormatError(f"field {show(field.name)} has the impossible shape {field.shape}")
+        if math.prod(field.shape) > 1 << 24:
+            raise FormatError(f"field {show(field.name)} has the impossible shape {field.shape}")
+        if field.values is not None and not all(type(value) is str for value in field.values):
+            raise FormatError(f"field {show(field.name)} has values that are not strings")
+        if field.range is not None and (len(field.range) != 2 or not all(map(math.isfinite, field.range))):
+            raise FormatError(f"field {show(field.name)} has a range that is not two finite numbers")
+        return field
+
+    def json_schema(self) -> dict[str, Any]:
+        """This field as JSON Schema (draft 2020-12)."""
+        types = {"number": ["number"], "boolean": ["boolean"], "label": ["string", "integer", "boolean"]}
+        schema: dict[str, Any] = {"type": [*types.get(self.dtype, ["string"]), *["null"] * self.nullable]}
+        if len(schema["type"]) == 1:
+            schema["type"] = schema["type"][0]
+        if self.dtype == "bytes":
+            schema["contentEncoding"] = "base64"
+        if self.values is not None:
+            schema["examples"] = list(self.values)
+        for size in reversed(self.shape):
+            schema = {"type": "array", "items": schema, "minItems": size, "maxItems": size}
+        notes = [f"in {self.unit}"] * bool(self.unit)
+        if self.range is not None:
+            notes.append(f"{self.range[0]:g} to {self.range[1]:g} in training")
+        if notes:
+            schema["description"] = "; ".join(notes)
+        return schema
+
+    def to_python(self, value: Any) -> Any:
+        """One cell of this field's column as JSON writes it."""
+        if isinstance(value, np.ndarray):
+            return [self.to_python(item) for item in value]
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return None
+        if self.dtype == "boolean":
+            return bool(value)
+        return float(value) if self.dtype == "number" else value
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The fields of a row, in order.
+
+    Raises:
+        DataError: there is no field, or two share a name.
+    """
+
+    fields: tuple[Field, ...]
+
+    def __post_init__(self) -> None:
+        if not self.fields:
+            raise DataError("a schema needs at least one field; no column is left to learn from")
+        names = [field.name for field in self.fields]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise DataError(f"field names must differ, got {', '.join(map(show, repeated))} more than once")
+
+    def __getitem__(self, name: str) -> Field:
+        return next(field for field in self.fields if field.name == name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [field.to_json() for field in self.fields]
+
+    @classmethod
+    def from_json(cls, state: Sequence[Mapping[str, Any]]) -> Schema:
+        return cls(tuple(Field.from_json(field) for field in state))
+
+    def json_schema(self) -> dict[str, Any]:
+        """One row as JSON Schema (draft 2020-12): every field required, no other accepted."""
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {field.name: field.json_schema() for field in self.fields},
+            "required": list(self.names),
+            "additionalProperties": False,
+        }
+
+    def rows_to_columns(self, rows: Sequence[Any]) -> tuple[Columns, dict[int, RowError]]:
+        """Check rows as clients write them, and lay them out as columns.
+
+        Args:
+            rows: one mapping of field name to value for each row.
+
+        Returns:
+            Columns as long as `rows`, and the errors by row. A bad row's cells hold placeholders.
+        """
+        errors: dict[int, RowError] = {}
+        names = self.names
+        expected = set(names)
+        for index, row in enumerate(rows):
+            if not isinstance(row, Mapping):
+                errors[index] = RowError(index, None, f"a row must be an object of fields, got {show(row)}")
+            elif row.keys() != expected:
+                errors[index] = self._wrong_names(index, row)
+        blank = dict.fromkeys(names)
+        usable = [blank if index in errors else row for index, row in enumerate(rows)]
+        columns, wrong = self.check({name: [row[name] for row in usable] for name in names}, len(rows), set(errors))
+        return columns, {**wrong, **errors}
+
+    def check(
+        self, raw: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]], length: int, skip: Iterable[int] = ()
+    ) -> tuple[Columns, dict[int, RowError]]:
+        """Check raw columns, value by value where need be, and give them their canonical dtype.
+
+        Args:
+            raw: every field's values, `length` of each.
+            length: number of rows.
+            skip: rows already known to be bad; not looked at again.
+
+        Returns:
+            Canonical columns, and the first error of each bad row. A bad row's cells hold placeholders.
+
+        Raises:
+            DataError: a column is missing.
+        """
+        columns: Columns = {}
+        errors: dict[int, RowError] = {}
+        skipped = set(skip)
+        for field in self.fields:
+            if field.name not in raw:
+                raise DataError(f"column {show(field.name)} is missing" + _suggestion(field.name, raw))
+            columns[field.name], details = _CHECKS[field.dtype](field, raw[field.name], length)
+            for row, detail in details.items():
+                if row not in skipped:
+                    errors.setdefault(row, RowError(row, field.name, detail))
+        return columns, errors
+
+    def _wrong_names(self, index: int, row: Mapping[str, Any]) -> RowError:
+        for name in self.names:
+            if name not in row:
+                return RowError(index, name, f"field {show(name)} is missing{_suggestion(name, row)}")
+        name = next(name for name in row if name not in self.names)
+        return RowError(index, str(name)[:80], f"there is no field {show(name)}{_suggestion(name, self.names)}")
+
+
+def label_text(value: object) -> str:
+    """The one way a category is written as text, whether it came from a CSV, a data frame or JSON.
+
+    >>> label_text(3), label_text(3.0), label_text(True), label_text("x")
+    ('3', '3', 'true', 'x')
+    """
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, (float, np.floating)):
+        return str(int(value)) if float(value).is_integer() else repr(float(value))
+    return str(value)
+
+
+_Checked = tuple[np.ndarray[Any, Any], dict[int, str]]
+
+
+def _check_numbers(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> _Checked:
+    wrong: dict[int, str] = {}
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        array = _as_float(values)
+        if array is None or array.shape != (length, *field.shape):
+            found = f"dtype {values.dtype}, shape {values.shape}"
+            raise DataError(f"column {show(field.name)} must be numbers of shape {(length, *field.shape)}, got {found}")
+    elif not field.shape and not set(map(type, values)) - {float, int, type(None)}:
+        array = np.array([math.nan if value is None else _float(value) for value in values], np.float64)
+        array = array.reshape(length)
+    else:
+        array = np.zeros((length, *field.shape), np.float64)
+        for row, value in enumerate(values):
+            try:
+                array[row] = _number(value, field.shape)
+            except ValueError as problem:
+                wrong[row] = f"field {show(field.name)} must be {_wanted(field)}, got {problem}"
+                array[row] = 0.0
+    if not np.isfinite(array).all():
+        flat = array.reshape(length, -1)
+        for row in np.flatnonzero(np.isinf(flat).any(axis=1)).tolist():
+            wrong.setdefault(row, f"field {show(field.name)} must be finite, got infinity")
+        if not field.nullable:
+            for row in np.flatnonzero(np.isnan(flat).any(axis=1)).tolist():
+                wrong.setdefault(row, f"field {show(field.name)} must be {_wanted(field)}, got null")
+    return array, wrong
+
+
+def _check_booleans(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> _Checked:
+    wrong: dict[int, str] = {}
+    array = np.zeros(length, np.float64)
+    for row, value in enumerate(values):
+        if isinstance(value, (bool, np.bool_)):
+            array[row] = value
+        elif isinstance(values, np.ndarray) and values.dtype == np.float64 and value in (0.0, 1.0):
+            array[row] = value  # our own canonical form
+        elif _is_missing(value) and field.nullable:
+            array[row] = math.nan
+        else:
+            got = "null" if _is_missing(value) else show(value)
+            wrong[row] = f"field {show(field.name)} must be true or false, got {got}"
+    return array, wrong
+
+
+def _check_labels(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> _Checked:
+    wrong: dict[int, str] = {}
+    array = np.empty(length, object)
+    for row, value in enumerate(values):
+        if type(value) is str:
+            array[row] = value
+        elif _is_missing(value) and field.nullable:
+            array[row] = None
+        elif isinstance(value, (bool, int, np.bool_, np.integer)) or (
+            isinstance(value, (float, np.floating)) and float(value).is_integer()
+        ):
+            array[row] = label_text(value)
+        else:
+            got = "null" if _is_missing(value) else show(value)
+            wrong[row] = f"field {show(field.name)} must be a label (string or integer), got {got}"
+            array[row] = ""
+    return array, wrong
+
+
+def _check_instances(of: type, wanted: str) -> Callable[[Field, Any, int], _Checked]:
+    def check(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> _Checked:
+        wrong: dict[int, str] = {}
+        array = np.empty(length, object)
+        for row, value in enumerate(values):
+            if isinstance(value, of):
+                array[row] = value
+            elif value is None and field.nullable:
+                array[row] = None
+            else:
+                wrong[row] = f"field {show(field.name)} must be {wanted}, got {show(value)}"
+                array[row] = of()
+        return array, wrong
+
+    return check
+
+
+_CHECKS: dict[str, Callable[[Field, Any, int], _Checked]] = {
+    "number": _check_numbers,
+    "boolean": _check_booleans,
+    "label": _check_labels,
+    "string": _check_instances(str, "a string"),
+    "bytes": _check_instances(bytes, "bytes"),
+}
+
+
+def _number(value: Any, shape: tuple[int, ...]) -> float | list[Any]:
+    """A number, or nested lists of them of the given shape. A ValueError says what was found instead."""
+    if not shape:
+        if isinstance(value, (bool, np.bool_)):
+            raise ValueError(show(bool(value)))
+        if isinstance(value, (int, float, np.integer, np.floating)):
+            return _float(value)
+        if value is None:
+            return math.nan
+        raise ValueError(show(value))
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if not isinstance(value, (list, tuple)) or len(value) != shape[0]:
+        raise ValueError(show(value))
+    return [_number(item, shape[1:]) for item in value]
+
+
+def _wanted(field: Field) -> str:
+    if not field.shape:
+        return "a number"
+    return f"{' x '.join(map(str, field.shape))} numbers"
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond float64: reported as infinite
+        return math.inf
+
+
+def _as_float(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    return values.astype(np.float64) if values.dtype.kind in "fiu" else None
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, (float, np.floating)) and math.isnan(value))
+
+
+def _suggestion(name: object, known: Iterable[Any]) -> str:
+    close = difflib.get_close_matches(str(name)[:80], [str(one)[:80] for one in known], n=1)
+    return f"; did you mean {show(close[0])}?" if close else ""
+
+
+def _of(state: Mapping[str, Any], key: str, kind: type) -> Any:
+    value = state[key]
+    if type(value) is not kind:
+        raise FormatError(f"{show(key)} must be {kind.__name__}, got {show(value)}")
+    return value

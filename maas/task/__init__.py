@@ -1,0 +1,8 @@
+"""What the answer is: classes or numbers, their encoding, loss, scores, and the baselines they are held against."""
+
+from maas.task._answers import Answers, Batch
+from maas.task._base import Task, from_state, learn, task
+from maas.task._classification import Classification
+from maas.task._regression import Regression
+
+__all__ = ["Answers", "Batch", "Classification", "Regression", "Task", "from_state", "learn", "task"]

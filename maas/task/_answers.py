@@ -1,0 +1,91 @@
+"""What goes into a network and what comes out of a model, as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Prepared rows.
+
+    Args:
+        inputs: tensors by parameter name of the network's `forward`; their first axis counts rows.
+        target: the encoded target of each row, when it is known.
+    """
+
+    inputs: Mapping[str, torch.Tensor]
+    target: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def to(self, device: torch.device) -> Batch:
+        target = None if self.target is None else self.target.to(device)
+        return Batch({name: tensor.to(device) for name, tensor in self.inputs.items()}, target)
+
+    def __getitem__(self, index: Any) -> Batch:
+        target = None if self.target is None else self.target[index]
+        return Batch({name: tensor[index] for name, tensor in self.inputs.items()}, target)
+
+
+@dataclass(frozen=True)
+class Answers(Sequence[dict[str, Any]]):
+    """One answer a row: a sequence of dicts to read, columns to compute with.
+
+    `answers[0]` is the first row's answer as JSON writes it, `answers["label"]` is the column of all labels.
+
+    Args:
+        columns: arrays whose first axis counts rows: "label" and "probabilities", or "value".
+        names: for a column of two axes, what the places of the second one are called.
+    """
+
+    columns: Mapping[str, np.ndarray[Any, Any]]
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    @overload
+    def __getitem__(self, key: str) -> np.ndarray[Any, Any]: ...
+    @overload
+    def __getitem__(self, key: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, key: slice) -> Answers: ...
+    def __getitem__(self, key: str | int | slice) -> Any:
+        if isinstance(key, str):
+            return self.columns[key]
+        if isinstance(key, slice):
+            return Answers({name: column[key] for name, column in self.columns.items()}, self.names)
+        index = range(len(self))[key]
+        return self[index : index + 1].to_dicts()[0]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.to_dicts())
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dict a row, in values that JSON can write."""
+        parts: dict[str, list[Any]] = {}
+        for name, column in self.columns.items():
+            values = column.tolist()
+            if name in self.names:
+                values = [dict(zip(self.names[name], row, strict=True)) for row in values]
+            parts[name] = values
+        return [dict(zip(parts, row, strict=True)) for row in zip(*parts.values(), strict=True)]
+
+    def take(self, index: Any) -> Answers:
+        """The answers at these positions."""
+        return Answers({name: column[index] for name, column in self.columns.items()}, self.names)
+
+    @staticmethod
+    def join(parts: Sequence[Answers]) -> Answers:
+        """The answers of consecutive batches, end to end."""
+        if len(parts) == 1:
+            return parts[0]
+        first = parts[0]
+        return Answers({name: np.concatenate([part[name] for part in parts]) for name in first.columns}, first.names)

@@ -1,0 +1,104 @@
+"""What a task is, and the register of those there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from maas.errors import DataError, FormatError, show
+from maas.metrics import Scores
+from maas.schema import Columns, Schema
+from maas.task._answers import Answers, Batch
+
+Arrays = Mapping[str, np.ndarray[Any, Any]]
+Target = np.ndarray[Any, Any]
+
+
+class Task(Protocol):
+    """What the answer is, with whatever of it was learned from the training rows' target."""
+
+    kind: str
+
+    @classmethod
+    def learn(cls, target: Target, name: str) -> Task:
+        """Learn the target's encoding from training rows. Raises DataError for a target that cannot be learned."""
+        ...
+
+    @property
+    def num_outputs(self) -> int:
+        """How many numbers the network must give for a row."""
+        ...
+
+    def encode(self, target: Target) -> torch.Tensor:
+        """The target as `loss` wants it, one entry a row."""
+        ...
+
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        """The loss of each row, of shape (batch,), not reduced."""
+        ...
+
+    def run(self, network: nn.Module, batch: Batch) -> Iterator[Answers]:
+        """The answers to a batch, in one part or, where they grow, in several."""
+        ...
+
+    def join(self, stream: Iterable[Answers]) -> Answers:
+        """The parts that `run` gave as whole answers."""
+        ...
+
+    def score(self, answers: Answers, truth: Target) -> Scores:
+        """How good the answers are."""
+        ...
+
+    def baselines(self, schema: Schema, train: Columns, target: Target, test: Columns) -> dict[str, Answers]:
+        """What simple methods, taught by the training rows, answer to the test rows."""
+        ...
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+        """All that was learned, as JSON and arrays."""
+        ...
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], arrays: Arrays) -> Task:
+        """The inverse of `state`. Raises FormatError for a state that this class did not write."""
+        ...
+
+
+_REGISTER: dict[str, type[Task]] = {}
+_Class = TypeVar("_Class", bound=type)
+
+
+def task(kind: str) -> Callable[[_Class], _Class]:
+    """Register a task class under the name that artifacts store."""
+
+    def register(cls: _Class) -> _Class:
+        cls.kind = kind  # type: ignore[attr-defined]
+        _REGISTER[kind] = cls
+        return cls
+
+    return register
+
+
+def learn(kind: str, target: Target, name: str = "target") -> Task:
+    """Learn the task of this kind from the target of training rows.
+
+    Raises:
+        DataError: the kind is unknown, or the target cannot be learned.
+    """
+    if kind not in _REGISTER:
+        raise DataError(f"`task` must be one of {', '.join(_REGISTER)}, got {show(kind)}")
+    return _REGISTER[kind].learn(target, name)
+
+
+def from_state(kind: str, state: Mapping[str, Any], arrays: Arrays) -> Task:
+    """Rebuild a stored task.
+
+    Raises:
+        FormatError: no such kind is registered, or the state is not one of its.
+    """
+    if kind not in _REGISTER:
+        raise FormatError(f"unknown task {show(kind)}; registered are {', '.join(sorted(_REGISTER))}")
+    return _REGISTER[kind].from_state(state, arrays)

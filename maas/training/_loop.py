@@ -1,0 +1,113 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+from maas.errors import DataError
+from maas.model import ROWS_A_PASS
+from maas.task import Batch, Task
+from maas.training._settings import Settings
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training run did.
+
+    Args:
+        history: one record an epoch: epoch, train_loss, validation_loss, seconds.
+        best_epoch: the epoch, counted from 1, whose weights the network now has.
+        stopped_early: whether `patience` ran out.
+    """
+
+    history: list[dict[str, Any]]
+    best_epoch: int
+    stopped_early: bool
+
+
+def train(
+    network: nn.Module, task: Task, train: Batch, validation: Batch, settings: Settings, *, progress: bool | None
+) -> Outcome:
+    """Train a network in place; it ends with the weights of its best epoch by validation loss.
+
+    Args:
+        network: on the device of the batches.
+        train, validation: prepared rows with their target, on one device.
+        progress: whether to show a bar; None: when standard error is a terminal.
+
+    Raises:
+        DataError: the loss is not finite; the message says in which epoch and what to try.
+    """
+    optimizer = settings.make_optimizer(network.parameters())
+    history: list[dict[str, Any]] = []
+    best_loss, best_epoch, best = math.inf, 0, _snapshot(network)
+    bar = tqdm(total=settings.epochs, unit="epoch", disable=None if progress is None else not progress, leave=False)
+    with bar:
+        for epoch in range(1, settings.epochs + 1):
+            start = time.perf_counter()
+            network.train()
+            total = torch.zeros((), device=train.target.device if train.target is not None else None)
+            order = epoch_order(len(train), settings.seed, epoch).to(total.device)
+            for index in batches(order, settings.batch_size):
+                batch = train[index]
+                optimizer.zero_grad(set_to_none=True)
+                loss = task.loss(network, batch).mean()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                total += loss.detach() * len(batch)
+            train_loss = total.item() / len(train)
+            validation_loss = mean_loss(network, task, validation)
+            if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
+                raise DataError(
+                    f"training diverged in epoch {epoch}: the loss is {train_loss} in training, {validation_loss} in "
+                    f"validation; try a lower learning_rate than {settings.learning_rate:g}"
+                )
+            history.append(
+                {
+                    "epoch": epoch,
+                    "train_loss": train_loss,
+                    "validation_loss": validation_loss,
+                    "seconds": round(time.perf_counter() - start, 4),
+                }
+            )
+            if validation_loss < best_loss:
+                best_loss, best_epoch, best = validation_loss, epoch, _snapshot(network)
+            bar.set_postfix(train_loss=f"{train_loss:.4f}", validation_loss=f"{validation_loss:.4f}", refresh=False)
+            bar.update()
+            if settings.patience is not None and epoch - best_epoch >= settings.patience:
+                break
+    network.load_state_dict(best)
+    return Outcome(history, best_epoch, stopped_early=len(history) < settings.epochs)
+
+
+def epoch_order(length: int, seed: int, epoch: int) -> torch.Tensor:
+    """The order of the rows in an epoch, int64 of shape (length,): a pure function of its arguments."""
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+    return torch.randperm(length, generator=generator)
+
+
+def batches(order: torch.Tensor, batch_size: int) -> list[torch.Tensor]:
+    """The order cut into batches; a single row at the end joins the one before, for batch statistics need two."""
+    cut = list(order.split(batch_size))
+    if len(cut) > 1 and len(cut[-1]) == 1:
+        cut[-2:] = [torch.cat(cut[-2:])]
+    return cut
+
+
+def mean_loss(network: nn.Module, task: Task, rows: Batch) -> float:
+    """The mean loss over rows, in evaluation mode."""
+    network.eval()
+    with torch.no_grad():
+        parts = [task.loss(network, rows[at : at + ROWS_A_PASS]).sum() for at in range(0, len(rows), ROWS_A_PASS)]
+    return torch.stack(parts).sum().item() / len(rows)
+
+
+def _snapshot(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
