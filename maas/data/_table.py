@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from maas.data._rows import Rows
-from maas.errors import DataError, show
-from maas.schema import Columns, Field, RowError, Schema, label_text
+from maas.errors import DataError, RowError, show
+from maas.schema import Columns, Field, Schema, label_text
 
 KINDS = ("numeric", "categorical", "boolean")
 TASKS = ("classification", "regression")
@@ -66,8 +66,8 @@ def read_table(
     if task is not None and task not in TASKS:
         raise DataError(f"`task` must be one of {', '.join(TASKS)}, got {show(task)}")
     target = _find_target(target, raw)
-    for asked, columns in (("drop", drop), ("types", types)):
-        for column in columns:
+    for asked, named in (("drop", drop), ("types", types)):
+        for column in named:
             if column not in raw:
                 raise DataError(f"`{asked}` names no column: got {show(column)}, there are {_listed(raw)}")
     if target in drop:
@@ -172,7 +172,9 @@ def _read_file(path: Path, missing: Sequence[str], delimiter: str | None, encodi
             ),
             parse_options=pyarrow.csv.ParseOptions(delimiter=mark, newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(
-                null_values=[*_NULLS, *missing], strings_can_be_null=True, timestamp_parsers=[pyarrow.csv.ISO8601]
+                null_values=[*_NULLS, *missing],
+                strings_can_be_null=True,
+                timestamp_parsers=[pyarrow.csv.ISO8601],
             ),
         )
     except (pyarrow.ArrowInvalid, pyarrow.ArrowKeyError, LookupError, UnicodeError) as error:
@@ -225,7 +227,7 @@ def _field_of(name: str, cells: _Column, kind: str | None) -> tuple[Field, _Colu
         if np.isinf(cells).any():
             row = int(np.flatnonzero(np.isinf(cells))[0])
             raise DataError(
-                f"column {show(name)} must be finite, got {cells[row]} in row {row}; replace it, or leave the cell empty"
+                f"column {show(name)} must be finite, got {cells[row]} in row {row}; replace it, or leave it empty"
             )
         if kind == "categorical":
             labels = [None if math.isnan(cell) else label_text(float(cell)) for cell in cells]
@@ -275,9 +277,9 @@ def _text_field(
     different = len(set(present))
     if different > 50 and different > len(present) // 2:
         raise DataError(
-            f"column {show(name)} has {different:,} different texts in {len(present):,} rows, such as {show(present[0])}: "
-            f"a name, an identifier or free text is not a category. Leave it out with drop=[{name!r}], or say "
-            f"types={{{name!r}: 'categorical'}}"
+            f"column {show(name)} has {different:,} different texts in {len(present):,} rows, such as "
+            f"{show(present[0])}: a name, an identifier or free text is not a category. Leave it out with "
+            f"drop=[{name!r}], or say types={{{name!r}: 'categorical'}}"
         )
     return Field(name, "categorical", "label", nullable=nullable), cells
 
@@ -294,9 +296,7 @@ def _cast(field: Field, cells: _Column) -> _Column:
     return cells
 
 
-def _target_of(
-    name: str, cells: _Column, task: str | None, kind: str | None
-) -> tuple[np.ndarray[Any, Any], str]:
+def _target_of(name: str, cells: _Column, task: str | None, kind: str | None) -> tuple[np.ndarray[Any, Any], str]:
     """The target's values in canonical form, and the task they stand for."""
     if isinstance(cells, np.ndarray) and cells.dtype.kind == "M":
         raise DataError(f"the target {show(name)} holds dates; predict a number of days or hours instead")
