@@ -22,7 +22,16 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
 }
 NORMALIZATIONS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
-INITIALIZATIONS = ("kaiming_uniform", "kaiming_normal", "xavier_uniform", "xavier_normal", "uniform", "normal", "orthogonal")
+INITIALIZATIONS = (
+    "kaiming_uniform",
+    "kaiming_normal",
+    "xavier_uniform",
+    "xavier_normal",
+    "uniform",
+    "normal",
+    "orthogonal",
+)
+_GAINS = {"relu": 2**0.5, "leaky_relu": 2**0.5, "tanh": 5 / 3}  # as torch.nn.init.calculate_gain
 _MOST_LAYERS = 1000
 
 
@@ -65,7 +74,7 @@ class MLP(nn.Module):
         _check_sizes(in_features, out_features, hidden)
         for name, value, known in (
             ("activation", activation, ACTIVATIONS),
-            ("normalization", normalization, {None: None, **NORMALIZATIONS}),
+            ("normalization", normalization, (None, *NORMALIZATIONS)),
             ("initialization", initialization, INITIALIZATIONS),
         ):
             if not isinstance(value, (str, type(None))) or value not in known:
@@ -103,7 +112,7 @@ class MLP(nn.Module):
 
     def _initialize(self, initialization: str, activation: str, seed: int | None) -> None:
         generator = None if seed is None else torch.Generator().manual_seed(seed)
-        gain = nn.init.calculate_gain(activation) if activation in ("relu", "tanh", "leaky_relu") else 1.0
+        gain = _GAINS.get(activation, 1.0)
         for module in self.modules():
             if not isinstance(module, nn.Linear) or module.weight.is_meta:
                 continue

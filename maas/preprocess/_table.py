@@ -61,7 +61,7 @@ class Table:
     @classmethod
     def identity(cls, schema: Schema) -> Table:
         """Numbers as they are: for a network that was trained on raw or already prepared numbers."""
-        count = sum(math.prod(field.shape) for field in schema.fields)
+        count = sum(map(_count, schema.fields))
         zeros = np.zeros(count)
         return cls(schema, zeros, zeros, np.ones(count), np.zeros(count, bool), {}, frozenset())
 
@@ -98,12 +98,12 @@ class Table:
         numbers = _numbers(self.schema, columns)
         missing = np.isnan(numbers)
         filled = np.where(missing, self.fill, numbers)
-        parts = [(filled - self.mean) / self.scale, missing[:, self.gaps]]
-        for field in self.schema.fields:
-            if field.kind == "categorical":
-                parts.append(self._one_hot(field, columns[field.name]))
-        x = np.concatenate(parts, axis=1, dtype=np.float64)
-        return {"x": torch.from_numpy(x.astype(np.float32))}, {}
+        labels = [field for field in self.schema.fields if field.kind == "categorical"]
+        with np.errstate(over="ignore"):
+            scaled = (filled - self.mean) / self.scale
+            hot = [self._one_hot(field, columns[field.name]) for field in labels]
+            x = np.concatenate([scaled, missing[:, self.gaps], *hot], axis=1, dtype=np.float64).astype(np.float32)
+        return {"x": torch.from_numpy(x)}, self._overflown(x)
 
     def examples(self, count: int) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
@@ -111,7 +111,7 @@ class Table:
             row: dict[str, Any] = {}
             start = 0
             for place, field in enumerate(self.schema.fields):
-                size = 0 if field.kind == "categorical" else math.prod(field.shape)
+                size = _count(field)
                 if field.nullable and index == count - 1:
                     row[field.name] = _filled(field.shape, [None] * size)
                 elif field.kind == "categorical":
@@ -141,12 +141,13 @@ class Table:
 
     @classmethod
     def from_state(cls, schema: Schema, state: Mapping[str, Any], arrays: Arrays) -> Table:
-        count = sum(math.prod(field.shape) for field in schema.fields if field.kind != "categorical")
+        count = sum(map(_count, schema.fields))
         for name, dtype in (("fill", "float64"), ("mean", "float64"), ("scale", "float64"), ("gaps", "bool")):
             array = arrays[name]
             if array.shape != (count,) or array.dtype != dtype:
                 raise FormatError(
-                    f"preprocessing array {name!r} must be {dtype} of shape ({count},), got {array.dtype}, {array.shape}"
+                    f"preprocessing array {name!r} must be {dtype} of shape ({count},), got {array.dtype} of shape "
+                    f"{array.shape}"
                 )
             if not np.isfinite(array).all() or (name == "scale" and not (array > 0).all()):
                 raise FormatError(f"preprocessing array {name!r} holds values that no training gives")
@@ -160,11 +161,27 @@ class Table:
         if not cls.takes(schema):
             raise FormatError("a table's fields are numeric, boolean or categorical")
         return cls(
-            schema, arrays["fill"], arrays["mean"], arrays["scale"], arrays["gaps"], categories, frozenset(state["others"])
+            schema,
+            arrays["fill"],
+            arrays["mean"],
+            arrays["scale"],
+            arrays["gaps"],
+            categories,
+            frozenset(state["others"]),
         )
 
     def _width(self, field: Field) -> int:
         return len(self.categories[field.name]) + (field.name in self.others) + field.nullable
+
+    def _overflown(self, x: np.ndarray[Any, Any]) -> dict[int, RowError]:
+        """Errors of the rows in which a number does not fit into float32 once it is standardised."""
+        errors: dict[int, RowError] = {}
+        if np.isfinite(x).all():
+            return errors
+        names = [field.name for field in self.schema.fields for _ in range(_count(field))]
+        for row, column in np.argwhere(~np.isfinite(x))[::-1].tolist():
+            errors[row] = RowError(row, names[column], f"field {show(names[column])} is too large for the model")
+        return errors
 
     def _one_hot(self, field: Field, column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         places = {value: place for place, value in enumerate(self.categories[field.name])}
@@ -178,6 +195,11 @@ class Table:
         return hot
 
 
+def _count(field: Field) -> int:
+    """How many numbers a field holds."""
+    return 0 if field.kind == "categorical" else math.prod(field.shape)
+
+
 def _filled(shape: tuple[int, ...], values: list[Any]) -> Any:
     """Nested lists of a shape, the last axis innermost."""
     if not shape:
@@ -189,5 +211,6 @@ def _filled(shape: tuple[int, ...], values: list[Any]) -> Any:
 def _numbers(schema: Schema, columns: Columns) -> np.ndarray[Any, Any]:
     """All numbers of the rows side by side: (rows, numbers)."""
     length = len(columns[schema.names[0]])
-    parts = [columns[field.name].reshape(length, -1) for field in schema.fields if field.kind != "categorical"]
+    numeric = [field for field in schema.fields if field.kind != "categorical"]
+    parts = [columns[field.name].reshape(length, _count(field)) for field in numeric]
     return np.concatenate(parts, axis=1) if parts else np.zeros((length, 0))

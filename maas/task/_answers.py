@@ -82,6 +82,14 @@ class Answers(Sequence[dict[str, Any]]):
         """The answers at these positions."""
         return Answers({name: column[index] for name, column in self.columns.items()}, self.names)
 
+    def finite(self) -> np.ndarray[Any, Any]:
+        """Whether each answer holds neither NaN nor infinity, bool of shape (rows,)."""
+        good = np.ones(len(self), bool)
+        for column in self.columns.values():
+            if column.dtype.kind == "f":
+                good &= np.isfinite(column).reshape(len(self), -1).all(axis=1)
+        return good
+
     @staticmethod
     def join(parts: Sequence[Answers]) -> Answers:
         """The answers of consecutive batches, end to end."""

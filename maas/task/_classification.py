@@ -90,7 +90,8 @@ class Classification:
         labels[:] = self.classes
         names = tuple(label_text(label) for label in self.classes)
         return Answers(
-            {"label": labels[probabilities.argmax(axis=1)], "probabilities": probabilities}, {"probabilities": names}
+            {"label": labels[probabilities.argmax(axis=1)], "probabilities": probabilities},
+            {"probabilities": names},
         )
 
     def join(self, stream: Iterable[Answers]) -> Answers:
