@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,16 @@ from maas import artifact, data, preprocess, task
 from maas._version import __version__
 from maas.artifact import Artifact
 from maas.data import Rows, read_columns
-from maas.errors import ArtifactError, DataError, FormatError, MaasError, RecipeError, RowError, SkewError, show
+from maas.errors import (
+    ArtifactError,
+    DataError,
+    FormatError,
+    MaasError,
+    RecipeError,
+    RowError,
+    SkewError,
+    show,
+)
 from maas.metrics import Evaluation
 from maas.nn import Recipe
 from maas.preprocess import Preprocess
@@ -84,6 +92,8 @@ class Model:
         self.task = task
         self.target = target
         self.card = dict(card or {})
+        self.digest: str | None = None  # of the artifact it was loaded from
+        self.example: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"Model({self.recipe.kind}, {len(self.schema.fields)} fields -> {self.target} ({self.task.kind}))"
@@ -209,8 +219,8 @@ class Model:
             DataError: an example cannot be answered.
         """
         rows = [dict(row) for row in examples] if examples else self.preprocess.examples(_NUM_EXAMPLES)
-        answers = self.predict(rows).to_dicts()
-        if not _finite(answers):
+        answers = self.predict(rows)
+        if not answers.finite().all():
             raise ArtifactError("the model answers its example rows with NaN or infinity and will not be saved")
         state, arrays = self.preprocess.state()
         task_state, task_arrays = self.task.state()
@@ -230,12 +240,16 @@ class Model:
             },
             card={
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "versions": {"maas": __version__, "torch": torch.__version__, "python": platform.python_version()},
+                "versions": {
+                    "maas": __version__,
+                    "torch": torch.__version__,
+                    "python": platform.python_version(),
+                },
                 "num_parameters": sum(parameter.numel() for parameter in self.network.parameters()),
                 **self.card,
                 "evaluation": self.card.get("evaluation") if evaluation is None else evaluation.to_json(),
             },
-            example={"rows": rows, "answers": answers, "tolerance": {dtype: TOLERANCE[dtype]}},
+            example={"rows": rows, "answers": answers.to_dicts(), "tolerance": {dtype: TOLERANCE[dtype]}},
             tensors=tensors,
         )
         return Path(path)
@@ -258,9 +272,18 @@ class Model:
             model = cls._from(stored).to(device)
         except ArtifactError:
             raise
-        except (MaasError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        except (
+            MaasError,
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            ArithmeticError,
+            RuntimeError,
+        ) as error:
             raise FormatError(f"{path} does not describe a model: {error}") from error
         model._replay(stored.example)
+        model.digest, model.example = stored.digest, stored.example
         return model
 
     @classmethod
@@ -299,7 +322,15 @@ class Model:
             if not rows or len(rows) != len(expected) or not 0 < tolerance < 1:
                 raise ValueError("example.json needs rows, as many answers, and a tolerance below 1")
             found = self.predict(rows).to_dicts()
-        except (MaasError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        except (
+            MaasError,
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            ArithmeticError,
+            RuntimeError,
+        ) as error:
             raise FormatError(f"the golden rows cannot be answered: {error}") from error
         for row, (wanted, got) in enumerate(zip(expected, found, strict=True)):
             if not _agree(wanted, got, tolerance):
@@ -389,12 +420,4 @@ def _agree(wanted: Any, got: Any, tolerance: float) -> bool:
         return len(wanted) == len(got) and all(map(_agree, wanted, got, [tolerance] * len(wanted)))
     if type(got) is float and type(wanted) in (int, float):
         return abs(wanted - got) <= tolerance * max(1.0, abs(wanted))
-    return type(wanted) is type(got) and bool(wanted == got)
-
-
-def _finite(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(map(_finite, value.values()))
-    if isinstance(value, list):
-        return all(map(_finite, value))
-    return not isinstance(value, float) or math.isfinite(value)
+    return type(wanted) is type(got) and wanted == got  # type: ignore[no-any-return]

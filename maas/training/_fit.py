@@ -74,9 +74,7 @@ def fit(
     """
     if not isinstance(recipe, Recipe):
         raise DataError(f"`recipe` must be a recipe, such as maas.recipe(maas.nn.MLP), got {show(recipe)}")
-    settings = Settings(
-        epochs, batch_size, optimizer, learning_rate, weight_decay, momentum, patience, seed
-    )
+    settings = Settings(epochs, batch_size, optimizer, learning_rate, weight_decay, momentum, patience, seed)
     where = _device(device)
     given = as_rows(train, task=task)
     learning, held_out = _carve(given, validation, seed, task)
@@ -91,7 +89,12 @@ def fit(
         torch.manual_seed(seed)
         network = resolved.build().to(where)
         model = Model(
-            network, recipe=resolved, schema=learning.schema, preprocess=prepared, task=answer, target=given.target_name
+            network,
+            recipe=resolved,
+            schema=learning.schema,
+            preprocess=prepared,
+            task=answer,
+            target=given.target_name,
         )
         outcome = train_network(
             network,

@@ -33,7 +33,13 @@ class Outcome:
 
 
 def train(
-    network: nn.Module, task: Task, train: Batch, validation: Batch, settings: Settings, *, progress: bool | None
+    network: nn.Module,
+    task: Task,
+    train: Batch,
+    validation: Batch,
+    settings: Settings,
+    *,
+    progress: bool | None,
 ) -> Outcome:
     """Train a network in place; it ends with the weights of its best epoch by validation loss.
 
@@ -95,7 +101,7 @@ def epoch_order(length: int, seed: int, epoch: int) -> torch.Tensor:
 
 def batches(order: torch.Tensor, batch_size: int) -> list[torch.Tensor]:
     """The order cut into batches; a single row at the end joins the one before, for batch statistics need two."""
-    cut = list(order.split(batch_size))
+    cut = list(torch.split(order, batch_size))
     if len(cut) > 1 and len(cut[-1]) == 1:
         cut[-2:] = [torch.cat(cut[-2:])]
     return cut
