@@ -1,0 +1,323 @@
+"""An artifact as a TorchServe archive (`.mar`) and back, with nothing trusted on the way.
+
+The archive is what `torch-model-archiver` makes of the same files, but deterministic: same artifact, same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from maas import artifact
+from maas.errors import ArchiveError, ArtifactError, FormatError, show
+from maas.model import Model
+from maas.storage import write_atomic
+
+HANDLER = "maas_handler.py"
+CONFIG = "model-config.yaml"
+MANIFEST = "MAR-INF/MANIFEST.json"
+ARCHIVER_VERSION = "0.12.0"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,2}")
+_MOST_MEMBERS = 64
+_MOST_RATIO = 100
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """How TorchServe runs one model: the content of model-config.yaml, in TorchServe's own names.
+
+    All keys are always written: with any YAML file there TorchServe ignores its other settings of the same thing.
+
+    Args:
+        minWorkers, maxWorkers: worker processes. TorchServe does not scale between them; they are kept equal.
+        batchSize: most requests answered in one pass.
+        maxBatchDelay: milliseconds that a lone request waits for company, at least 1.
+        responseTimeout: seconds after which a worker that does not answer is killed.
+        startupTimeout: seconds that a worker may take to load.
+        maxRetryTimeoutInSec: seconds during which a worker that cannot load is started again.
+        jobQueueSize: requests that may wait; further ones are answered 503.
+
+    Raises:
+        ArchiveError: a value is not a positive integer.
+    """
+
+    minWorkers: int = 1
+    maxWorkers: int = 1
+    batchSize: int = 16
+    maxBatchDelay: int = 1
+    responseTimeout: int = 120
+    startupTimeout: int = 120
+    maxRetryTimeoutInSec: int = 60
+    jobQueueSize: int = 1000
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if type(value) is not int or not 1 <= value < 2**31:
+                raise ArchiveError(f"{name} must be a positive integer, got {show(value)}")
+
+    def to_yaml(self) -> str:
+        """The text of model-config.yaml."""
+        return "".join(f"{name}: {value}\n" for name, value in asdict(self).items())
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Deployment:
+        """The inverse of `to_yaml`: `key: number` lines, comments and blank lines, no other YAML."""
+        known = {field.name for field in fields(cls)}
+        values: dict[str, int] = {}
+        for line in text.splitlines():
+            line = line.split("#", 1)[0].strip()
+            if not line:
+                continue
+            key, _, value = line.partition(":")
+            if key not in known or key in values or not value.strip().isdecimal():
+                raise ArchiveError(f"{CONFIG} has a line that maas does not write: {show(line)}")
+            values[key] = int(value)
+        if missing := sorted(known - set(values)):
+            raise ArchiveError(f"{CONFIG} lacks {missing[0]}")
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What a `.mar` says of itself.
+
+    Args:
+        name: of the model.
+        version: of the model, as TorchServe routes it.
+        deployment: how TorchServe is to run it.
+    """
+
+    name: str
+    version: str
+    deployment: Deployment
+
+
+def package(
+    path: str | Path,
+    *,
+    store: str | Path = "model_store",
+    name: str | None = None,
+    version: str = "1.0",
+    workers: int = 1,
+    batch_size: int = Deployment.batchSize,
+    max_batch_delay_ms: int = Deployment.maxBatchDelay,
+) -> Path:
+    """Write an artifact as `store/NAME.mar`, ready for TorchServe. Same artifact and arguments, same bytes.
+
+    The artifact is loaded and answers its golden rows first.
+
+    Args:
+        path: the artifact's folder.
+        store: TorchServe's model store; made if need be.
+        name: of the model, lower-case letters, digits, '_' and '-'; by default the folder's.
+        version: one to three numbers, such as "1.0".
+        workers: worker processes.
+        batch_size: most requests answered in one pass.
+        max_batch_delay_ms: milliseconds that a lone request waits for company.
+
+    Returns:
+        The path of the archive.
+
+    Raises:
+        ArtifactError: the artifact is damaged, or answers otherwise here.
+        ArchiveError: the name, the version or a number cannot be used.
+    """
+    path = Path(path)
+    name = check_name(Path(path).resolve().name if name is None else name)
+    check_version(version)
+    deployment = Deployment(
+        minWorkers=workers, maxWorkers=workers, batchSize=batch_size, maxBatchDelay=max_batch_delay_ms
+    )
+    Model.load(path)
+    names = [*artifact.DOCUMENTS, artifact.SUMS, *_weights(path)]
+    members = {one: (path / one).read_bytes() for one in names}
+    members[HANDLER] = handler_path().read_bytes()
+    members[CONFIG] = deployment.to_yaml().encode()
+    members[MANIFEST] = _manifest(name, version).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for one in sorted(members):
+            info = zipfile.ZipInfo(one, _EPOCH)
+            info.create_system = 3
+            info.external_attr = 0o100644 << 16
+            archive.writestr(info, members[one])
+    written = Path(store) / f"{name}.mar"
+    write_atomic(written, buffer.getvalue())
+    return written
+
+
+def verify(path: str | Path) -> str:
+    """Check an artifact or a `.mar` to the last byte, and let the model in it answer its golden rows.
+
+    Args:
+        path: an artifact's folder, or a `.mar` file.
+
+    Returns:
+        The model's digest.
+
+    Raises:
+        ArtifactError: the artifact is damaged, is none, or answers otherwise here.
+        ArchiveError: the archive holds something that maas does not put there, or another handler.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = Model.load(path)
+        if extra := artifact.unlisted(path):
+            raise FormatError(f"{path} holds files that {artifact.SUMS} does not list: {', '.join(extra)}; remove them")
+        return str(found.digest)
+    with unpacked(path) as folder:
+        return str(Model.load(folder).digest)
+
+
+def read_archive(path: str | Path) -> Archive:
+    """What a `.mar` says of itself, after its structure has been checked.
+
+    Raises:
+        ArchiveError: as in `verify`, as far as it can be seen without the model.
+    """
+    with _open(Path(path)) as archive:
+        return _check(Path(path), archive)
+
+
+@contextlib.contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """The artifact in a `.mar`, in a temporary folder, after the archive's structure has been checked."""
+    with _open(path) as archive, tempfile.TemporaryDirectory(prefix="maas-") as folder:
+        _check(path, archive)
+        for info in archive.infolist():
+            if info.filename not in (HANDLER, CONFIG, MANIFEST):
+                (Path(folder) / info.filename).write_bytes(_member(archive, info.filename))
+        yield Path(folder)
+
+
+def handler_path() -> Path:
+    """The installed `maas_handler.py`: the repository's own in an editable install, else the wheel's copy."""
+    here = Path(__file__).resolve().parent
+    for folder in (here.parent / "handlers", here / "handlers"):
+        if (folder / HANDLER).is_file():
+            return folder / HANDLER
+    raise ArchiveError(f"{HANDLER} is not installed beside maas; install maas-torch again")
+
+
+def check_name(name: str) -> str:
+    """A model's name, once it is found to be one that TorchServe can bear.
+
+    Raises:
+        ArchiveError: it is not.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ArchiveError(
+            f"a model's name is 1 to 64 lower-case letters, digits, '_' and '-', beginning with a letter or digit, "
+            f"got {show(name)}; give one with name="
+        )
+    if name == "models":
+        raise ArchiveError(
+            "a model cannot be called 'models': torch-model-archiver would delete TorchServe's own folder"
+        )
+    if "token" in name:
+        raise ArchiveError(
+            f"a model's name cannot contain 'token', got {show(name)}: TorchServe takes its address for that of the "
+            f"token service, and it cannot be managed"
+        )
+    return name
+
+
+def check_version(version: str) -> str:
+    """A model's version, once it is found to be one to three numbers.
+
+    Raises:
+        ArchiveError: it is not.
+    """
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
+        raise ArchiveError(f"a version is one to three numbers, such as '1.0', got {show(version)}")
+    return version
+
+
+def _manifest(name: str, version: str) -> str:
+    """As torch-model-archiver writes it, but for a fixed date."""
+    return json.dumps(
+        {
+            "createdOn": "01/01/1980 00:00:00",
+            "runtime": "python",
+            "model": {
+                "modelName": name,
+                "serializedFile": artifact.WEIGHTS,
+                "handler": HANDLER,
+                "modelVersion": version,
+                "configFile": CONFIG,
+            },
+            "archiverVersion": ARCHIVER_VERSION,
+        },
+        indent=2,
+    )
+
+
+def _weights(path: Path) -> list[str]:
+    weights: list[str] = artifact.read(path).description["weights"]
+    return weights
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[zipfile.ZipFile]:
+    if not path.is_file():
+        raise ArchiveError(f"there is no archive {path}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, EOFError, OSError) as error:
+        raise ArchiveError(f"{path} is not a whole archive: {error}") from error
+
+
+def _check(path: Path, archive: zipfile.ZipFile) -> Archive:
+    infos = archive.infolist()
+    names = [info.filename for info in infos]
+    if len(names) > _MOST_MEMBERS:
+        raise ArchiveError(f"{path} has {len(names)} members, maas writes at most {_MOST_MEMBERS}")
+    for info in infos:
+        allowed = {*artifact.DOCUMENTS, artifact.SUMS, HANDLER, CONFIG, MANIFEST}
+        if info.filename not in allowed and not re.fullmatch(r"model[A-Za-z0-9_-]*\.safetensors", info.filename):
+            raise ArchiveError(f"{path} holds {show(info.filename)}, which maas does not put there")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
+            raise ArchiveError(f"{path}: {info.filename} is encrypted, or packed in a way that maas does not read")
+        if info.file_size > max(info.compress_size, 1024) * _MOST_RATIO:
+            raise ArchiveError(f"{path}: {info.filename} would unpack to {info.file_size:,} bytes, which is no model")
+    for name in (*artifact.DOCUMENTS, artifact.SUMS, artifact.WEIGHTS, HANDLER, CONFIG, MANIFEST):
+        if names.count(name) != 1:
+            raise ArchiveError(f"{path} must hold {name} once, it does {names.count(name)} times")
+    if len(set(names)) != len(names):
+        raise ArchiveError(f"{path} holds a name twice")
+    if _member(archive, HANDLER) != handler_path().read_bytes():
+        raise ArchiveError(f"{path} holds another {HANDLER} than the one installed here; package the artifact again")
+    try:
+        manifest = artifact.parse_json(MANIFEST, _member(archive, MANIFEST))
+        model = dict(manifest["model"])
+        found = Archive(
+            check_name(model.pop("modelName")),
+            check_version(model.pop("modelVersion")),
+            Deployment.from_yaml(_member(archive, CONFIG).decode()),
+        )
+    except (ArtifactError, KeyError, TypeError, ValueError) as error:
+        raise ArchiveError(f"{path}: {error}") from error
+    if model != {"serializedFile": artifact.WEIGHTS, "handler": HANDLER, "configFile": CONFIG}:
+        raise ArchiveError(f"{path}: the manifest names files that maas does not: {show(str(model), 200)}")
+    return found
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """The bytes of a member, never more than its header says."""
+    size = archive.getinfo(name).file_size
+    with archive.open(name) as file:
+        data = file.read(size + 1)
+    if len(data) != size:
+        raise ArchiveError(f"{name} is longer or shorter than the archive says")
+    return data

@@ -1,0 +1,36 @@
+"""The command `maas`. Its help costs no torch: each command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from maas.cli._parser import build_parser
+
+OK, REFUSED, UNUSABLE, UNTRUSTED, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; gives its exit code. A user's mistake ends in one line, never in a traceback."""
+    from maas import errors
+
+    parsed = build_parser().parse_args(arguments)
+    try:
+        from maas.cli import _commands
+
+        run = getattr(_commands, parsed.command)
+        return REFUSED if run(parsed) else OK
+    except (errors.ArtifactError, errors.ArchiveError) as error:
+        return _say(error, UNTRUSTED)
+    except (errors.ServingError, errors.ClientError) as error:
+        return _say(error, REFUSED if isinstance(error, errors.RequestRefused) else UNAVAILABLE)
+    except (errors.MaasError, OSError) as error:
+        return _say(error, UNUSABLE)
+    except KeyboardInterrupt:
+        return _say("interrupted", INTERRUPTED)
+
+
+def _say(message: object, code: int) -> int:
+    sys.stdout.flush()
+    print(f"maas: {message}", file=sys.stderr)
+    return code

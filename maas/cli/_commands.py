@@ -1,0 +1,331 @@
+"""What each command does. A command gives True where a row was refused."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from maas.errors import DataError, RequestRefused, RowError, show
+
+_Answers = list[dict[str, Any] | None]
+
+
+def fit(options: Namespace) -> bool:
+    import maas
+    from maas.artifact import is_artifact
+
+    output = Path(options.output)
+    if output.exists() and not (output.is_dir() and (is_artifact(output) or not any(output.iterdir()))):
+        raise DataError(f"{output} is not an artifact and will not be replaced; choose another --output")
+    types = dict(_pair(text, "--type") for text in options.type)
+    arguments = {name: _value(text) for name, text in (_pair(text, "--set") for text in options.set)}
+    recipe = maas.nn.Recipe(options.network, arguments)
+    rows = maas.data.read_table(
+        options.data,
+        target=options.target,
+        task=options.task,
+        drop=options.drop,
+        types=types,
+        missing=options.missing,
+        delimiter=options.delimiter,
+        encoding=options.encoding,
+    )
+    split = rows.split(options.test, seed=options.seed, group=options.group, time=options.time)
+    train, test = split
+    _tell(options, f"{rows}\n{split.report}")
+    model = maas.fit(
+        recipe,
+        train,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        optimizer=options.optimizer,
+        learning_rate=options.learning_rate,
+        weight_decay=options.weight_decay,
+        patience=options.patience,
+        seed=options.seed,
+        device=options.device,
+    )
+    evaluation = model.evaluate(test, baselines_from=train)
+    model.save(output, evaluation=evaluation)
+    best = model.card["training"]["best_epoch"]
+    _tell(options, f"{model}, best of {len(model.card['training']['history'])} epochs: {best}\n\n{evaluation}")
+    _tell(options, f"\nsaved in {output}; next: maas package {output}")
+    _result(options, {"artifact": str(output), "evaluation": evaluation.to_json()})
+    return False
+
+
+def evaluate(options: Namespace) -> bool:
+    import maas
+
+    model = maas.load(options.artifact)
+    read = {"missing": options.missing, "delimiter": options.delimiter, "encoding": options.encoding}
+    found = []
+    for path in filter(None, [options.data, options.train]):
+        rows, errors = maas.data.read_columns(path, model.schema, target=model.target, task=model.task.kind, **read)
+        if errors:
+            raise errors[min(errors)]
+        found.append(rows)
+    evaluation = model.evaluate(found[0], baselines_from=found[1] if options.train else None)
+    _tell(options, str(evaluation))
+    _result(options, evaluation.to_json())
+    return False
+
+
+def predict(options: Namespace) -> bool:
+    import maas
+
+    model = maas.load(options.artifact)
+    rows = _read_rows(options)
+    if rows is None:
+        table, known = maas.data.read_columns(
+            options.data,
+            model.schema,
+            missing=options.missing,
+            delimiter=options.delimiter,
+            encoding=options.encoding,
+        )
+        prepared = model.prepare(table)
+        errors = {**prepared.errors, **known}
+    else:
+        prepared = model.prepare(rows)
+        errors = prepared.errors
+    answers: _Answers = [None] * (len(prepared.kept) + len(prepared.errors))
+    if len(prepared.kept):
+        for row, answer in zip(prepared.kept.tolist(), model.task.join(model.stream(prepared.batch)), strict=True):
+            answers[row] = None if row in errors else answer
+    return _print_answers(options, answers, errors)
+
+
+def inspect(options: Namespace) -> bool:
+    from maas import artifact
+    from maas.archive import read_archive, unpacked
+
+    path = Path(options.path)
+    if path.is_dir():
+        stored = artifact.read(path)
+        named = None
+    else:
+        named = read_archive(path)
+        with unpacked(path) as folder:
+            stored = artifact.read(folder)
+    description, card = stored.description, stored.card
+    result = {
+        "archive": None if named is None else {"name": named.name, "version": named.version},
+        "digest": stored.digest,
+        **description,
+        "card": card,
+    }
+    arguments = ", ".join(f"{name}={value}" for name, value in description["recipe"]["arguments"].items())
+    lines = [f"{named.name} {named.version}"] if named else []
+    lines += [
+        f"digest     {stored.digest}",
+        f"network    {description['recipe']['kind']}({arguments})",
+        f"task       {description['task']['kind']} of {description['target']}",
+        f"fields     {len(description['schema'])}",
+    ]
+    for field in description["schema"]:
+        shape = " x ".join(map(str, field["shape"]))
+        lines.append(
+            f"  {field['name']:<28} {field['kind']:<12} {shape} {'may be null' if field['nullable'] else ''}".rstrip()
+        )
+    lines.append(f"created    {card.get('created')} by {card.get('versions')}")
+    if card.get("evaluation"):
+        scores = card["evaluation"]["scores"]
+        lines.append(
+            "scores     " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if value is not None)
+        )
+    _tell(options, "\n".join(lines))
+    _result(options, result)
+    return False
+
+
+def verify(options: Namespace) -> bool:
+    import maas
+
+    digest = maas.verify(options.path)
+    _tell(
+        options,
+        f"{options.path} is whole, and answers its golden rows as it did when it was saved\ndigest {digest}",
+    )
+    _result(options, {"path": str(options.path), "digest": digest})
+    return False
+
+
+def package(options: Namespace) -> bool:
+    from maas import archive
+
+    if options.print_config:
+        deployment = archive.Deployment(
+            minWorkers=options.workers,
+            maxWorkers=options.workers,
+            batchSize=options.batch_size,
+            maxBatchDelay=options.max_batch_delay_ms,
+        )
+        print(deployment.to_yaml(), end="")
+        return False
+    path = archive.package(
+        options.artifact,
+        store=options.store,
+        name=options.name,
+        version=options.version,
+        workers=options.workers,
+        batch_size=options.batch_size,
+        max_batch_delay_ms=options.max_batch_delay_ms,
+    )
+    _tell(options, f"{path} ({path.stat().st_size:,} bytes); next: maas serve {path.stem} --store {path.parent}")
+    _result(options, {"archive": str(path), "name": path.stem, "bytes": path.stat().st_size})
+    return False
+
+
+def serve(options: Namespace) -> bool:
+    import maas
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    _tell(options, "starting TorchServe ...")
+    with maas.serve(
+        options.store,
+        options.models or None,
+        port=options.port,
+        imports=options.imports,
+        timeout=options.timeout,
+    ) as server:
+        lines = [f"serving {', '.join(server.models)} on {server.url} (pid {server.pid}); Ctrl-C stops it"]
+        name = server.models[0]
+        lines += [
+            f"  maas call {name} DATA",
+            f"  curl {server.url}/predictions/{name} -H 'Content-Type: application/json' \\",
+            f"    -H \"Authorization: Bearer $(jq -r .inference.key {server.folder}/key_file.json)\" -d '{{...}}'",
+            f"logs in {server.folder}/logs",
+        ]
+        _tell(options, "\n".join(lines))
+        _result(
+            options,
+            {
+                "url": server.url,
+                "models": list(server.models),
+                "pid": server.pid,
+                "folder": str(server.folder),
+            },
+        )
+        try:
+            code = server.wait()
+        except KeyboardInterrupt:
+            _tell(options, "stopping ...")
+            return False
+    raise maas.errors.ServingError(f"TorchServe ended by itself with exit code {code}")
+
+
+def call(options: Namespace) -> bool:
+    from maas.client import Client
+
+    with Client(options.model, url=options.url, token=options.token, timeout=options.timeout) as client:
+        rows = _read_rows(options)
+        errors: dict[int, RowError] = {}
+        kept: list[int]
+        if rows is None:
+            from maas.data import read_columns
+            from maas.schema import Schema
+
+            schema = Schema.from_json(client.describe()["fields"])
+            table, errors = read_columns(
+                options.data,
+                schema,
+                missing=options.missing,
+                delimiter=options.delimiter,
+                encoding=options.encoding,
+            )
+            kept = [row for row in range(len(table)) if row not in errors]
+            rows, length = table.take(kept).to_dicts(), len(table)
+        else:
+            kept, length = list(range(len(rows))), len(rows)
+        answers: _Answers = [None] * length
+        try:
+            found: list[Any] = list(client.predict(rows)) if rows else []
+        except RequestRefused as refused:
+            if "errors" not in refused.problem:
+                raise
+            found = refused.problem["predictions"]
+            for one in refused.problem["errors"]:
+                errors[kept[one["row"]]] = RowError(kept[one["row"]], one["field"], one["detail"])
+        for row, answer in zip(kept, found, strict=False):
+            answers[row] = answer
+    return _print_answers(options, answers, errors)
+
+
+def sample(options: Namespace) -> bool:
+    from maas.data import SAMPLES, write_sample
+
+    path = write_sample(options.name, options.output)
+    target = SAMPLES[options.name]
+    _tell(options, f"{path}; next: maas fit {path} --target {target} --output artifacts/{options.name}")
+    _result(options, {"path": str(path), "target": target})
+    return False
+
+
+def _read_rows(options: Namespace) -> list[Any] | None:
+    """Rows written as JSON; None where the data is a table."""
+    if options.data != "-" and Path(options.data).suffix.lower() not in (".json", ".jsonl"):
+        return None
+    try:
+        text = sys.stdin.read() if options.data == "-" else Path(options.data).read_text()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{options.data} is not UTF-8") from error
+    if not text.strip():
+        raise DataError("there are no rows: the input is empty")
+    try:
+        value = json.loads(text)
+        return value if isinstance(value, list) else [value]
+    except ValueError:
+        pass
+    rows = []
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            rows += [json.loads(line)] if line.strip() else []
+        except ValueError as error:
+            raise DataError(f"line {number} is neither a JSON row nor part of a JSON list: {show(line)}") from error
+    return rows
+
+
+def _print_answers(options: Namespace, answers: _Answers, errors: dict[int, RowError]) -> bool:
+    if options.json:
+        listed = [{"row": row, "field": errors[row].field, "detail": errors[row].detail} for row in sorted(errors)]
+        _result(options, {"predictions": answers, "errors": listed})
+        return bool(errors)
+    for row, answer in enumerate(answers):
+        if row in errors:
+            print("null", flush=True)
+            print(f"maas: {errors[row]}", file=sys.stderr, flush=True)
+        else:
+            print(json.dumps(answer, ensure_ascii=False))
+    return bool(errors)
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, mark, value = text.partition("=")
+    if not mark or not name:
+        raise DataError(f"{option} wants NAME=VALUE, got {show(text)}")
+    return name, value
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _tell(options: Namespace, text: str) -> None:
+    if not options.json:
+        print(text, flush=True)
+
+
+def _result(options: Namespace, value: Any) -> None:
+    if options.json:
+        print(json.dumps(value, ensure_ascii=False), flush=True)

@@ -1,0 +1,76 @@
+"""The servers that `maas serve` runs on this machine for this user: where they are, and their tokens."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from maas.errors import ClientError
+
+STATE = "server.json"
+KEYS = "key_file.json"
+
+
+@dataclass(frozen=True)
+class LocalServer:
+    """A running server.
+
+    Args:
+        folder: its own folder, readable by this user alone.
+        pid: of the Java process.
+        url: of its inference address.
+        models: names that it serves.
+    """
+
+    folder: str
+    pid: int
+    url: str
+    models: tuple[str, ...]
+
+    def inference_token(self) -> str:
+        """The token that predictions want."""
+        return self.token("inference")
+
+    def token(self, kind: str) -> str:
+        """TorchServe's token for "inference" or "management", as it stands in the key file now."""
+        try:
+            keys = json.loads((Path(self.folder) / KEYS).read_text())
+            return str(keys[kind]["key"])
+        except (OSError, ValueError, KeyError) as error:
+            raise ClientError(f"the server in {self.folder} has no {kind} token: {error}") from error
+
+    def write(self) -> None:
+        """Make the server known to clients on this machine."""
+        (Path(self.folder) / STATE).write_text(json.dumps(asdict(self)))
+
+
+def folder_of_servers() -> Path:
+    """The folder that holds one folder for each server of this user; made if need be, closed to others.
+
+    Raises:
+        ClientError: something else stands there, or it belongs to someone else.
+    """
+    folder = Path(tempfile.gettempdir()) / f"maas-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise ClientError(f"{folder} is not a folder of this user alone; remove it, or set TMPDIR to another place")
+    return folder
+
+
+def running_servers() -> list[LocalServer]:
+    """The servers of this user that are ready, the last started last."""
+    found = []
+    for file in folder_of_servers().glob(f"*/{STATE}"):
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            state = json.loads(file.read_text())
+            server = LocalServer(state["folder"], int(state["pid"]), state["url"], tuple(state["models"]))
+            os.kill(server.pid, 0)
+            found.append((file.stat().st_mtime, server))
+    return [server for _, server in sorted(found, key=lambda pair: pair[0])]

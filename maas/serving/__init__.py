@@ -1,0 +1,6 @@
+"""Serving with TorchServe: what runs inside its workers, and what starts it safely."""
+
+from maas.serving._handler import Handler
+from maas.serving._server import Server, serve
+
+__all__ = ["Handler", "Server", "serve"]

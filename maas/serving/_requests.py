@@ -1,0 +1,129 @@
+"""HTTP requests to rows, and answers to HTTP bodies: strict on the way in, never surprising on the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from maas.client import DESCRIPTION
+from maas.errors import RowError, show
+
+JSON = "application/json"
+PROBLEM_JSON = "application/problem+json"
+
+
+@dataclass(eq=False)
+class Problem(Exception):
+    """A refusal, as RFC 9457 draws it.
+
+    Args:
+        status: HTTP status.
+        kind: last part of the `type` URI: the stable name to program against.
+        title: what kind of problem it is; constant for a kind.
+        detail: what was found, what is wanted.
+        more: further members: `field`, `row`, `errors`, `predictions`.
+    """
+
+    status: int
+    kind: str
+    title: str
+    detail: str
+    more: Mapping[str, Any] | None = None
+
+    def body(self) -> bytes:
+        document = {
+            "type": f"urn:maas:problem:{self.kind}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            **(self.more or {}),
+        }
+        return orjson.dumps(document)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for.
+
+    Args:
+        rows: rows to answer, as the client wrote them; not yet checked.
+        single: one row was sent bare, and one answer is sent back bare.
+        describe: a description of the model is asked for, and there are no rows.
+    """
+
+    rows: list[Any]
+    single: bool = False
+    describe: bool = False
+
+
+def read_request(parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Asked:
+    """What TorchServe hands over of one request, as rows.
+
+    Args:
+        parts: the request's parts by name; a bare body is called "body".
+        headers: the request's headers; names may be of any case.
+
+    Raises:
+        Problem: the request cannot be read.
+    """
+    lower = {str(name).lower(): value for name, value in headers.items()}
+    if DESCRIPTION in str(lower.get("accept", "")):
+        return Asked([], describe=True)
+    body = parts.get("body", parts.get("data"))
+    if body is None and parts:
+        raise Problem(
+            415,
+            "media-type",
+            "Unsupported media type",
+            "the body must be JSON sent as Content-Type: application/json, got a form; with curl add "
+            "-H 'Content-Type: application/json'",
+        )
+    if not body:
+        raise Problem(400, "empty", "Empty body", 'the body must be a row as a JSON object, or {"instances": [rows]}')
+    try:
+        value = orjson.loads(body) if isinstance(body, (bytes, bytearray, memoryview)) else body
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, "not-json", "Not JSON", f"the body must be JSON: {_ascii(str(error))}") from error
+    if isinstance(value, dict):
+        if value.keys() != {"instances"}:
+            return Asked([value], single=True)
+        if isinstance(value["instances"], list) and value["instances"]:
+            return Asked(value["instances"])
+        raise Problem(
+            422,
+            "no-rows",
+            "No rows",
+            f"`instances` must be a list of at least one row, got {show(value['instances'])}",
+        )
+    raise Problem(
+        422,
+        "not-a-row",
+        "Not a row",
+        f'the body must be a row as a JSON object, or {{"instances": [rows]}}, got {show(value)}',
+    )
+
+
+def row_problem(asked: Asked, errors: Mapping[int, RowError], answers: Mapping[int, Any]) -> Problem:
+    """The refusal of a request of which at least one row is bad; the answers to its other rows come with it.
+
+    Args:
+        errors: by row of the request, at least one.
+        answers: by row of the request, those that could be answered.
+    """
+    first = errors[min(errors)]
+    more: dict[str, Any] = {"field": first.field, "row": first.row}
+    detail = first.detail
+    if not asked.single:
+        listed = [{"row": row, "field": errors[row].field, "detail": errors[row].detail} for row in sorted(errors)]
+        more["errors"] = listed
+        more["predictions"] = [answers.get(row) for row in range(len(asked.rows))]
+        if len(errors) > 1:
+            detail = f"{len(errors)} of {len(asked.rows)} rows cannot be answered; row {first.row}: {detail}"
+    return Problem(422, "bad-row", "A row cannot be answered", detail, more)
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode()[:200]
