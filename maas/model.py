@@ -419,5 +419,5 @@ def _agree(wanted: Any, got: Any, tolerance: float) -> bool:
     if isinstance(wanted, list) and isinstance(got, list):
         return len(wanted) == len(got) and all(map(_agree, wanted, got, [tolerance] * len(wanted)))
     if type(got) is float and type(wanted) in (int, float):
-        return abs(wanted - got) <= tolerance * max(1.0, abs(wanted))
-    return type(wanted) is type(got) and wanted == got  # type: ignore[no-any-return]
+        return bool(abs(wanted - got) <= tolerance * max(1.0, abs(wanted)))
+    return type(wanted) is type(got) and bool(wanted == got)

@@ -109,17 +109,16 @@ class Evaluation:
         lines = [f"{self.num_rows:,} test rows, {self.task}"]
         if self.num_duplicates:
             lines[0] += f"; {self.num_duplicates:,} of them stand among the training rows too"
-        names = list(self.scores)
-        rows = [("this model", self.scores, "")]
+        methods = {"this model": self.scores, **{one.name: one.scores for one in self.baselines}}
+        wide = max(map(len, methods)) + 2
+        lines.append(" " * wide + "".join(f"{name:>11}" for name in self.scores))
+        for name, scores in methods.items():
+            lines.append(f"{name:<{wide}}" + "".join(f"{_cell(scores[column]):>11}" for column in self.scores))
+        if self.baselines:
+            lines.append(f"gain of this model in {self.primary}, with its 95 % interval:")
         for one in self.baselines:
-            interval = f"{one.difference:+.4g} ({one.low:+.4g} to {one.high:+.4g})"
-            rows.append((one.name, one.scores, f"{interval}: {one.verdict}"))
-        width = max(len(name) for name, _, _ in rows) + 2
-        header = " " * width + "".join(f"{name:>11}" for name in names)
-        lines.append(header + (f"   this model's gain in {self.primary}, 95 % interval" if self.baselines else ""))
-        for name, scores, note in rows:
-            cells = "".join(f"{_cell(scores[column]):>11}" for column in names)
-            lines.append(f"{name:<{width}}{cells}   {note}".rstrip())
+            interval = f"{one.difference:+.4f} ({one.low:+.4f} to {one.high:+.4f})"
+            lines.append(f"{'over ' + one.name:<{wide + 5}}{interval}: {one.verdict}")
         if self.labels is not None and self.confusion is not None and len(self.labels) <= 12:
             wide = max([*map(len, self.labels), *(len(str(cell)) for row in self.confusion for cell in row)]) + 2
             lines.append("truth by row, answer by column:")

@@ -19,7 +19,8 @@ from typing import Any
 
 from maas.archive import read_archive
 from maas.client import Client, LocalServer, folder_of_servers
-from maas.errors import ServingError, show
+from maas.errors import ClientError, ServingError, show
+from maas.serving import _management
 from maas.serving._handler import IMPORTS
 from maas.serving._java import find_java
 from maas.serving._settings import Instance
@@ -43,6 +44,7 @@ class Server:
         self.url = instance.url
         self.models = models
         self.folder = instance.folder
+        self._clients: list[Client] = []
         self._local = LocalServer(str(instance.folder), process.pid, instance.url, models)
 
     def __enter__(self) -> Server:
@@ -57,14 +59,15 @@ class Server:
         return self._process.pid
 
     def client(self, model: str, *, timeout: float = 60.0) -> Client:
-        """A client of one of its models, with the token it needs.
+        """A client of one of its models, with the token it needs. Stopping the server closes it.
 
         Raises:
             ServingError: it serves no such model.
         """
         if model not in self.models:
             raise ServingError(f"no model {show(model)} is served here, there are {', '.join(self.models)}")
-        return Client(model, url=self.url, token=self._local.inference_token, timeout=timeout)
+        self._clients.append(Client(model, url=self.url, token=self._local.inference_token, timeout=timeout))
+        return self._clients[-1]
 
     def token(self, kind: str = "inference") -> str:
         """TorchServe's token for "inference" or "management"."""
@@ -76,16 +79,7 @@ class Server:
         Raises:
             ServingError: it does not answer.
         """
-        import httpx
-
-        transport = httpx.HTTPTransport(uds=str(self._instance.management_socket))
-        headers = {"Authorization": f"Bearer {self.token('management')}"}
-        try:
-            with httpx.Client(transport=transport, base_url="http://management", timeout=10) as http:
-                response = http.get(path, headers=headers)
-                return response.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise ServingError(f"TorchServe's management does not answer: {error}") from error
+        return _management.get(self._instance.management_socket, path, self.token("management"))
 
     def wait(self) -> int:
         """Wait until TorchServe ends by itself; gives its exit code."""
@@ -93,6 +87,8 @@ class Server:
 
     def stop(self) -> None:
         """Stop TorchServe and its workers, and remove its folder. Requests under way are lost."""
+        for client in self._clients:
+            client.close()
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -117,7 +113,8 @@ class Server:
                 raise ServingError(
                     f"{', '.join(waiting)} not ready within {timeout:g} s: {_tail(self._instance.model_log)}"
                 )
-            with contextlib.suppress(Exception):  # until the socket and the key file are there
+            # Until the socket, the key file and the model are there.
+            with contextlib.suppress(ServingError, ClientError, LookupError, TypeError):
                 found = self.manage(f"/models/{waiting[0]}")
                 workers = found[0]["workers"]
                 if workers and all(worker["status"] == "READY" for worker in workers):

@@ -1,0 +1,197 @@
+"""The command line: results, exit codes, and one line in place of a traceback for a user's mistake."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maas.cli import main
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_from_a_table_to_an_archive(capsys: Capture) -> None:
+    assert run(capsys, "sample", "iris", "--output", "iris.csv")[0] == 0
+    with pytest.warns(UserWarning, match="test rows stand in training too"):
+        code, out, _ = run(
+            capsys, "fit", "iris.csv", "--target", "species", "--output", "a/iris", "--epochs", "3", "--test", "0.4"
+        )
+    assert code == 0
+    assert "stratified split: 90 training rows, 60 test rows; 1 test rows stand in training too" in out
+    assert "over logistic regression" in out
+    assert "next: maas package a/iris" in out
+    code, out, _ = run(capsys, "evaluate", "a/iris", "iris.csv", "--train", "iris.csv", "--json")
+    assert code == 0
+    assert json.loads(out)["num_rows"] == 150
+    code, out, _ = run(capsys, "package", "a/iris", "--version", "3.1", "--json")
+    assert code == 0
+    assert json.loads(out)["archive"] == "model_store/iris.mar"
+    for path in ("a/iris", "model_store/iris.mar"):
+        code, out, _ = run(capsys, "verify", path, "--json")
+        assert (code, len(json.loads(out)["digest"])) == (0, 64)
+        code, out, _ = run(capsys, "inspect", path, "--json")
+        shown = json.loads(out)
+        assert shown["recipe"]["kind"] == "mlp"
+        assert shown["card"]["evaluation"]["num_rows"] == 60
+    assert shown["archive"] == {"name": "iris", "version": "3.1"}
+    assert "iris 3.1" in run(capsys, "inspect", "model_store/iris.mar")[1]
+
+
+def test_fit_takes_the_networks_arguments_and_the_tables_options(capsys: Capture) -> None:
+    lines = ["when,zip,size,price"] + [
+        f"2024-01-{day:02},{day % 3},{'?' if day == 5 else day},{day * 2.5}" for day in range(1, 29)
+    ]
+    Path("t.csv").write_text("\n".join(lines))
+    code, out, _ = run(
+        capsys, "fit", "t.csv", "--target", "price", "--drop", "when", "--time", "when", "--type", "zip=categorical",
+        "--missing", "?", "--set", "hidden=[7, 5]", "--set", "activation=tanh", "--epochs", "2", "--batch-size", "4",
+        "--optimizer", "sgd", "--learning-rate", "0.01", "--weight-decay", "0", "--patience", "1", "--output", "m", "--json",
+    )  # fmt: skip
+    assert code == 0
+    shown = json.loads(run(capsys, "inspect", "m", "--json")[1])
+    assert shown["recipe"]["arguments"]["hidden"] == [7, 5]
+    assert shown["recipe"]["arguments"]["activation"] == "tanh"
+    assert [(field["name"], field["kind"], field["nullable"]) for field in shown["schema"]] == [
+        ("zip", "categorical", False),
+        ("size", "numeric", True),
+    ]
+    assert shown["card"]["training"]["optimizer"] == "sgd"
+    assert shown["card"]["data"]["split"] == "by time (when)"
+    assert json.loads(out)["evaluation"]["task"] == "regression"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ("fit nowhere.csv --target y --output m", 2, "there is no file nowhere.csv"),
+        ("fit {wine} --target cultivr --output m", 2, "`target` names no column: got 'cultivr'"),
+        ("fit {wine} --output m", 2, "say which column to predict with `target`"),
+        ("fit {wine} --target cultivar --output m --set hiden=3", 2, "MLP has no argument 'hiden'"),
+        ("fit {wine} --target cultivar --output m --set hidden", 2, "--set wants NAME=VALUE, got 'hidden'"),
+        ("fit {wine} --target cultivar --output m --set hidden=[0]", 2, "`hidden` must be positive integers"),
+        ("fit {wine} --target cultivar --output m --network transformer", 2, "no network is registered as 'transformer'"),
+        ("fit {wine} --target cultivar --output m --epochs 0", 2, "`epochs` must be a positive integer, got 0"),
+        ("fit {wine} --target cultivar --output m --device tpu9", 2, "`device` 'tpu9' cannot be used here"),
+        ("fit {wine} --target cultivar --output {folder}", 2, "is not an artifact and will not be replaced"),
+        ("evaluate {wine_artifact} nowhere.csv", 2, "there is no file nowhere.csv"),
+        ("predict nowhere {wine}", 3, "nowhere is not an artifact: there is no such folder"),
+        ("verify {wine}", 3, "is not a whole archive"),
+        ("inspect nowhere.mar", 3, "there is no archive nowhere.mar"),
+        ("package {wine_artifact} --name Models", 3, "lower-case letters"),
+        ("package {wine_artifact} --version one", 3, "a version is one to three numbers"),
+        ("serve --store nowhere", 4, "there is no model store nowhere"),
+        ("call wine {wine} --url http://127.0.0.1:9 --token x", 4, "did not answer"),
+        ("call nobody-serves-this {wine}", 4, "no server runs here that serves 'nobody-serves-this'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_an_exit_code(
+    arguments: str, code: int, message: str, capsys: Capture, wine_csv: Path, wine_artifact: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("do not lose me")
+    values = {"wine": wine_csv, "wine_artifact": wine_artifact, "folder": tmp_path / "mine"}
+    got, _, err = run(capsys, *arguments.format(**values).split())
+    assert got == code
+    assert message in err
+    assert err.startswith("maas: ")
+    assert err.count("\n") == 1
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "do not lose me"
+
+
+def test_predict_answers_good_rows_and_names_bad_ones(capsys: Capture, wine_csv: Path, wine_artifact: Path) -> None:
+    lines = wine_csv.read_text().splitlines()
+    Path("rows.csv").write_text("\n".join([lines[0], lines[1], "x" + lines[2], lines[3]]))
+    code, out, err = run(capsys, "predict", wine_artifact, "rows.csv")
+    assert code == 1
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert answers[1] is None
+    assert all(answers[row]["label"] == 0 for row in (0, 2))
+    assert err == "maas: row 1: field 'alcohol' must be a number, got 'x13.2'\n"
+    code, out, _ = run(capsys, "predict", wine_artifact, "rows.csv", "--json")
+    assert code == 1
+    assert json.loads(out)["errors"] == [
+        {"row": 1, "field": "alcohol", "detail": "field 'alcohol' must be a number, got 'x13.2'"}
+    ]
+
+
+@pytest.mark.parametrize("form", ["one", "list", "lines"])
+def test_predict_reads_json_from_standard_input(
+    form: str, capsys: Capture, wine_artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row: dict[str, Any] = json.loads((wine_artifact / "example.json").read_text())["rows"][0]
+    text = {
+        "one": json.dumps(row, indent=1),
+        "list": json.dumps([row, row]),
+        "lines": f"{json.dumps(row)}\n\n{json.dumps(row)}\n",
+    }[form]
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    code, out, _ = run(capsys, "predict", wine_artifact, "-")
+    assert code == 0
+    assert len(out.splitlines()) == (1 if form == "one" else 2)
+
+
+@pytest.mark.parametrize(("text", "message"), [("", "the input is empty"), ("{}\n{", "line 2 is neither a JSON row")])
+def test_standard_input_that_is_not_json(
+    text: str, message: str, capsys: Capture, wine_artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    code, _, err = run(capsys, "predict", wine_artifact, "-")
+    assert code == 2
+    assert message in err
+
+
+def test_help_teaches_by_example(capsys: Capture) -> None:
+    for command in ("fit", "evaluate", "predict", "inspect", "verify", "package", "serve", "call", "sample"):
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0
+        assert f"maas {command} " in capsys.readouterr().out.split("example", 1)[1]
+
+
+def test_serve_and_call_until_ctrl_c(wine_artifact: Path, wine_csv: Path, tmp_path: Path) -> None:
+    maas = [sys.executable, "-m", "maas"]
+    subprocess.run([*maas, "package", wine_artifact, "--name", "wine-cli"], check=True, cwd=tmp_path)
+    serving = subprocess.Popen(
+        [*maas, "serve", "wine-cli", "--json"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert serving.stdout is not None
+        started = json.loads(serving.stdout.readline())
+        done = subprocess.run([*maas, "call", "wine-cli", wine_csv], check=True, capture_output=True, text=True)
+        answers = [json.loads(line)["label"] for line in done.stdout.splitlines()]
+        assert len(answers) == 178
+        wrong = subprocess.run(
+            [*maas, "call", "wine-cli", "-"], input='{"alcohol": 1}', capture_output=True, text=True, check=False
+        )
+        assert wrong.returncode == 1
+        assert wrong.stderr == "maas: row 0: field 'malic_acid' is missing\n"
+        begun = time.monotonic()
+        os.killpg(serving.pid, signal.SIGINT)
+        assert serving.wait(30) == 0
+        assert time.monotonic() - begun < 30
+        assert not Path(started["folder"]).exists()
+        with pytest.raises(ProcessLookupError):
+            os.kill(started["pid"], 0)
+    finally:
+        serving.kill()
+        serving.wait()
+        assert serving.stdout is not None
+        serving.stdout.close()

@@ -1,0 +1,56 @@
+"""Small trained models that many tests read; none of them changes what a fixture gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import maas
+from maas.data import Rows, read_table, write_sample
+
+
+@pytest.fixture(scope="session")
+def wine_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """scikit-learn's wine table: 178 rows, 13 numbers, 3 classes (integers)."""
+    return write_sample("wine", tmp_path_factory.mktemp("data") / "wine.csv")
+
+
+@pytest.fixture(scope="session")
+def wine_split(wine_csv: Path) -> tuple[Rows, Rows]:
+    train, test = read_table(wine_csv, target="cultivar").split(test=0.25, seed=0)
+    return train, test
+
+
+@pytest.fixture(scope="session")
+def wine_model(wine_split: tuple[Rows, Rows]) -> maas.Model:
+    """Three classes: a softmax."""
+    recipe = maas.recipe(maas.nn.MLP, hidden=(16,))
+    return maas.fit(recipe, wine_split[0], epochs=25, learning_rate=0.01, device="cpu", progress=False)
+
+
+@pytest.fixture(scope="session")
+def wine_artifact(wine_model: maas.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wine model's folder. Read only: copy it before you change a byte."""
+    return wine_model.save(tmp_path_factory.mktemp("artifacts") / "wine")
+
+
+@pytest.fixture(scope="session")
+def cancer_split(tmp_path_factory: pytest.TempPathFactory) -> tuple[Rows, Rows]:
+    """scikit-learn's breast cancer table: 569 rows, 30 numbers, 2 classes (text)."""
+    path = write_sample("breast_cancer", tmp_path_factory.mktemp("data") / "breast_cancer.csv")
+    train, test = read_table(path, target="diagnosis").split(test=0.25, seed=0)
+    return train, test
+
+
+@pytest.fixture(scope="session")
+def cancer_model(cancer_split: tuple[Rows, Rows]) -> maas.Model:
+    """Two classes: one output and a sigmoid."""
+    recipe = maas.recipe(maas.nn.MLP, hidden=(8,))
+    return maas.fit(recipe, cancer_split[0], epochs=8, learning_rate=0.01, device="cpu", progress=False)
+
+
+@pytest.fixture(scope="session")
+def cancer_artifact(cancer_model: maas.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The breast cancer model's folder. Read only: copy it before you change a byte."""
+    return cancer_model.save(tmp_path_factory.mktemp("artifacts") / "cancer")

@@ -1,0 +1,58 @@
+"""What the README shows is run, as a new user would, in an empty folder."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def run(command: list[str], folder: Path) -> str:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def scores(line: str) -> list[float]:
+    return [float(number) for number in re.findall(r"\d+\.\d{4}", line)]
+
+
+def test_the_first_screen_runs_and_prints_what_the_readme_says(tmp_path: Path) -> None:
+    run(["maas", "sample", "wine", "--output", "wine.csv"], tmp_path)
+    printed = run([sys.executable, "-c", blocks("python")[0]], tmp_path).splitlines()
+    shown = blocks("text")[0].splitlines()
+    assert len(printed) == len(shown)
+    assert printed[0] == shown[0]
+    for got, want in zip(printed[2:6], shown[2:6], strict=True):
+        assert scores(got) == pytest.approx(scores(want), abs=0.06)  # one row of 36 is 0.028
+    answer, example = ast.literal_eval(printed[-1]), ast.literal_eval(shown[-1])
+    assert answer["label"] == example["label"]
+    assert answer["probabilities"] == pytest.approx(example["probabilities"], abs=0.01)
+
+
+def test_the_shell_commands_run(tmp_path: Path) -> None:
+    (commands,) = blocks("bash")
+    printed = run(["bash", "-euo", "pipefail", "-c", commands], tmp_path)
+    assert (tmp_path / "model_store" / "wine.mar").exists()
+    assert printed.splitlines()[-1].startswith('{"label": 2, "probabilities": {"0": ')
+
+
+def test_the_network_of_ones_own_runs(tmp_path: Path) -> None:
+    run(["maas", "sample", "wine", "--output", "wine.csv"], tmp_path)
+    assert float(run([sys.executable, "-c", blocks("python")[1]], tmp_path)) > 0.7
+
+
+def test_every_file_that_the_readme_names_is_there() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README.read_text())
+    assert links
+    assert [link for link in links if not (README.parent / link).exists()] == []
