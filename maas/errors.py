@@ -112,5 +112,8 @@ def show(value: object, limit: int = 60) -> str:
         value = value[: limit + 1]  # repr of megabytes costs as much as it is useless
     elif isinstance(value, (dict, list, tuple, set)):
         return f"{type(value).__name__} of {len(value)}"
-    text = repr(value)
+    try:
+        text = repr(value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value)
+    except ValueError:  # an integer of thousands of digits, or an array
+        text = f"{type(value).__name__} too large to show"
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -83,7 +84,7 @@ class Field:
             dtype=_of(state, "dtype", str),
             shape=tuple(_of(state, "shape", list)),
             nullable=_of(state, "nullable", bool),
-            range=None if state["range"] is None else tuple(map(float, _of(state, "range", list))),  # type: ignore[arg-type]
+            range=None if state["range"] is None else _range(_of(state, "name", str), _of(state, "range", list)),
             values=None if state["values"] is None else tuple(_of(state, "values", list)),
             unit=_of(state, "unit", str),
         )
@@ -95,8 +96,8 @@ class Field:
             raise FormatError(f"field {show(field.name)} has the impossible shape {field.shape}")
         if field.values is not None and not all(type(value) is str for value in field.values):
             raise FormatError(f"field {show(field.name)} has values that are not strings")
-        if field.range is not None and (len(field.range) != 2 or not all(map(math.isfinite, field.range))):
-            raise FormatError(f"field {show(field.name)} has a range that is not two finite numbers")
+        if field.shape and field.dtype != "number":
+            raise FormatError(f"field {show(field.name)} has a shape, which only numbers have")
         return field
 
     def json_schema(self) -> dict[str, Any]:
@@ -213,7 +214,7 @@ class Schema:
         skipped = set(skip)
         for field in self.fields:
             if field.name not in raw:
-                raise DataError(f"column {show(field.name)} is missing" + _suggestion(field.name, raw))
+                raise DataError(f"column {show(field.name)} is missing" + suggestion(field.name, raw))
             columns[field.name], details = _CHECKS[field.dtype](field, raw[field.name], length)
             for row, detail in details.items():
                 if row not in skipped:
@@ -223,9 +224,9 @@ class Schema:
     def _wrong_names(self, index: int, row: Mapping[str, Any]) -> RowError:
         for name in self.names:
             if name not in row:
-                return RowError(index, name, f"field {show(name)} is missing{_suggestion(name, row)}")
+                return RowError(index, name, f"field {show(name)} is missing{suggestion(name, row)}")
         name = next(name for name in row if name not in self.names)
-        return RowError(index, str(name)[:80], f"there is no field {show(name)}{_suggestion(name, self.names)}")
+        return RowError(index, str(name)[:80], f"there is no field {show(name)}{suggestion(name, self.names)}")
 
 
 def label_text(value: object) -> str:
@@ -241,6 +242,14 @@ def label_text(value: object) -> str:
     return str(value)
 
 
+def _range(name: str, pair: list[Any]) -> tuple[float, float]:
+    numbers = [float(one) for one in pair if type(one) in (int, float) and abs(one) <= sys.float_info.max]
+    if len(pair) != 2 or len(numbers) != 2 or numbers[0] > numbers[1]:
+        raise FormatError(f"field {show(name)} has a range that is not two finite numbers, the lesser first")
+    return numbers[0], numbers[1]
+
+
+_MOST_LABEL = 10**100
 _Checked = tuple[np.ndarray[Any, Any], dict[int, str]]
 
 
@@ -296,8 +305,8 @@ def _check_labels(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], le
             array[row] = value
         elif _is_missing(value) and field.nullable:
             array[row] = None
-        elif isinstance(value, (bool, int, np.bool_, np.integer)) or (
-            isinstance(value, (float, np.floating)) and float(value).is_integer()
+        elif isinstance(value, (bool, np.bool_)) or (
+            isinstance(value, (int, np.integer)) and abs(int(value)) < _MOST_LABEL
         ):
             array[row] = label_text(value)
         else:
@@ -371,7 +380,8 @@ def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, (float, np.floating)) and math.isnan(value))
 
 
-def _suggestion(name: object, known: Iterable[Any]) -> str:
+def suggestion(name: object, known: Iterable[Any]) -> str:
+    """The known name that is closest to a misspelt one, as the end of an error message; else nothing."""
     close = difflib.get_close_matches(str(name)[:80], [str(one)[:80] for one in known], n=1)
     return f"; did you mean {show(close[0])}?" if close else ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import glob
 import hashlib
 import os
 import secrets
@@ -42,9 +43,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         OSError: the disk is full, or the parent cannot be written; `path` is as it was.
     """
     path = Path(os.path.abspath(path))
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise FileExistsError(errno.EEXIST, "is not a folder and will not be replaced", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.parent / f".{path.name}.lock"):
-        for orphan in path.parent.glob(f".{path.name}.tmp-*"):
+        for orphan in path.parent.glob(f".{glob.escape(path.name)}.tmp-*"):
             shutil.rmtree(orphan, ignore_errors=True)
         fresh = path.parent / f".{path.name}.tmp-{secrets.token_hex(6)}"
         fresh.mkdir()

@@ -63,9 +63,13 @@ def evaluate(options: Namespace) -> bool:
 
     model = maas.load(options.artifact)
     read = {"missing": options.missing, "delimiter": options.delimiter, "encoding": options.encoding}
+    classes = model.task.state()[0].get("classes", [])
+    as_text = any(isinstance(label, str) for label in classes)
     found = []
     for path in filter(None, [options.data, options.train]):
-        rows, errors = maas.data.read_columns(path, model.schema, target=model.target, task=model.task.kind, **read)
+        rows, errors = maas.data.read_columns(
+            path, model.schema, target=model.target, task=model.task.kind, text_target=as_text, **read
+        )
         if errors:
             raise errors[min(errors)]
         found.append(rows)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from maas.data._rows import Rows
+from maas.data._sources import Cells, as_objects
 from maas.data._table import TASKS, _observed, _target_of
 from maas.errors import DataError, show
-from maas.schema import Field, Schema
+from maas.schema import Field, Schema, label_text
 
 
 def from_arrays(x: Any, y: Any = None, *, task: str | None = None) -> Rows:
@@ -46,8 +47,7 @@ def from_arrays(x: Any, y: Any = None, *, task: str | None = None) -> Rows:
     target = _numpy(y, "y")
     if target.shape != (len(values),):
         raise DataError(f"y must have one value for each of the {len(values)} rows of X, got shape {target.shape}")
-    cells = target.astype(np.float64) if target.dtype.kind in "fiu" else [_plain(cell) for cell in target]
-    goal, task = _target_of("y", cells, task, None)
+    goal, task = _target_of("y", _cells(target), task, None)
     return Rows(schema, {"x": values}, goal, "y", task, source="arrays")
 
 
@@ -78,7 +78,12 @@ def as_rows(source: Any, *, task: str | None = None) -> Rows:
         return source
     if isinstance(source, tuple) and len(source) == 2:
         return from_arrays(*source, task=task)
-    if hasattr(source, "__getitem__") and hasattr(source, "__len__") and not hasattr(source, "columns"):
+    if (
+        not isinstance(source, (str, bytes))
+        and hasattr(source, "__getitem__")
+        and hasattr(source, "__len__")
+        and not hasattr(source, "columns")
+    ):
         return from_dataset(source, task=task)
     raise DataError(
         f"rows with a target are maas.data.Rows, a pair (X, y) or a torch Dataset, got {type(source).__name__}; "
@@ -89,11 +94,27 @@ def as_rows(source: Any, *, task: str | None = None) -> Rows:
 def _numpy(values: Any, name: str) -> np.ndarray[Any, Any]:
     if hasattr(values, "detach"):
         values = values.detach().cpu()
-    array = np.asarray(values)
+        if str(values.dtype) == "torch.bfloat16":  # numpy has no such dtype
+            values = values.float()
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} must be an array: {error}") from error
     if array.dtype == object and array.ndim != 1:
         raise DataError(f"{name} must be an array of one dtype, got objects")
     return array
 
 
-def _plain(cell: Any) -> Any:
-    return cell.item() if isinstance(cell, np.generic) else cell
+def _cells(target: np.ndarray[Any, Any]) -> Cells:
+    plain = [cell.item() if isinstance(cell, np.generic) else cell for cell in target]
+    labels = as_objects(None if cell is None or cell != cell else label_text(cell) for cell in plain)
+    if target.dtype.kind in "fiu":
+        return Cells("number", target.astype(np.float64), labels)
+    kinds = {type(cell) for cell in plain}
+    if kinds <= {int, float}:
+        return Cells("number", np.array(plain, np.float64), labels)
+    if kinds <= {bool}:
+        return Cells("boolean", as_objects(plain), labels)
+    if kinds <= {str, type(None)}:
+        return Cells("text", labels, labels)
+    raise DataError(f"y must be numbers, strings or booleans, got {', '.join(sorted(kind.__name__ for kind in kinds))}")

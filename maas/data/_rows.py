@@ -74,7 +74,7 @@ class Rows:
             test: share of rows in the second part, between 0 and 1. With `group`, of groups.
             seed: the split is a pure function of the rows and this number.
             stratify: keep the shares of the classes. By default: yes for a classification in which every class
-                has at least two rows in each part.
+                has at least two rows, and each part room for every class.
             group: name of a column whose equal values must not be torn apart (a patient, a machine).
             time: name of a column to split by: the last rows are the second part, and no row of the first is
                 as late as any of the second.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -115,7 +116,7 @@ def duplicates(train: Rows, test: Rows) -> tuple[int, int]:
 def row_digests(rows: Rows, *, with_target: bool) -> list[bytes]:
     """One digest a row, equal for equal rows."""
     columns = [rows.columns[name] for name in rows.schema.names]
-    numbers = [column.reshape(len(rows), -1) for column in columns if column.dtype != object]
+    numbers = [column.reshape(len(rows), math.prod(column.shape[1:])) for column in columns if column.dtype != object]
     # Adding 0.0 makes -0.0 and 0.0 the same bytes.
     matrix = np.ascontiguousarray(np.concatenate(numbers, axis=1) + 0.0) if numbers else np.zeros((len(rows), 0))
     others = [column for column in columns if column.dtype == object]
@@ -136,6 +137,8 @@ def _cell(value: Any) -> bytes:
         return b"b%d:" % len(value) + value
     if isinstance(value, np.ndarray):
         return repr((value.shape, value.dtype.str)).encode() + np.ascontiguousarray(value).tobytes()
+    if isinstance(value, np.generic):
+        value = value.item()  # numpy 1 and 2 write their scalars differently
     return (type(value).__name__ + repr(value) + "\0").encode("utf-8", "surrogatepass")
 
 
@@ -148,6 +151,11 @@ def _column(rows: Rows, name: str, role: str) -> np.ndarray[Any, Any]:
 
 
 def _late(times: np.ndarray[Any, Any], share: float) -> np.ndarray[Any, Any]:
+    if any(isinstance(value, str) for value in times):
+        raise DataError(
+            "the column to split by time holds text, and text sorts by its letters: give ISO 8601 dates "
+            "(2024-01-31, 2024-01-31T12:00) or numbers"
+        )
     if any(value is None or value != value for value in times):
         raise DataError("the column to split by time has missing values")
     ordered = np.sort(times)

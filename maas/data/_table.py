@@ -1,26 +1,24 @@
-"""Tables: CSV, Parquet, or any data frame that narwhals knows, to rows with typed fields."""
+"""What the columns of a table are: fields with a kind, a target with a task."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from maas.data._rows import Rows
+from maas.data._sources import Cells, as_objects, parse_number, read_source
 from maas.errors import DataError, RowError, show
-from maas.schema import Columns, Field, Schema, label_text
+from maas.schema import Columns, Field, Schema, suggestion
 
 KINDS = ("numeric", "categorical", "boolean")
 TASKS = ("classification", "regression")
 _TARGET_NAMES = ("target", "label", "class", "y")
-_NULLS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "None")
-_DATE = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}([ T].*)?")
 _MOST_CLASSES_OF_INTEGERS = 20
-_Column = list[Any] | np.ndarray[Any, Any]
+_BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 
 
 def read_table(
@@ -61,7 +59,9 @@ def read_table(
     Rows(2 x 2 fields -> y (classification))
     """
     types = dict(types or {})
-    raw = _columns_of(source, missing=missing, delimiter=delimiter, encoding=encoding)
+    if isinstance(drop, str):
+        raise DataError(f"`drop` is a list of column names, got {show(drop)}; write drop=[{drop!r}]")
+    raw = read_source(source, missing=missing, delimiter=delimiter, encoding=encoding)
     name = source if isinstance(source, (str, Path)) else f"a {type(source).__module__.split('.')[0]} frame"
     if task is not None and task not in TASKS:
         raise DataError(f"`task` must be one of {', '.join(TASKS)}, got {show(task)}")
@@ -70,21 +70,20 @@ def read_table(
         for column in named:
             if column not in raw:
                 raise DataError(f"`{asked}` names no column: got {show(column)}, there are {_listed(raw)}")
+    for column, kind in types.items():
+        if kind not in KINDS:
+            raise DataError(f"`types` says {show(kind)} of column {show(column)}; it must be one of {', '.join(KINDS)}")
     if target in drop:
         raise DataError(f"{show(target)} is the target and cannot be dropped")
 
-    fields, values, side = [], {}, {}
-    for column, cells in raw.items():
-        if column in drop:
-            side[column] = _as_array(cells)
-        elif column != target:
-            field, values[column] = _field_of(column, cells, types.get(column))
-            fields.append(field)
-    schema = Schema(tuple(fields))
-    columns, errors = schema.check(values, len(raw[target]))
+    features = {column: cells for column, cells in raw.items() if column not in drop and column != target}
+    schema = Schema(tuple(_field_of(column, cells, types.get(column)) for column, cells in features.items()))
+    wanted = {field.name: _cast(field, features[field.name]) for field in schema.fields}
+    columns, errors = schema.check(wanted, len(raw[target].values))
     if errors:
-        raise min(errors.values(), key=lambda error: error.row)
+        raise errors[min(errors)]
     goal, task = _target_of(target, raw[target], task, types.get(target))
+    side = {column: raw[column].values for column in drop}
     return Rows(_observed(schema, columns), columns, goal, target, task, side, source=str(name))
 
 
@@ -94,6 +93,7 @@ def read_columns(
     *,
     target: str | None = None,
     task: str | None = None,
+    text_target: bool = False,
     missing: Sequence[str] = (),
     delimiter: str | None = None,
     encoding: str = "utf8",
@@ -105,6 +105,7 @@ def read_columns(
         schema: the fields wanted. Other columns are passed over.
         target: name of the target's column, when its values are wanted.
         task: "classification" or "regression"; wanted with `target`.
+        text_target: the classes are texts, so "01" is not the number 1.
 
     Returns:
         The rows, and the errors by row. The cells of a row in error hold placeholders.
@@ -112,233 +113,151 @@ def read_columns(
     Raises:
         DataError: the file cannot be read, or a column is missing.
     """
-    raw = _columns_of(source, missing=missing, delimiter=delimiter, encoding=encoding)
-    wanted: dict[str, _Column] = {}
-    for field in schema.fields:
-        if field.name in raw:
-            cells = raw[field.name]
-            wanted[field.name] = _cast(field, cells) if isinstance(cells, list) else cells
-    length = len(next(iter(raw.values())))
-    columns, errors = schema.check(wanted, length)
+    raw = read_source(source, missing=missing, delimiter=delimiter, encoding=encoding)
+    for name in schema.names:
+        if name not in raw:
+            raise DataError(f"column {show(name)} is missing" + suggestion(name, raw))
+    length = len(next(iter(raw.values())).values)
+    columns, errors = schema.check({field.name: _cast(field, raw[field.name]) for field in schema.fields}, length)
     if target is None:
         return Rows(schema, columns, source=str(source)), errors
     if target not in raw:
         raise DataError(f"the target {show(target)} names no column, there are {_listed(raw)}")
-    goal, task = _target_of(target, raw[target], task, None)
+    goal, task = _target_of(target, raw[target], task, None, as_text=text_target)
     return Rows(schema, columns, goal, target, task, source=str(source)), errors
 
 
-def _columns_of(source: Any, *, missing: Sequence[str], delimiter: str | None, encoding: str) -> dict[str, _Column]:
-    """Every column of a table: float64 where it holds numbers, else a list of str, bool or None."""
-    import narwhals as nw
-
-    if isinstance(source, (str, Path)):
-        frame = nw.from_native(_read_file(Path(source), missing, delimiter, encoding), eager_only=True)
-    else:
-        try:
-            frame = nw.from_native(source, eager_only=True)
-        except TypeError as error:
-            raise DataError(f"a table is a path or a data frame, got {type(source).__name__}") from error
-    names = [str(name) for name in frame.columns]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"column names must differ, got {_listed(repeated)} more than once")
-    if not all(name.strip() for name in names):
-        raise DataError("a column has no name; give every column of the header a name")
-    if not len(frame):
-        raise DataError("the table has a header and no rows" if names else "the table is empty")
-    return {str(name): _cells(str(name), frame[name]) for name in frame.columns}
-
-
-def _read_file(path: Path, missing: Sequence[str], delimiter: str | None, encoding: str) -> Any:
-    import pyarrow
-    import pyarrow.csv
-    import pyarrow.parquet
-
-    if not path.exists():
-        raise DataError(f"there is no file {path}")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; give one file")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty")
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return pyarrow.parquet.read_table(path)
-        mark = delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
-        table = pyarrow.csv.read_csv(
-            path,
-            # One block, so that a column's type is inferred from all of its cells and not from the first megabyte.
-            read_options=pyarrow.csv.ReadOptions(
-                encoding=encoding, block_size=min(max(path.stat().st_size + 1, 1 << 20), (1 << 31) - 1)
-            ),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=mark, newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                null_values=[*_NULLS, *missing],
-                strings_can_be_null=True,
-                timestamp_parsers=[pyarrow.csv.ISO8601],
-            ),
-        )
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowKeyError, LookupError, UnicodeError) as error:
-        raise DataError(f"{path} cannot be read as a table: {str(error).splitlines()[0][:200]}") from error
-    if table.num_columns == 1 and any(one in table.column_names[0] for one in ";\t|"):
-        one = next(one for one in ";\t|" if one in table.column_names[0])
-        raise DataError(f"{path} has one column {show(table.column_names[0])}; was `delimiter={one!r}` meant?")
-    return table
-
-
-def _cells(name: str, series: Any) -> _Column:
-    import narwhals as nw
-
-    dtype = series.dtype
-    if dtype.is_numeric():
-        return np.asarray(series.cast(nw.Float64).to_numpy(), np.float64)
-    if dtype.is_temporal():
-        return np.asarray(series.to_numpy(), "datetime64[us]")
-    cells: list[Any] = series.to_list()
-    if dtype == nw.Boolean or dtype == nw.String or dtype == nw.Categorical or dtype == nw.Enum:
-        return [None if cell is None or cell != cell else cell for cell in cells]
-    cells = [None if cell is None or (isinstance(cell, float) and math.isnan(cell)) else cell for cell in cells]
-    if all(cell is None for cell in cells):
-        return cells
-    if all(isinstance(cell, bytes) for cell in cells if cell is not None):
-        raise DataError(f"column {show(name)} is not valid text; say `encoding=`, such as 'latin-1' or 'gb18030'")
-    kinds = {type(cell) for cell in cells} - {type(None)}
-    if kinds <= {int, float}:
-        return np.array([math.nan if cell is None else cell for cell in cells], np.float64)
-    if kinds <= {str} or kinds <= {bool}:
-        return cells
-    listed = ", ".join(sorted(kind.__name__ for kind in kinds))
-    raise DataError(f"column {show(name)} mixes {listed}; give it one type, or leave it out with drop=[{name!r}]")
-
-
-def _field_of(name: str, cells: _Column, kind: str | None) -> tuple[Field, _Column]:
-    """What a feature column is, and its cells in a form that `Schema.check` takes."""
-    if kind is not None and kind not in KINDS:
-        raise DataError(f"`types` says {show(kind)} of column {show(name)}; it must be one of {', '.join(KINDS)}")
-    if isinstance(cells, np.ndarray) and cells.dtype.kind == "M":
-        raise DataError(
-            f"column {show(name)} holds dates, and a date is not a number to learn from: derive what matters "
-            f"(hour, weekday, days since ...) or leave it out with drop=[{name!r}]; it stays usable in "
-            f"split(time={name!r})"
-        )
-    if isinstance(cells, np.ndarray):
-        nullable = bool(np.isnan(cells).any())
-        if np.isnan(cells).all():
-            raise DataError(f"column {show(name)} is empty in every row; leave it out with drop=[{name!r}]")
-        if np.isinf(cells).any():
-            row = int(np.flatnonzero(np.isinf(cells))[0])
-            raise DataError(
-                f"column {show(name)} must be finite, got {cells[row]} in row {row}; replace it, or leave it empty"
-            )
-        if kind == "categorical":
-            labels = [None if math.isnan(cell) else label_text(float(cell)) for cell in cells]
-            return Field(name, "categorical", "label", nullable=nullable), labels
-        if kind == "boolean":
-            if not set(np.unique(cells[~np.isnan(cells)]).tolist()) <= {0.0, 1.0}:
-                raise DataError(f"column {show(name)} cannot be boolean: it holds numbers other than 0 and 1")
-            return Field(name, "boolean", "boolean", nullable=nullable), cells
-        return Field(name, "numeric", "number", nullable=nullable), cells
-    present = [cell for cell in cells if cell is not None]
-    nullable = len(present) < len(cells)
-    if not present:
+def _field_of(name: str, cells: Cells, kind: str | None) -> Field:
+    """What a feature column is."""
+    if cells.kind == "empty":
         raise DataError(f"column {show(name)} is empty in every row; leave it out with drop=[{name!r}]")
-    if isinstance(present[0], bool):
-        if kind == "numeric":
-            return Field(name, "numeric", "number", nullable=nullable), [
-                None if cell is None else float(cell) for cell in cells
-            ]
-        if kind == "categorical":
-            return Field(name, "categorical", "label", nullable=nullable), cells
-        return Field(name, "boolean", "boolean", nullable=nullable), cells
-    if kind == "boolean":
-        field = Field(name, "boolean", "boolean", nullable=nullable)
-        return field, _cast(field, cells)
-    if kind == "categorical":
-        return Field(name, "categorical", "label", nullable=nullable), cells
-    return _text_field(name, cells, present, kind, nullable)
+    nullable = any(label is None for label in cells.labels)
+    if kind == "categorical" or (kind is None and cells.kind == "category"):
+        return Field(name, "categorical", "label", nullable=nullable)
+    if cells.kind == "date":
+        by = (
+            "in split(time=...)"
+            if cells.values.dtype.kind == "M"
+            else "in split(group=...), and by time once it is ISO 8601"
+        )
+        raise DataError(
+            f"column {show(name)} holds dates or times, and a date is not a number to learn from: derive what matters "
+            f"(hour, weekday, days since ...) or leave it out with drop=[{name!r}]; it stays usable {by}"
+        )
+    if cells.kind == "number":
+        infinite = np.flatnonzero(np.isinf(cells.values))
+        if len(infinite):
+            row = int(infinite[0])
+            raise DataError(
+                f"column {show(name)} must be finite, got {cells.values[row]} in row {row}; replace it, or leave it "
+                f"empty"
+            )
+    if kind is None and cells.kind in ("text", "category"):
+        return _text_field(name, cells, nullable)
+    kind = kind or ("boolean" if cells.kind == "boolean" else "numeric")
+    field = Field(name, kind, "boolean" if kind == "boolean" else "number", nullable=nullable)
+    accepted = (bool, np.bool_) if kind == "boolean" else (float, np.floating)
+    for row, value in enumerate(_cast(field, cells)):
+        if value is not None and not isinstance(value, accepted):
+            wanted = "true or false" if kind == "boolean" else "numbers"
+            raise DataError(f"column {show(name)} cannot be {kind}: row {row} has {show(value)}, which is not {wanted}")
+    return field
 
 
-def _text_field(
-    name: str, cells: list[Any], present: list[str], kind: str | None, nullable: bool
-) -> tuple[Field, _Column]:
-    odd = [(row, cell) for row, cell in enumerate(cells) if cell is not None and _parsed(cell) is None]
-    if kind == "numeric" or len(odd) <= len(present) // 2:
+def _text_field(name: str, cells: Cells, nullable: bool) -> Field:
+    present = [(row, label) for row, label in enumerate(cells.labels) if label is not None]
+    odd = [(row, label) for row, label in present if parse_number(label) is None]
+    if len(odd) <= len(present) // 2:
         if not odd:
-            return Field(name, "numeric", "number", nullable=nullable), [
-                None if cell is None else _parsed(cell) for cell in cells
-            ]
-        row, cell = odd[0]
+            return Field(name, "numeric", "number", nullable=nullable)
+        row, label = odd[0]
         raise DataError(
             f"column {show(name)} holds numbers but for {len(odd)} of {len(present)} cells, the first in row {row}: "
-            f"{show(cell)}. Correct them, name them as missing with missing=({cell!r},), or say "
+            f"{show(label)}. Correct them, name them as missing with missing=[{label!r}], or say "
             f"types={{{name!r}: 'categorical'}}"
         )
-    if sum(bool(_DATE.fullmatch(cell)) for cell in present) > len(present) // 2:
-        return _field_of(name, np.array([0], "datetime64[us]"), kind)
-    different = len(set(present))
+    different = len({label for _, label in present})
     if different > 50 and different > len(present) // 2:
         raise DataError(
             f"column {show(name)} has {different:,} different texts in {len(present):,} rows, such as "
-            f"{show(present[0])}: a name, an identifier or free text is not a category. Leave it out with "
+            f"{show(present[0][1])}: a name, an identifier or free text is not a category. Leave it out with "
             f"drop=[{name!r}], or say types={{{name!r}: 'categorical'}}"
         )
-    return Field(name, "categorical", "label", nullable=nullable), cells
+    return Field(name, "categorical", "label", nullable=nullable)
 
 
-def _cast(field: Field, cells: _Column) -> _Column:
-    """Text cells of a CSV as a known field wants them, as far as they can be; the rest is left for the check."""
-    if isinstance(cells, np.ndarray):
-        return cells
+def _cast(field: Field, cells: Cells) -> np.ndarray[Any, Any]:
+    """A column's cells as a field wants them, as far as they can be; the rest is left for the check to refuse."""
+    if field.dtype == "label":
+        return cells.labels
     if field.dtype == "number":
-        return [_parsed(cell) if isinstance(cell, str) and _parsed(cell) is not None else cell for cell in cells]
+        if cells.kind == "number":
+            return cells.values
+        return as_objects(_number(value, label) for value, label in zip(cells.values, cells.labels, strict=True))
     if field.dtype == "boolean":
-        known = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
-        return [known.get(cell.strip().lower(), cell) if isinstance(cell, str) else cell for cell in cells]
-    return cells
+        return as_objects(
+            None if label is None else _BOOLEANS.get(label.strip().lower(), label) for label in cells.labels
+        )
+    return cells.labels
 
 
-def _target_of(name: str, cells: _Column, task: str | None, kind: str | None) -> tuple[np.ndarray[Any, Any], str]:
+def _number(value: Any, label: str | None) -> float | str | None:
+    if label is None:
+        return None
+    if isinstance(value, bool):
+        return float(value)
+    number = parse_number(label)
+    return label if number is None else number
+
+
+def _target_of(
+    name: str, cells: Cells, task: str | None, kind: str | None, *, as_text: bool = False
+) -> tuple[np.ndarray[Any, Any], str]:
     """The target's values in canonical form, and the task they stand for."""
-    if isinstance(cells, np.ndarray) and cells.dtype.kind == "M":
-        raise DataError(f"the target {show(name)} holds dates; predict a number of days or hours instead")
-    gaps = [
-        row
-        for row, cell in enumerate(cells)
-        if cell is None or (isinstance(cell, (float, np.floating)) and math.isnan(cell))
-    ]
+    gaps = [row for row, label in enumerate(cells.labels) if label is None]
     if gaps:
         raise DataError(
-            f"the target {show(name)} is missing in {len(gaps)} rows, the first is row {gaps[0]}; remove these rows"
+            f"the target {show(name)} is missing in {len(gaps)} of {len(cells.labels)} rows, the first is row "
+            f"{gaps[0]}; remove such rows"
         )
-    if isinstance(cells, np.ndarray):
-        if not np.isfinite(cells).all():
-            row = int(np.flatnonzero(~np.isfinite(cells))[0])
-            raise DataError(f"the target {show(name)} must be finite, got {cells[row]} in row {row}")
-        whole = bool((cells == np.round(cells)).all())
-        if kind == "categorical" or (
-            task is None and whole and len(np.unique(cells)) <= _MOST_CLASSES_OF_INTEGERS and kind != "numeric"
-        ):
-            task = task or "classification"
-        if task == "classification":
-            if not whole:
-                row = int(np.flatnonzero(cells != np.round(cells))[0])
-                raise DataError(
-                    f"the target {show(name)} holds fractions ({cells[row]:g} in row {row}), which are no classes; "
-                    f"say task='regression'"
-                )
-            return _as_array([int(cell) for cell in cells]), "classification"
-        return cells, "regression"
+    if cells.kind == "date":
+        raise DataError(f"the target {show(name)} holds dates; predict a number of days or hours instead")
+    if cells.kind == "number":
+        _check_finite(name, cells.values)
+        whole = bool((cells.values == np.round(cells.values)).all())
+        few = whole and len(np.unique(cells.values)) <= _MOST_CLASSES_OF_INTEGERS
+        task = task or ("classification" if kind == "categorical" or (few and kind != "numeric") else "regression")
+        if task == "regression":
+            return cells.values, task
+        if as_text:
+            return cells.labels, task
+        if not whole:
+            row = int(np.flatnonzero(cells.values != np.round(cells.values))[0])
+            raise DataError(
+                f"the target {show(name)} holds fractions ({cells.values[row]:g} in row {row}), which are no classes; "
+                f"say task='regression'"
+            )
+        return as_objects(int(value) for value in cells.values), task
     if task == "regression":
-        parsed = [_parsed(str(cell)) for cell in cells]
-        odd = [row for row, number in enumerate(parsed) if number is None]
+        numbers = [_number(value, label) for value, label in zip(cells.values, cells.labels, strict=True)]
+        odd = [row for row, number in enumerate(numbers) if not isinstance(number, float)]
         if odd:
             raise DataError(
-                f"the target {show(name)} of a regression must be numbers, got {show(cells[odd[0]])} in row {odd[0]}"
+                f"the target {show(name)} of a regression must be numbers, got {show(numbers[odd[0]])} in row {odd[0]}"
             )
-        return np.array(parsed, np.float64), task
-    return _as_array(cells), "classification"
+        values = np.array(numbers, np.float64)
+        _check_finite(name, values)
+        return values, task
+    return (cells.labels if as_text else cells.values), "classification"
 
 
-def _find_target(target: str | None, raw: Mapping[str, _Column]) -> str:
+def _check_finite(name: str, values: np.ndarray[Any, Any]) -> None:
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise DataError(f"the target {show(name)} must be finite, got {values[row]} in row {row}")
+
+
+def _find_target(target: str | None, raw: Mapping[str, Cells]) -> str:
     if target is not None:
         if target not in raw:
             raise DataError(f"`target` names no column: got {show(target)}, there are {_listed(raw)}")
@@ -351,8 +270,6 @@ def _find_target(target: str | None, raw: Mapping[str, _Column]) -> str:
 
 def _observed(schema: Schema, columns: Columns) -> Schema:
     """The schema with what these rows show of each field: range, or categories."""
-    from dataclasses import replace
-
     fields = []
     for field in schema.fields:
         column = columns[field.name]
@@ -366,21 +283,6 @@ def _observed(schema: Schema, columns: Columns) -> Schema:
     return Schema(tuple(fields))
 
 
-def _as_array(cells: _Column) -> np.ndarray[Any, Any]:
-    if isinstance(cells, np.ndarray):
-        return cells
-    array = np.empty(len(cells), object)
-    array[:] = cells
-    return array
-
-
-def _parsed(cell: str) -> float | None:
-    try:
-        return float(cell) if "_" not in cell else None
-    except ValueError:
-        return None
-
-
-def _listed(names: Any) -> str:
+def _listed(names: Iterable[Any]) -> str:
     shown = [show(name) for name in names]
     return ", ".join(shown[:20]) + (f" and {len(shown) - 20} more" if len(shown) > 20 else "")

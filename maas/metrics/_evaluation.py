@@ -117,7 +117,7 @@ class Evaluation:
         if self.baselines:
             lines.append(f"gain of this model in {self.primary}, with its 95 % interval:")
         for one in self.baselines:
-            interval = f"{one.difference:+.4f} ({one.low:+.4f} to {one.high:+.4f})"
+            interval = f"{_signed(one.difference)} ({_signed(one.low)} to {_signed(one.high)})"
             lines.append(f"{'over ' + one.name:<{wide + 5}}{interval}: {one.verdict}")
         if self.labels is not None and self.confusion is not None and len(self.labels) <= 12:
             wide = max([*map(len, self.labels), *(len(str(cell)) for row in self.confusion for cell in row)]) + 2
@@ -131,4 +131,8 @@ class Evaluation:
 def _cell(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.4f}" if abs(value) < 100 else f"{value:.5g}"
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 100 else f"{value:.4g}"
+
+
+def _signed(value: float) -> str:
+    return f"{'-' if value < 0 else '+'}{_cell(abs(value))}"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from maas.errors import FormatError, RowError, show
+from maas.errors import DataError, FormatError, RowError, show
 from maas.preprocess._base import Arrays, preprocess
 from maas.schema import Columns, Field, Schema, TensorSpec
 
@@ -61,6 +61,8 @@ class Table:
     @classmethod
     def identity(cls, schema: Schema) -> Table:
         """Numbers as they are: for a network that was trained on raw or already prepared numbers."""
+        if labels := [field.name for field in schema.fields if field.kind == "categorical"]:
+            raise DataError(f"categories are no numbers as they are: {', '.join(map(show, labels))}; use Table.learn")
         count = sum(map(_count, schema.fields))
         zeros = np.zeros(count)
         return cls(schema, zeros, zeros, np.ones(count), np.zeros(count, bool), {}, frozenset())
@@ -74,9 +76,12 @@ class Table:
         mean, scale = fill.copy(), np.ones(numbers.shape[1])
         for index in np.flatnonzero(counts):
             present = numbers[~gaps[:, index], index]
-            fill[index], mean[index] = np.median(present), present.mean()
-            deviation = present.std()
-            scale[index] = deviation if deviation > 1e-12 * max(1.0, abs(mean[index])) else 1.0
+            with np.errstate(over="ignore", invalid="ignore"):
+                fill[index], mean[index], deviation = np.median(present), present.mean(), present.std()
+            if not np.isfinite([fill[index], mean[index], deviation]).all():
+                name = _names(schema)[index]
+                raise DataError(f"field {show(name)} holds numbers too large to standardise; give it in another unit")
+            scale[index] = deviation if deviation > 1e-12 * abs(mean[index]) else 1.0
         categories: dict[str, tuple[str, ...]] = {}
         others = set()
         for field in schema.fields:
@@ -130,7 +135,7 @@ class Table:
         share = (0.5 + (number + 1) * (index + 1) * _GOLDEN) % 1  # spread evenly, never random
         low, high = field.range or (-math.inf, math.inf)
         spread = self.scale[number] * (4 * share - 2)
-        return float(f"{min(max(self.mean[number] + spread, low), high):.6g}")
+        return min(max(float(f"{self.mean[number] + spread:.6g}"), low), high)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         state = {
@@ -178,7 +183,7 @@ class Table:
         errors: dict[int, RowError] = {}
         if np.isfinite(x).all():
             return errors
-        names = [field.name for field in self.schema.fields for _ in range(_count(field))]
+        names = _names(self.schema)
         for row, column in np.argwhere(~np.isfinite(x))[::-1].tolist():
             errors[row] = RowError(row, names[column], f"field {show(names[column])} is too large for the model")
         return errors
@@ -198,6 +203,11 @@ class Table:
 def _count(field: Field) -> int:
     """How many numbers a field holds."""
     return 0 if field.kind == "categorical" else math.prod(field.shape)
+
+
+def _names(schema: Schema) -> list[str]:
+    """For each number of a row the field it belongs to."""
+    return [field.name for field in schema.fields for _ in range(_count(field))]
 
 
 def _filled(shape: tuple[int, ...], values: list[Any]) -> Any:

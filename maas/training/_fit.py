@@ -135,7 +135,7 @@ def _carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[R
                 seed=seed,
                 group=policy.group if policy else None,
                 time=policy.time if policy else None,
-                stratify=False if policy and policy.stratify is False and task == "classification" else None,
+                stratify=False if policy and policy.stratify is False else None,
             )
         return learning, held_out
     held_out = as_rows(validation, task=task)

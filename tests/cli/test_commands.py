@@ -63,7 +63,8 @@ def test_fit_takes_the_networks_arguments_and_the_tables_options(capsys: Capture
     code, out, _ = run(
         capsys, "fit", "t.csv", "--target", "price", "--drop", "when", "--time", "when", "--type", "zip=categorical",
         "--missing", "?", "--set", "hidden=[7, 5]", "--set", "activation=tanh", "--epochs", "2", "--batch-size", "4",
-        "--optimizer", "sgd", "--learning-rate", "0.01", "--weight-decay", "0", "--patience", "1", "--output", "m", "--json",
+        "--optimizer", "sgd", "--learning-rate", "0.01", "--weight-decay", "0", "--patience", "1",
+        "--output", "m", "--json",
     )  # fmt: skip
     assert code == 0
     shown = json.loads(run(capsys, "inspect", "m", "--json")[1])
@@ -87,7 +88,7 @@ def test_fit_takes_the_networks_arguments_and_the_tables_options(capsys: Capture
         ("fit {wine} --target cultivar --output m --set hiden=3", 2, "MLP has no argument 'hiden'"),
         ("fit {wine} --target cultivar --output m --set hidden", 2, "--set wants NAME=VALUE, got 'hidden'"),
         ("fit {wine} --target cultivar --output m --set hidden=[0]", 2, "`hidden` must be positive integers"),
-        ("fit {wine} --target cultivar --output m --network transformer", 2, "no network is registered as 'transformer'"),
+        ("fit {wine} --target cultivar --output m --network nerve", 2, "no network is registered as 'nerve'"),
         ("fit {wine} --target cultivar --output m --epochs 0", 2, "`epochs` must be a positive integer, got 0"),
         ("fit {wine} --target cultivar --output m --device tpu9", 2, "`device` 'tpu9' cannot be used here"),
         ("fit {wine} --target cultivar --output {folder}", 2, "is not an artifact and will not be replaced"),

@@ -1,0 +1,235 @@
+"""Files and data frames to columns as they were found, before anything is made of them."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from maas.errors import DataError, show
+from maas.schema import label_text
+
+NULLS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "None")
+_DATE = re.compile(
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})([ T].*)?|\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
+)
+
+Kind = Literal["number", "boolean", "date", "text", "category", "empty"]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One column as it was found.
+
+    Args:
+        kind: what all its cells can be read as.
+        values: for "number" float64 with NaN where a cell is missing; for "date" datetime64[us], or an object array of
+            texts where they are not ISO 8601; else an object array of bool or str, None where missing.
+        labels: each cell as a category is written, None where missing. What a CSV says is kept as it stands there:
+            "01" is not "1".
+    """
+
+    kind: Kind
+    values: np.ndarray[Any, Any]
+    labels: np.ndarray[Any, Any]
+
+
+def read_source(source: Any, *, missing: Sequence[str], delimiter: str | None, encoding: str) -> dict[str, Cells]:
+    """Every column of a table by name.
+
+    Raises:
+        DataError: the source is no table, or cannot be read.
+    """
+    if isinstance(missing, str):
+        raise DataError(f"`missing` is a list of spellings, got {show(missing)}; write missing=[{missing!r}]")
+    if isinstance(source, (str, Path)) and Path(source).suffix.lower() not in (".parquet", ".pq"):
+        return _read_csv(Path(source), missing, delimiter, encoding)
+    import narwhals as nw
+
+    try:
+        native = _read_parquet(Path(source)) if isinstance(source, (str, Path)) else source
+        frame = nw.from_native(native, eager_only=True)
+    except TypeError as error:
+        raise DataError(f"a table is a path or a data frame, got {type(source).__name__}") from error
+    except nw.exceptions.DuplicateError as error:
+        raise DataError("column names must differ: " + " ".join(str(error).split())) from error
+    _check_header([str(series.name) for series in frame.iter_columns()])
+    if not len(frame):
+        raise DataError("the table has a header and no rows")
+    return {str(series.name): _frame_column(str(series.name), series) for series in frame.iter_columns()}
+
+
+def parse_number(text: str) -> float | None:
+    """A number as a CSV writes it, or None."""
+    try:
+        return float(text) if "_" not in text else None
+    except ValueError:
+        return None
+
+
+def as_objects(values: Iterable[Any]) -> np.ndarray[Any, Any]:
+    """An object array of one axis, whatever the values are."""
+    listed = list(values)
+    array = np.empty(len(listed), object)
+    array[:] = listed
+    return array
+
+
+def _read_csv(path: Path, missing: Sequence[str], delimiter: str | None, encoding: str) -> dict[str, Cells]:
+    import pyarrow
+    import pyarrow.csv
+
+    _check_file(path)
+    mark = delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
+    if len(mark) != 1:
+        raise DataError(f"`delimiter` must be one character, got {show(mark)}")
+    parse = pyarrow.csv.ParseOptions(delimiter=mark, newlines_in_values=True)
+    read = pyarrow.csv.ReadOptions(encoding=encoding)
+    try:
+        # The header first, so that every column can then be read as the text it is.
+        with pyarrow.csv.open_csv(path, read_options=read, parse_options=parse) as reader:
+            names = list(reader.schema.names)
+        _check_header(names)
+        table = pyarrow.csv.read_csv(
+            path,
+            read_options=read,
+            parse_options=parse,
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pyarrow.string()),
+                null_values=[*NULLS, *missing],
+                strings_can_be_null=True,
+            ),
+        )
+    except UnicodeError as error:
+        raise _not_text(path) from error
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowKeyError, LookupError) as error:
+        if "invalid UTF8" in str(error):
+            raise _not_text(path) from error
+        if str(error).startswith("Empty CSV file"):
+            raise DataError(f"{path}: the table has a header and no rows") from error
+        raise DataError(f"{path} cannot be read as a table: {str(error).splitlines()[0][:200]}") from error
+    if not table.num_rows:
+        raise DataError(f"{path}: the table has a header and no rows")
+    if len(names) == 1 and any(one in names[0] for one in ";\t|"):
+        one = next(one for one in ";\t|" if one in names[0])
+        raise DataError(f"{path} has one column {show(names[0])}; was `delimiter={one!r}` meant?")
+    return {name: _text_column(table.column(name)) for name in names}
+
+
+def _text_column(column: Any) -> Cells:
+    """A column of a CSV: a number, a boolean or a date where every cell is one."""
+    import pyarrow
+    import pyarrow.compute
+
+    labels = as_objects(column.to_pylist())
+    present = column.drop_null()
+    if not len(present):
+        return Cells("empty", labels, labels)
+    if set(pyarrow.compute.utf8_lower(pyarrow.compute.unique(present)).to_pylist()) <= {"true", "false"}:
+        return Cells("boolean", as_objects(None if one is None else one.lower() == "true" for one in labels), labels)
+    try:
+        numbers = pyarrow.compute.cast(pyarrow.compute.utf8_trim_whitespace(column), pyarrow.float64())
+        return Cells("number", np.asarray(numbers.to_numpy(), np.float64), labels)
+    except pyarrow.ArrowInvalid:
+        pass
+    if sum(_DATE.fullmatch(one) is not None for one in present.to_pylist()) > len(present) // 2:
+        return Cells("date", _dates(labels), labels)
+    return Cells("text", labels, labels)
+
+
+def _dates(texts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """ISO 8601 texts as datetime64[us]; other texts as they are, for there is more than one way to read them."""
+    try:
+        moments = [None if one is None else datetime.datetime.fromisoformat(one) for one in texts]
+    except ValueError:
+        return texts
+    utc = [
+        None if one is None else one.astimezone(datetime.UTC).replace(tzinfo=None) if one.tzinfo else one
+        for one in moments
+    ]
+    return np.array(utc, "datetime64[us]")
+
+
+def _frame_column(name: str, series: Any) -> Cells:
+    import narwhals as nw
+
+    dtype = series.dtype
+    if dtype.is_numeric():
+        numbers = np.asarray(series.cast(nw.Float64).to_numpy(), np.float64)
+        if np.isnan(numbers).all():
+            return Cells("empty", as_objects([None] * len(numbers)), as_objects([None] * len(numbers)))
+        return Cells(
+            "number", numbers, as_objects(None if math.isnan(one) else label_text(one) for one in numbers.tolist())
+        )
+    gaps = series.is_null().to_list()
+    cells = [None if gap else cell for gap, cell in zip(gaps, series.to_list(), strict=True)]
+    cells = [None if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells]
+    labels = as_objects(None if cell is None else label_text(cell) for cell in cells)
+    kinds = {type(cell) for cell in cells} - {type(None)}
+    if not kinds:
+        return Cells("empty", labels, labels)
+    if dtype in (nw.Categorical, nw.Enum) or isinstance(dtype, (nw.Categorical, nw.Enum)):
+        return Cells("category", labels, labels)
+    if all(issubclass(kind, datetime.date) for kind in kinds):  # a datetime is a date
+        return Cells(
+            "date",
+            np.array([np.datetime64("NaT") if one is None else _moment(one) for one in cells], "datetime64[us]"),
+            labels,
+        )
+    if dtype.is_temporal() or kinds <= {datetime.time, datetime.timedelta}:
+        return Cells("date", labels, labels)
+    if kinds <= {bool, np.bool_}:
+        return Cells("boolean", as_objects(None if cell is None else bool(cell) for cell in cells), labels)
+    if kinds <= {int, float}:
+        return Cells("number", np.array([math.nan if cell is None else float(cell) for cell in cells]), labels)
+    if kinds <= {str}:
+        return Cells("text", labels, labels)
+    if kinds <= {bytes}:
+        raise DataError(f"column {show(name)} holds bytes, which is not text; decode it first")
+    listed = ", ".join(sorted(kind.__name__ for kind in kinds))
+    raise DataError(f"column {show(name)} mixes {listed}; give it one type, or leave it out with drop=[{name!r}]")
+
+
+def _moment(cell: datetime.date) -> np.datetime64:
+    if isinstance(cell, datetime.datetime) and cell.tzinfo is not None:
+        cell = cell.astimezone(datetime.UTC).replace(tzinfo=None)
+    return np.datetime64(cell.isoformat(), "us")
+
+
+def _read_parquet(path: Path) -> Any:
+    import pyarrow
+    import pyarrow.parquet
+
+    _check_file(path)
+    try:
+        return pyarrow.parquet.read_table(path)
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} cannot be read as a table: {str(error).splitlines()[0][:200]}") from error
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise DataError(f"there is no file {path}")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give one file")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty")
+
+
+def _check_header(names: Sequence[str]) -> None:
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"column names must differ, got {', '.join(map(show, repeated))} more than once")
+    if not all(name.strip() for name in names):
+        raise DataError("a column has no name; give every column of the header a name")
+    if not names:
+        raise DataError("the table is empty")
+
+
+def _not_text(path: Path) -> DataError:
+    return DataError(f"{path} is not valid text in this encoding; say `encoding=`, such as 'latin-1' or 'gb18030'")

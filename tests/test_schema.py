@@ -1,0 +1,268 @@
+"""What a row is: checks by dtype, error messages, JSON forms."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from maas.errors import DataError, FormatError, RowError
+from maas.schema import Columns, Field, Schema, label_text
+
+GOOD: dict[str, Any] = {"number": 2.5, "boolean": True, "label": "red", "string": "hello", "bytes": b"\x00\xff"}
+STATE = Field("alcohol", "numeric", "number", range=(1.0, 2.0)).to_json()
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1.0
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def check_between_good(field: Field, value: object) -> tuple[Columns, dict[int, RowError]]:
+    """The value stands between two rows that are in order, and these must keep their values."""
+    good = [[GOOD["number"]] * field.shape[0] if field.shape else GOOD[field.dtype]] * 3
+    columns, errors = Schema((field,)).rows_to_columns(
+        [{field.name: good[0]}, {field.name: value}, {field.name: good[2]}]
+    )
+    assert not errors.keys() - {1}
+    for row in (0, 2):
+        np.testing.assert_array_equal(columns[field.name][row], good[row])
+    return columns, errors
+
+
+WRONG: list[tuple[str, dict[str, Any], object, str]] = [
+    ("number", {}, True, "must be a number, got True"),
+    ("number", {}, np.True_, "must be a number, got True"),
+    ("number", {}, "3.5", "must be a number, got '3.5'"),
+    ("number", {}, "x" * 10_000_000, "must be a number, got 'xxx"),
+    ("number", {}, None, "must be a number, got null"),
+    ("number", {}, math.nan, "must be a number, got null"),
+    ("number", {}, [1.0], "must be a number, got list of 1"),
+    ("number", {}, {"a": 1}, "must be a number, got dict of 1"),
+    ("number", {}, nested(200), "must be a number, got list of 1"),
+    ("number", {}, math.inf, "must be finite, got infinity"),
+    ("number", {}, -math.inf, "must be finite, got infinity"),
+    ("number", {}, 10**400, "must be finite, got infinity"),
+    ("number", {"nullable": True}, math.inf, "must be finite, got infinity"),
+    ("number", {"shape": (2,)}, [1.0], "must be 2 numbers, got list of 1"),
+    ("number", {"shape": (2,)}, 1.0, "must be 2 numbers, got 1.0"),
+    ("number", {"shape": (2,)}, [1.0, True], "must be 2 numbers, got True"),
+    ("number", {"shape": (2,)}, [1.0, None], "must be 2 numbers, got null"),
+    ("number", {"shape": (2,)}, [1.0, 10**400], "must be finite, got infinity"),
+    ("number", {"shape": (2,)}, nested(200), "must be 2 numbers, got list of 1"),
+    ("boolean", {}, 1, "must be true or false, got 1"),
+    ("boolean", {}, 1.0, "must be true or false, got 1.0"),
+    ("boolean", {}, "true", "must be true or false, got 'true'"),
+    ("boolean", {}, None, "must be true or false, got null"),
+    ("boolean", {}, nested(200), "must be true or false, got list of 1"),
+    ("label", {}, 3.0, "must be a label (string or integer), got 3.0"),
+    ("boolean", {}, 10**400, "must be true or false, got 1000"),
+    ("label", {}, 2.5, "must be a label (string or integer), got 2.5"),
+    ("label", {}, math.inf, "must be a label (string or integer), got inf"),
+    ("label", {}, None, "must be a label (string or integer), got null"),
+    ("label", {}, ["red"], "must be a label (string or integer), got list of 1"),
+    ("label", {}, nested(200), "must be a label (string or integer), got list of 1"),
+    ("string", {}, 3, "must be a string, got 3"),
+    ("string", {}, None, "must be a string, got None"),
+    ("string", {}, nested(200), "must be a string, got list of 1"),
+    ("bytes", {}, "text", "must be bytes, got 'text'"),
+    ("bytes", {"nullable": True}, 3, "must be bytes, got 3"),
+]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "more", "value", "message"), WRONG, ids=[f"{dtype} {message}" for dtype, _, _, message in WRONG]
+)
+def test_a_wrong_value_is_named_and_spares_its_neighbours(
+    dtype: Any, more: dict[str, Any], value: object, message: str
+) -> None:
+    _, errors = check_between_good(Field("v", "any", dtype, **more), value)
+    assert (errors[1].row, errors[1].field) == (1, "v")
+    assert str(errors[1]).startswith(f"row 1: field 'v' {message}")
+    assert len(str(errors[1])) < 200
+
+
+@pytest.mark.parametrize("dtype", ["number", "boolean", "label"])
+def test_an_integer_too_long_to_print_is_no_crash(dtype: Any) -> None:
+    value = 10 ** (sys.get_int_max_str_digits() + 1)
+    _, errors = check_between_good(Field("v", "any", dtype), value)
+    assert errors[1].field == "v"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "more", "value", "stored"),
+    [
+        ("number", {}, 3, 3.0),
+        ("number", {}, np.float32(0.5), 0.5),
+        ("number", {}, np.int64(7), 7.0),
+        ("number", {"nullable": True}, None, math.nan),
+        ("number", {"shape": (2,)}, (1, 2.5), [1.0, 2.5]),
+        ("number", {"shape": (2,)}, np.array([1, 2]), [1.0, 2.0]),
+        ("number", {"shape": (2,), "nullable": True}, [1.0, None], [1.0, math.nan]),
+        ("boolean", {}, False, 0.0),
+        ("boolean", {"nullable": True}, None, math.nan),
+        ("label", {}, 3, "3"),
+        ("label", {}, True, "true"),
+        ("label", {}, "", ""),
+        ("label", {"nullable": True}, None, None),
+        ("string", {"nullable": True}, None, None),
+        ("bytes", {}, b"", b""),
+    ],
+)
+def test_a_right_value_is_stored_in_canonical_form(
+    dtype: Any, more: dict[str, Any], value: object, stored: object
+) -> None:
+    columns, errors = check_between_good(Field("v", "any", dtype, **more), value)
+    assert not errors
+    assert columns["v"].dtype == (np.float64 if dtype in ("number", "boolean") else object)
+    np.testing.assert_array_equal(columns["v"][1], stored)
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "message"),
+    [
+        ({"colour": "red"}, "alcohol", "field 'alcohol' is missing"),
+        ({"alcohool": 1.0, "colour": "red"}, "alcohol", "field 'alcohol' is missing; did you mean 'alcohool'?"),
+        (
+            {"alcohol": 1.0, "colour": "red", "color": "red"},
+            "color",
+            "there is no field 'color'; did you mean 'colour'?",
+        ),
+        ({"alcohol": 1.0, "colour": "red", "zzz": 1}, "zzz", "there is no field 'zzz'"),
+        ({"alcohol": 1.0, "colour": "red", 3: 1}, "3", "there is no field 3"),
+        (5, None, "a row must be an object of fields, got 5"),
+        (None, None, "a row must be an object of fields, got None"),
+        ([1.0, "red"], None, "a row must be an object of fields, got list of 2"),
+    ],
+)
+def test_wrong_fields_are_named_with_a_suggestion(row: object, field: str | None, message: str) -> None:
+    schema = Schema((Field("alcohol", "numeric", "number"), Field("colour", "categorical", "label")))
+    columns, errors = schema.rows_to_columns([row, {"colour": "blue", "alcohol": 2}])
+    assert {0: f"row 0: {message}"} == {index: str(error) for index, error in errors.items()}
+    assert errors[0].field == field
+    assert (columns["alcohol"][1], columns["colour"][1]) == (2.0, "blue")
+
+
+def test_no_rows_are_columns_of_length_zero() -> None:
+    columns, errors = Schema((Field("a", "n", "number", shape=(2,)), Field("b", "c", "label"))).rows_to_columns([])
+    assert not errors
+    assert (columns["a"].shape, columns["b"].shape) == ((0, 2), (0,))
+
+
+def test_an_array_column_of_another_shape_is_refused() -> None:
+    with pytest.raises(DataError, match=r"column 'a' must be numbers of shape \(2, 3\), got dtype float64, shape \(2,"):
+        Schema((Field("a", "n", "number", shape=(3,)),)).check({"a": np.zeros((2, 4))}, 2)
+
+
+def test_a_schema_without_fields_is_refused() -> None:
+    with pytest.raises(DataError, match="a schema needs at least one field"):
+        Schema(())
+
+
+def test_two_fields_of_one_name_are_refused() -> None:
+    field = Field("a", "numeric", "number")
+    with pytest.raises(DataError, match="field names must differ, got 'a' more than once"):
+        Schema((field, field))
+
+
+@pytest.mark.parametrize(
+    ("field", "wanted"),
+    [
+        (Field("v", "numeric", "number"), {"type": "number"}),
+        (Field("v", "numeric", "number", nullable=True), {"type": ["number", "null"]}),
+        (
+            Field("v", "numeric", "number", range=(0.5, 2.0), unit="kg"),
+            {"type": "number", "description": "in kg; 0.5 to 2 in training"},
+        ),
+        (
+            Field("v", "numeric", "number", shape=(2, 3)),
+            {
+                "type": "array",
+                "items": {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 3},
+                "minItems": 2,
+                "maxItems": 2,
+            },
+        ),
+        (Field("v", "boolean", "boolean"), {"type": "boolean"}),
+        (
+            Field("v", "categorical", "label", values=("a", "b")),
+            {"type": ["string", "integer", "boolean"], "examples": ["a", "b"]},
+        ),
+        (Field("v", "text", "string"), {"type": "string"}),
+        (Field("v", "image", "bytes"), {"type": "string", "contentEncoding": "base64"}),
+    ],
+)
+def test_json_schema_describes_a_field(field: Field, wanted: dict[str, Any]) -> None:
+    assert Schema((field,)).json_schema() == {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {"v": wanted},
+        "required": ["v"],
+        "additionalProperties": False,
+    }
+
+
+def test_json_round_trip_gives_the_same_schema() -> None:
+    schema = Schema(
+        (
+            Field("a", "numeric", "number", (2, 3), nullable=True, range=(-1.5, 2.0), unit="kg"),
+            Field("b", "categorical", "label", values=("x", "é")),
+        )
+    )
+    assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dtype": "pickle"}, "field 'alcohol' has the unknown dtype 'pickle'"),
+        ({"dtype": ["number"]}, "'dtype' must be str, got list of 1"),
+        ({"name": 3}, "'name' must be str, got 3"),
+        ({"nullable": 1}, "'nullable' must be bool, got 1"),
+        ({"shape": "3"}, "'shape' must be list, got '3'"),
+        ({"shape": [0]}, "has the impossible shape"),
+        ({"shape": [-1]}, "has the impossible shape"),
+        ({"shape": [True]}, "has the impossible shape"),
+        ({"shape": [2.0]}, "has the impossible shape"),
+        ({"shape": [10**9]}, "has the impossible shape"),
+        ({"shape": [1 << 13, 1 << 13]}, "has the impossible shape"),
+        ({"shape": [1] * 9}, "has the impossible shape"),
+        ({"shape": [[1]]}, "has the impossible shape"),
+        ({"values": ["a", 1]}, "has values that are not strings"),
+        ({"values": "ab"}, "'values' must be list, got 'ab'"),
+        ({"range": [0.0]}, "has a range that is not two finite numbers"),
+        ({"range": [0.0, math.inf]}, "has a range that is not two finite numbers"),
+        ({"range": [math.nan, 1.0]}, "has a range that is not two finite numbers"),
+        ({"range": ["0", "1"]}, "has a range that is not two finite numbers"),
+        ({"range": {"0": 1}}, "'range' must be list, got dict of 1"),
+    ],
+)
+def test_hostile_field_states_are_refused(change: dict[str, Any], message: str) -> None:
+    assert Field.from_json(STATE).to_json() == STATE
+    with pytest.raises(FormatError, match=message):
+        Field.from_json({**STATE, **change})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (3, "3"),
+        (3.0, "3"),
+        (-0.0, "0"),
+        (2.5, "2.5"),
+        (np.float32(4.0), "4"),
+        (np.int64(-2), "-2"),
+        (True, "true"),
+        (np.False_, "false"),
+        ("True", "True"),
+        ("3.0", "3.0"),
+    ],
+)
+def test_label_text_writes_a_category_one_way(value: object, text: str) -> None:
+    assert label_text(value) == text
