@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from maas.data._rows import Rows
-from maas.data._sources import Cells, as_objects
+from maas.data._sources import Cells, plain_column
 from maas.data._table import TASKS, _observed, _target_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema, label_text
@@ -106,15 +106,8 @@ def _numpy(values: Any, name: str) -> np.ndarray[Any, Any]:
 
 
 def _cells(target: np.ndarray[Any, Any]) -> Cells:
-    plain = [cell.item() if isinstance(cell, np.generic) else cell for cell in target]
-    labels = as_objects(None if cell is None or cell != cell else label_text(cell) for cell in plain)
     if target.dtype.kind in "fiu":
-        return Cells("number", target.astype(np.float64), labels)
-    kinds = {type(cell) for cell in plain}
-    if kinds <= {int, float}:
-        return Cells("number", np.array(plain, np.float64), labels)
-    if kinds <= {bool}:
-        return Cells("boolean", as_objects(plain), labels)
-    if kinds <= {str, type(None)}:
-        return Cells("text", labels, labels)
-    raise DataError(f"y must be numbers, strings or booleans, got {', '.join(sorted(kind.__name__ for kind in kinds))}")
+        numbers = target.astype(np.float64)
+        return Cells("number", numbers, lambda: map(label_text, numbers.tolist()))
+    plain = [cell.item() if isinstance(cell, np.generic) else cell for cell in target]
+    return plain_column("y", [None if cell != cell else cell for cell in plain])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,13 +32,23 @@ class Cells:
         kind: what all its cells can be read as.
         values: for "number" float64 with NaN where a cell is missing; for "date" datetime64[us], or an object array of
             texts where they are not ISO 8601; else an object array of bool or str, None where missing.
-        labels: each cell as a category is written, None where missing. What a CSV says is kept as it stands there:
-            "01" is not "1".
+        texts: each cell as a category is written, None where missing; called when they are wanted. What a CSV says
+            is kept as it stands there: "01" is not "1".
     """
 
     kind: Kind
     values: np.ndarray[Any, Any]
-    labels: np.ndarray[Any, Any]
+    texts: Callable[[], Iterable[str | None]]
+
+    @cached_property
+    def labels(self) -> np.ndarray[Any, Any]:
+        """Each cell as a category is written, object, None where missing."""
+        return as_objects(self.texts())
+
+    @cached_property
+    def missing(self) -> np.ndarray[Any, Any]:
+        """Whether each cell is missing, bool."""
+        return np.isnan(self.values) if self.kind == "number" else np.array([one is None for one in self.labels], bool)
 
 
 def read_source(source: Any, *, missing: Sequence[str], delimiter: str | None, encoding: str) -> dict[str, Cells]:
@@ -127,20 +138,21 @@ def _text_column(column: Any) -> Cells:
     import pyarrow
     import pyarrow.compute
 
-    labels = as_objects(column.to_pylist())
     present = column.drop_null()
     if not len(present):
-        return Cells("empty", labels, labels)
+        return Cells("empty", as_objects([None] * len(column)), column.to_pylist)
     if set(pyarrow.compute.utf8_lower(pyarrow.compute.unique(present)).to_pylist()) <= {"true", "false"}:
-        return Cells("boolean", as_objects(None if one is None else one.lower() == "true" for one in labels), labels)
+        truths = as_objects(None if one is None else one.lower() == "true" for one in column.to_pylist())
+        return Cells("boolean", truths, column.to_pylist)
     try:
         numbers = pyarrow.compute.cast(pyarrow.compute.utf8_trim_whitespace(column), pyarrow.float64())
-        return Cells("number", np.asarray(numbers.to_numpy(), np.float64), labels)
+        return Cells("number", np.asarray(numbers.to_numpy(), np.float64), column.to_pylist)
     except pyarrow.ArrowInvalid:
         pass
+    labels = as_objects(column.to_pylist())
     if sum(_DATE.fullmatch(one) is not None for one in present.to_pylist()) > len(present) // 2:
-        return Cells("date", _dates(labels), labels)
-    return Cells("text", labels, labels)
+        return Cells("date", _dates(labels), column.to_pylist)
+    return Cells("text", labels, column.to_pylist)
 
 
 def _dates(texts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -162,34 +174,41 @@ def _frame_column(name: str, series: Any) -> Cells:
     dtype = series.dtype
     if dtype.is_numeric():
         numbers = np.asarray(series.cast(nw.Float64).to_numpy(), np.float64)
-        if np.isnan(numbers).all():
-            return Cells("empty", as_objects([None] * len(numbers)), as_objects([None] * len(numbers)))
-        return Cells(
-            "number", numbers, as_objects(None if math.isnan(one) else label_text(one) for one in numbers.tolist())
-        )
+        texts = lambda: (None if math.isnan(one) else label_text(one) for one in numbers.tolist())  # noqa: E731
+        return Cells("empty" if np.isnan(numbers).all() else "number", numbers, texts)
     gaps = series.is_null().to_list()
     cells = [None if gap else cell for gap, cell in zip(gaps, series.to_list(), strict=True)]
     cells = [None if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells]
-    labels = as_objects(None if cell is None else label_text(cell) for cell in cells)
+    categorical = dtype in (nw.Categorical, nw.Enum) or isinstance(dtype, (nw.Categorical, nw.Enum))
+    return plain_column(name, cells, categorical=categorical)
+
+
+def plain_column(name: str, cells: Sequence[Any], *, categorical: bool = False) -> Cells:
+    """A column of Python values, None where missing.
+
+    Raises:
+        DataError: the values are of several types, or of none that a column can have.
+    """
+
+    def texts() -> Iterable[str | None]:
+        return (None if cell is None else label_text(cell) for cell in cells)
+
     kinds = {type(cell) for cell in cells} - {type(None)}
     if not kinds:
-        return Cells("empty", labels, labels)
-    if dtype in (nw.Categorical, nw.Enum) or isinstance(dtype, (nw.Categorical, nw.Enum)):
-        return Cells("category", labels, labels)
+        return Cells("empty", as_objects(cells), texts)
+    if categorical:
+        return Cells("category", as_objects(texts()), texts)
     if all(issubclass(kind, datetime.date) for kind in kinds):  # a datetime is a date
-        return Cells(
-            "date",
-            np.array([np.datetime64("NaT") if one is None else _moment(one) for one in cells], "datetime64[us]"),
-            labels,
-        )
-    if dtype.is_temporal() or kinds <= {datetime.time, datetime.timedelta}:
-        return Cells("date", labels, labels)
+        moments = [np.datetime64("NaT") if cell is None else _moment(cell) for cell in cells]
+        return Cells("date", np.array(moments, "datetime64[us]"), texts)
+    if kinds <= {datetime.time, datetime.timedelta}:
+        return Cells("date", as_objects(texts()), texts)
     if kinds <= {bool, np.bool_}:
-        return Cells("boolean", as_objects(None if cell is None else bool(cell) for cell in cells), labels)
+        return Cells("boolean", as_objects(None if cell is None else bool(cell) for cell in cells), texts)
     if kinds <= {int, float}:
-        return Cells("number", np.array([math.nan if cell is None else float(cell) for cell in cells]), labels)
+        return Cells("number", np.array([math.nan if cell is None else float(cell) for cell in cells]), texts)
     if kinds <= {str}:
-        return Cells("text", labels, labels)
+        return Cells("text", as_objects(cells), texts)
     if kinds <= {bytes}:
         raise DataError(f"column {show(name)} holds bytes, which is not text; decode it first")
     listed = ", ".join(sorted(kind.__name__ for kind in kinds))

@@ -131,7 +131,7 @@ def _field_of(name: str, cells: Cells, kind: str | None) -> Field:
     """What a feature column is."""
     if cells.kind == "empty":
         raise DataError(f"column {show(name)} is empty in every row; leave it out with drop=[{name!r}]")
-    nullable = any(label is None for label in cells.labels)
+    nullable = bool(cells.missing.any())
     if kind == "categorical" or (kind is None and cells.kind == "category"):
         return Field(name, "categorical", "label", nullable=nullable)
     if cells.kind == "date":
@@ -214,10 +214,10 @@ def _target_of(
     name: str, cells: Cells, task: str | None, kind: str | None, *, as_text: bool = False
 ) -> tuple[np.ndarray[Any, Any], str]:
     """The target's values in canonical form, and the task they stand for."""
-    gaps = [row for row, label in enumerate(cells.labels) if label is None]
-    if gaps:
+    gaps = np.flatnonzero(cells.missing)
+    if len(gaps):
         raise DataError(
-            f"the target {show(name)} is missing in {len(gaps)} of {len(cells.labels)} rows, the first is row "
+            f"the target {show(name)} is missing in {len(gaps)} of {len(cells.missing)} rows, the first is row "
             f"{gaps[0]}; remove such rows"
         )
     if cells.kind == "date":

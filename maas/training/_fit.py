@@ -16,6 +16,7 @@ from maas.model import Model
 from maas.nn import Recipe
 from maas.preprocess import Preprocess, for_schema
 from maas.task import Batch
+from maas.training._loop import num_threads
 from maas.training._loop import train as train_network
 from maas.training._settings import Settings
 
@@ -108,7 +109,7 @@ def fit(
     model.card["training"] = {
         **settings.to_json(),
         "device": where.type,
-        "threads": torch.get_num_threads(),
+        "threads": num_threads(network, batch_size),
         "best_epoch": outcome.best_epoch,
         "stopped_early": outcome.stopped_early,
         "history": outcome.history,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,8 @@ from maas.errors import DataError
 from maas.model import ROWS_A_PASS
 from maas.task import Batch, Task
 from maas.training._settings import Settings
+
+_LEAST_WORK_TO_SHARE = 2**24  # multiplications a step, about; measured on two cores
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,13 @@ def train(
     Raises:
         DataError: the loss is not finite; the message says in which epoch and what to try.
     """
+    with threads(num_threads(network, settings.batch_size)):
+        return _train(network, task, train, validation, settings, progress)
+
+
+def _train(
+    network: nn.Module, task: Task, train: Batch, validation: Batch, settings: Settings, progress: bool | None
+) -> Outcome:
     optimizer = settings.make_optimizer(network.parameters())
     history: list[dict[str, Any]] = []
     best_loss, best_epoch, best = math.inf, 0, _snapshot(network)
@@ -91,6 +102,23 @@ def train(
                 break
     network.load_state_dict(best)
     return Outcome(history, best_epoch, stopped_early=len(history) < settings.epochs)
+
+
+def num_threads(network: nn.Module, batch_size: int) -> int:
+    """How many CPU threads a step is worth: for a small network waiting for a second one costs more than it does."""
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    return 1 if weights * batch_size < _LEAST_WORK_TO_SHARE else torch.get_num_threads()
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch compute with so many CPU threads for the length of the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def epoch_order(length: int, seed: int, epoch: int) -> torch.Tensor:
