@@ -9,8 +9,10 @@ import contextlib
 import io
 import json
 import re
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -74,14 +76,13 @@ class Deployment:
         """The inverse of `to_yaml`: `key: number` lines, comments and blank lines, no other YAML."""
         known = {field.name for field in fields(cls)}
         values: dict[str, int] = {}
-        for line in text.splitlines():
-            line = line.split("#", 1)[0].strip()
-            if not line:
+        for line in text.split("\n"):
+            if not line.strip(" ") or line.lstrip(" ").startswith("#"):
                 continue
-            key, _, value = line.partition(":")
-            if key not in known or key in values or not value.strip().isdecimal():
+            found = re.fullmatch(r"([A-Za-z]+): +(0|[1-9][0-9]{0,9})(?: +#.*)? *", line, re.ASCII)
+            if not found or found[1] not in known or found[1] in values:
                 raise ArchiveError(f"{CONFIG} has a line that maas does not write: {show(line)}")
-            values[key] = int(value)
+            values[found[1]] = int(found[2])
         if missing := sorted(known - set(values)):
             raise ArchiveError(f"{CONFIG} lacks {missing[0]}")
         return cls(**values)
@@ -176,7 +177,10 @@ def verify(path: str | Path) -> str:
             raise FormatError(f"{path} holds files that {artifact.SUMS} does not list: {', '.join(extra)}; remove them")
         return str(found.digest)
     with unpacked(path) as folder:
-        return str(Model.load(folder).digest)
+        found = Model.load(folder)
+        if extra := artifact.unlisted(folder):
+            raise ArchiveError(f"{path} holds weights that {artifact.SUMS} does not list: {', '.join(extra)}")
+        return str(found.digest)
 
 
 def read_archive(path: str | Path) -> Archive:
@@ -274,13 +278,25 @@ def _open(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, EOFError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        NotImplementedError,
+        UnicodeError,
+        EOFError,
+        OSError,
+    ) as error:
         raise ArchiveError(f"{path} is not a whole archive: {error}") from error
 
 
 def _check(path: Path, archive: zipfile.ZipFile) -> Archive:
     infos = archive.infolist()
     names = [info.filename for info in infos]
+    if archive.comment or min((info.header_offset for info in infos), default=0):
+        raise ArchiveError(f"{path} is not a whole archive: bytes stand before or after it")
+    if sum(info.compress_size for info in infos) > path.stat().st_size:
+        raise ArchiveError(f"{path} is not a whole archive: its members are said to be larger than the file")
     if len(names) > _MOST_MEMBERS:
         raise ArchiveError(f"{path} has {len(names)} members, maas writes at most {_MOST_MEMBERS}")
     for info in infos:
@@ -289,6 +305,8 @@ def _check(path: Path, archive: zipfile.ZipFile) -> Archive:
             raise ArchiveError(f"{path} holds {show(info.filename)}, which maas does not put there")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
             raise ArchiveError(f"{path}: {info.filename} is encrypted, or packed in a way that maas does not read")
+        if info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size:
+            raise ArchiveError(f"{path} is not a whole archive: {info.filename} is said to have two sizes")
         if info.file_size > max(info.compress_size, 1024) * _MOST_RATIO:
             raise ArchiveError(f"{path}: {info.filename} would unpack to {info.file_size:,} bytes, which is no model")
     for name in (*artifact.DOCUMENTS, artifact.SUMS, artifact.WEIGHTS, HANDLER, CONFIG, MANIFEST):
@@ -300,16 +318,21 @@ def _check(path: Path, archive: zipfile.ZipFile) -> Archive:
         raise ArchiveError(f"{path} holds another {HANDLER} than the one installed here; package the artifact again")
     try:
         manifest = artifact.parse_json(MANIFEST, _member(archive, MANIFEST))
-        model = dict(manifest["model"])
+        model = manifest["model"]
         found = Archive(
-            check_name(model.pop("modelName")),
-            check_version(model.pop("modelVersion")),
+            check_name(model["modelName"]),
+            check_version(model["modelVersion"]),
             Deployment.from_yaml(_member(archive, CONFIG).decode()),
         )
     except (ArtifactError, KeyError, TypeError, ValueError) as error:
         raise ArchiveError(f"{path}: {error}") from error
-    if model != {"serializedFile": artifact.WEIGHTS, "handler": HANDLER, "configFile": CONFIG}:
-        raise ArchiveError(f"{path}: the manifest names files that maas does not: {show(str(model), 200)}")
+    wanted = json.loads(_manifest(found.name, found.version))
+    odd = {
+        key: value for key, value in manifest.items() if key not in ("createdOn", "model") and value != wanted.get(key)
+    }
+    odd |= {key: value for key, value in model.items() if value != wanted["model"].get(key)}
+    if odd or manifest.keys() != wanted.keys() or model.keys() != wanted["model"].keys():
+        raise ArchiveError(f"{path}: the manifest names files that maas does not: {show(str(odd or list(model)), 300)}")
     return found
 
 

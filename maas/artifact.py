@@ -13,7 +13,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 import safetensors.torch
 import torch
@@ -26,7 +26,8 @@ FORMAT = 1
 SUMS = "SHA256SUMS"
 WEIGHTS = "model.safetensors"
 DOCUMENTS = ("artifact.json", "card.json", "example.json")
-_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_-][A-Za-z0-9._-]*)")
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_LINE = re.compile(rf"([0-9a-f]{{64}})  ({_NAME.pattern})")
 _MOST_SUMS_BYTES = 1 << 16
 _MOST_JSON_BYTES = 1 << 26
 
@@ -144,12 +145,15 @@ def _read(path: Path) -> Artifact:
             if sha256(file) != sums[name]:
                 raise IntegrityError(f"{name} is not what was saved: its SHA-256 differs from {SUMS}")
     description, card, example = (parse_json(name, documents[name]) for name in DOCUMENTS)
-    if description.get("format") != FORMAT:
+    if type(description.get("format")) is not int or description["format"] != FORMAT:
         raise FormatError(
             f"artifact.json has format {show(description.get('format'))}, this version of maas reads format {FORMAT}"
         )
-    if description.get("weights") != others:
-        raise FormatError(f"artifact.json lists the weights {description.get('weights')!r}, {SUMS} lists {others}")
+    weights = description.get("weights")
+    if weights != others:
+        if _are_names(weights) and not set(weights) <= set(others):
+            raise IntegrityError(f"{SUMS} does not list {min(set(weights) - set(others))}")
+        raise FormatError(f"artifact.json lists the weights {show(str(weights), 200)}, {SUMS} lists {others}")
     tensors: dict[str, torch.Tensor] = {}
     for name in others:
         try:
@@ -212,6 +216,14 @@ def _parse_sums(data: bytes) -> dict[str, str]:
     if _format_sums(sums) != data:
         raise IntegrityError(f"{SUMS} is damaged: names must be sorted and differ")
     return sums
+
+
+def _are_names(weights: Any) -> TypeGuard[list[str]]:
+    return (
+        type(weights) is list
+        and all(type(name) is str and _NAME.fullmatch(name) for name in weights)
+        and len(set(weights)) == len(weights)
+    )
 
 
 def _identity(sums: Mapping[str, str], weights: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -86,7 +87,7 @@ class Model:
     ) -> None:
         _check_describes(recipe, network.state_dict())
         self.network = network.eval()
-        self.recipe = recipe
+        self.recipe = recipe.bound()
         self.schema = schema
         self.preprocess = preprocess
         self.task = task
@@ -94,6 +95,7 @@ class Model:
         self.card = dict(card or {})
         self.digest: str | None = None  # of the artifact it was loaded from
         self.example: dict[str, Any] | None = None
+        self._check_fits()
 
     def __repr__(self) -> str:
         return f"Model({self.recipe.kind}, {len(self.schema.fields)} fields -> {self.target} ({self.task.kind}))"
@@ -281,7 +283,7 @@ class Model:
             ArithmeticError,
             RuntimeError,
         ) as error:
-            raise FormatError(f"{path} does not describe a model: {error}") from error
+            raise FormatError(f"{path} does not describe a model: {_first_line(error)}") from error
         model._replay(stored.example)
         model.digest, model.example = stored.digest, stored.example
         return model
@@ -303,6 +305,11 @@ class Model:
         arrays = {name: tensor.numpy() for name, tensor in parts["task"].items()}
         answer = task.from_state(_kind(description["task"]), description["task"]["state"], arrays)
         recipe = Recipe.from_json(description["recipe"])
+        for part, wanted in (("preprocess", learned.state()[1]), ("task", answer.state()[1])):
+            if more := sorted(set(parts[part]) - set(wanted)):
+                raise FormatError(f"tensor '{part}.{more[0]}' belongs to nothing")
+        if type(description["target"]) is not str:
+            raise FormatError(f"the target's name is a string, got {show(description['target'])}")
         network = _check_describes(recipe, parts["network"])
         network.load_state_dict(parts["network"], strict=True, assign=True)
         return cls(
@@ -311,16 +318,16 @@ class Model:
             schema=schema,
             preprocess=learned,
             task=answer,
-            target=str(description["target"]),
+            target=description["target"],
             card=stored.card,
         )
 
     def _replay(self, example: Mapping[str, Any]) -> None:
         try:
             rows, expected = example["rows"], example["answers"]
-            tolerance = float(example["tolerance"][self._dtype()])
-            if not rows or len(rows) != len(expected) or not 0 < tolerance < 1:
-                raise ValueError("example.json needs rows, as many answers, and a tolerance below 1")
+            tolerance = example["tolerance"][self._dtype()]
+            if not rows or len(rows) != len(expected) or type(tolerance) is not float or not 0 < tolerance < 1:
+                raise ValueError("example.json needs rows, as many answers, and a tolerance below 1, above 0")
             found = self.predict(rows).to_dicts()
         except (
             MaasError,
@@ -331,7 +338,7 @@ class Model:
             ArithmeticError,
             RuntimeError,
         ) as error:
-            raise FormatError(f"the golden rows cannot be answered: {error}") from error
+            raise FormatError(f"the golden rows cannot be answered: {_first_line(error)}") from error
         for row, (wanted, got) in enumerate(zip(expected, found, strict=True)):
             if not _agree(wanted, got, tolerance):
                 raise SkewError(
@@ -362,6 +369,22 @@ class Model:
         if len(kept) < length:
             columns = {name: column[kept] for name, column in columns.items()}
         return self.preprocess.apply(columns)
+
+    def _check_fits(self) -> None:
+        """Whether the network takes what the preprocessing makes, and gives what the task wants."""
+        rows = self.preprocess.examples(2)
+        try:
+            prepared = self.prepare(rows)
+            if prepared.errors:
+                raise prepared.errors[min(prepared.errors)]
+            with torch.inference_mode():
+                outputs = self.network(**prepared.batch.to(self.device).inputs)
+        except (MaasError, TypeError, ValueError, RuntimeError) as error:
+            raise DataError(f"the network does not take what the preprocessing makes: {_first_line(error)}") from error
+        wanted = (len(rows), self.task.num_outputs)
+        if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != wanted:
+            got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+            raise DataError(f"a {self.task.kind} wants outputs of shape {wanted} for 2 rows, the network gives {got}")
 
     def _dtype(self) -> str:
         """The network's working dtype, as `example.json` names it."""
@@ -412,12 +435,17 @@ def _as_one(errors: Mapping[int, RowError], length: int) -> DataError:
     return DataError(f"{len(errors)} of {length} rows cannot be answered: " + "; ".join(map(str, first)) + more)
 
 
+def _first_line(error: Exception) -> str:
+    """What an error says, without the backtrace that torch may append."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:500]
+
+
 def _agree(wanted: Any, got: Any, tolerance: float) -> bool:
     """Whether two answers are the same but for rounding."""
     if isinstance(wanted, dict) and isinstance(got, dict):
         return wanted.keys() == got.keys() and all(_agree(wanted[key], got[key], tolerance) for key in wanted)
     if isinstance(wanted, list) and isinstance(got, list):
         return len(wanted) == len(got) and all(map(_agree, wanted, got, [tolerance] * len(wanted)))
-    if type(got) is float and type(wanted) in (int, float):
+    if type(got) is float and type(wanted) in (int, float) and abs(wanted) <= sys.float_info.max:
         return bool(abs(wanted - got) <= tolerance * max(1.0, abs(wanted)))
     return type(wanted) is type(got) and bool(wanted == got)

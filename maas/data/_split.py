@@ -204,7 +204,7 @@ def _shuffled(rows: Rows, share: float, policy: Policy) -> np.ndarray[Any, Any]:
 
     labels = [repr(value) for value in rows.target] if policy.stratify and rows.target is not None else None
     _, chosen = train_test_split(
-        np.arange(len(rows)), test_size=_count(len(rows), share), random_state=policy.seed, stratify=labels
+        np.arange(len(rows)), test_size=_count(len(rows), share), random_state=policy.seed % 2**32, stratify=labels
     )
     late = np.zeros(len(rows), bool)
     late[chosen] = True

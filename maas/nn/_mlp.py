@@ -82,6 +82,19 @@ class MLP(nn.Module):
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
             raise RecipeError(f"`dropout` must be from 0 to below 1, got {show(dropout)}")
 
+        with torch.random.fork_rng(devices=[], enabled=seed is not None):  # layers draw weights of their own first
+            self._build(in_features, out_features, hidden, activation, dropout, normalization)
+        self._initialize(initialization, activation, seed)
+
+    def _build(
+        self,
+        in_features: int,
+        out_features: int,
+        hidden: Sequence[int],
+        activation: str,
+        dropout: float,
+        normalization: str | None,
+    ) -> None:
         layers: list[nn.Module] = []
         width = in_features
         for size in hidden:
@@ -94,7 +107,6 @@ class MLP(nn.Module):
             width = size
         self.hidden = nn.Sequential(*layers)
         self.output = nn.Linear(width, out_features)
-        self._initialize(initialization, activation, seed)
 
     @classmethod
     def sizes(cls, inputs: Mapping[str, TensorSpec], num_outputs: int) -> dict[str, Any]:

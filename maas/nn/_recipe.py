@@ -63,8 +63,17 @@ class Recipe:
                     f"`{name}` of {cls.__name__} is {show(arguments[name])} in the recipe, and {size} by the data; "
                     f"leave it out"
                 )
+        return Recipe(self.kind, arguments).bound()
+
+    def bound(self) -> Recipe:
+        """The same recipe with every default written out.
+
+        Raises:
+            RecipeError: an argument without a default is missing.
+        """
+        cls = network_class(self.kind)
         try:
-            bound = inspect.signature(cls).bind(**arguments)
+            bound = inspect.signature(cls).bind(**self.arguments)
         except TypeError as error:
             raise RecipeError(f"{cls.__name__}: {error}; give it in the recipe") from error
         bound.apply_defaults()
@@ -82,7 +91,9 @@ class Recipe:
         except RecipeError:
             raise
         except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-            raise RecipeError(f"{cls.__name__} cannot be built from {dict(self.arguments)}: {error}") from error
+            reason = (str(error).splitlines() or [type(error).__name__])[0]  # torch appends a backtrace
+            given = json.dumps(dict(self.arguments))
+            raise RecipeError(f"{cls.__name__} cannot be built from {given[:200]}: {reason[:500]}") from error
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "arguments": dict(self.arguments)}

@@ -157,7 +157,9 @@ class Table:
             if not np.isfinite(array).all() or (name == "scale" and not (array > 0).all()):
                 raise FormatError(f"preprocessing array {name!r} holds values that no training gives")
         wanted = {field.name for field in schema.fields if field.kind == "categorical"}
-        categories = {name: tuple(values) for name, values in dict(state["categories"]).items()}
+        if not all(type(values) is list for values in state["categories"].values()):
+            raise FormatError("categories must be lists of strings")
+        categories = {name: tuple(values) for name, values in state["categories"].items()}
         if set(categories) != wanted or not set(state["others"]) <= wanted:
             raise FormatError(f"categories must be given for the fields {sorted(wanted)}, got {sorted(categories)}")
         for name, values in categories.items():

@@ -49,7 +49,7 @@ class Classification:
 
     @classmethod
     def learn(cls, target: Target, name: str = "target") -> Classification:
-        found = {label_text(label): label for label in target.tolist()}
+        found = {label_text(label): label for label in map(_label, target.tolist())}
         if len(found) < 2:
             raise DataError(
                 f"the target {show(name)} has one class only, {show(next(iter(found.values())))}: there is nothing to "
@@ -111,9 +111,13 @@ class Classification:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], arrays: Arrays) -> Classification:
-        if not all(type(label) in (str, int, bool) for label in state["classes"]):
-            raise FormatError("classes must be strings, integers or booleans")
-        return cls(tuple(state["classes"]))
+        classes = state["classes"]
+        if type(classes) is not list or not all(type(label) in (str, int, bool) for label in classes):
+            raise FormatError("classes must be strings, integers or booleans, in a list")
+        try:
+            return cls(tuple(classes))
+        except DataError as error:
+            raise FormatError(str(error)) from error
 
     def _places(self, target: Target) -> np.ndarray[Any, Any]:
         places = {label_text(label): place for place, label in enumerate(self.classes)}
@@ -124,3 +128,14 @@ class Classification:
                 f"rows, or fit with some of them"
             )
         return np.array([places[text] for text in texts], np.int64)
+
+
+def _label(value: Any) -> Label:
+    """A label as it is stored: a whole float is an integer, and no other float is a label."""
+    if isinstance(value, float):
+        if not value.is_integer():
+            raise DataError(f"a class is a string, an integer or a boolean, got {show(value)}; is it a regression?")
+        return int(value)
+    if not isinstance(value, (str, int)):
+        raise DataError(f"a class is a string, an integer or a boolean, got {show(value)}")
+    return value

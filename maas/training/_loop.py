@@ -75,7 +75,15 @@ def _train(
             for index in batches(order, settings.batch_size):
                 batch = train[index]
                 optimizer.zero_grad(set_to_none=True)
-                loss = task.loss(network, batch).mean()
+                try:
+                    loss = task.loss(network, batch).mean()
+                except ValueError as error:
+                    if "more than 1 value per channel" not in str(error):
+                        raise
+                    raise DataError(
+                        f"batch normalisation cannot learn from a batch of one row; raise `batch_size` from "
+                        f"{settings.batch_size}, or give more rows than {len(train)}"
+                    ) from error
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 total += loss.detach() * len(batch)

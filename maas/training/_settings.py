@@ -40,7 +40,7 @@ class Settings:
         for name in ("epochs", "batch_size", *["patience"] * (self.patience is not None)):
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 raise DataError(f"`{name}` must be a positive integer, got {show(getattr(self, name))}")
-        if self.optimizer not in OPTIMIZERS:
+        if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
             raise DataError(f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, got {show(self.optimizer)}")
         for name, least, most in (
             ("learning_rate", math.ulp(0.0), math.inf),

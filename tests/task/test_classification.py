@@ -1,0 +1,195 @@
+"""maas.task.Classification, its loss and answers against torch.nn.functional."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from maas import task
+from maas.errors import DataError, FormatError
+from maas.task import Answers, Batch, Classification
+
+PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.2, 0.5, 0.3]], np.float32)
+
+
+def _objects(values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+def _answers() -> Answers:
+    return Classification((0, 1, 2)).answers(PROBABILITIES)
+
+
+def _network(outputs: int) -> torch.nn.Module:
+    class Named(torch.nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x)
+
+    return Named(4, outputs).double()
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 5])
+def test_loss_and_answers_of_each_row(num_classes: int) -> None:
+    """Reference: torch's softmax cross entropy row by row; for two classes over the logits (0, z)."""
+    learned = Classification(tuple(range(num_classes)))
+    assert learned.num_outputs == (1 if num_classes == 2 else num_classes)
+    network = _network(learned.num_outputs)
+    x = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    target = learned.encode(_objects([0, 1, 1, num_classes - 1, 0, 1]))
+    assert target.dtype == torch.int64
+    logits = network(x)
+    if num_classes == 2:
+        logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+    wanted = torch.stack([F.cross_entropy(row[None], place[None]) for row, place in zip(logits, target, strict=True)])
+    loss = learned.loss(network, Batch({"x": x}, target))
+    assert loss.shape == (6,)
+    assert torch.allclose(loss, wanted, rtol=1e-12)
+    with torch.no_grad():
+        answers = learned.join(learned.run(network, Batch({"x": x})))
+    np.testing.assert_allclose(answers["probabilities"], F.softmax(logits, dim=1).detach().numpy(), rtol=1e-6)
+    assert answers["label"].tolist() == logits.argmax(dim=1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ([2, 0, 10, 2, 1], (0, 1, 2, 10)),
+        (["b", "a", "c", "B"], ("B", "a", "b", "c")),
+        ([True, False, True], (False, True)),
+        (["10", "9"], ("10", "9")),
+    ],
+)
+def test_classes_are_sorted_and_keep_their_type(labels: list[Any], classes: tuple[Any, ...]) -> None:
+    learned = Classification.learn(_objects(labels))
+    assert learned.classes == classes
+    assert [type(label) for label in learned.classes] == [type(labels[0])] * len(classes)
+    assert learned.encode(_objects(labels)).tolist() == [classes.index(label) for label in labels]
+    probabilities = np.eye(len(classes), dtype=np.float32)
+    assert [answer["label"] for answer in learned.answers(probabilities)] == list(classes)
+
+
+def test_whole_floats_become_classes_that_can_be_stored() -> None:
+    """A column of 30 integers reads as float64; `fit(..., task="classification")` learns its classes from that."""
+    learned = Classification.learn(np.array([0.0, 2.0, 1.0, 2.0]))
+    state = json.loads(json.dumps(learned.state()[0]))
+    assert Classification.from_state(state, {}) == learned
+
+
+@pytest.mark.parametrize("labels", [[0.5, 1.5], [0.0, float("nan"), 1.0], [0.0, float("inf"), 1.0]])
+def test_numbers_that_are_no_labels_are_refused(labels: list[float]) -> None:
+    """A class is a string, an integer or a boolean (docs/artifact-format.md)."""
+    with pytest.raises(DataError):
+        Classification.learn(np.array(labels))
+
+
+@pytest.mark.parametrize(("label", "shown"), [(3, "'3'|3"), ("x", "'x'"), (True, "'true'|True")])
+def test_one_class_only_is_refused(label: Any, shown: str) -> None:
+    with pytest.raises(DataError, match=f"the target 'kind' has one class only, ({shown}): there is nothing to learn"):
+        Classification.learn(_objects([label] * 4), "kind")
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ((), "at least two classes"),
+        (("a",), "at least two classes"),
+        (("a", "b", "a"), "must differ as text, got 'a' more"),
+        ((1, "1"), "must differ as text, got '1' more"),
+        ((True, "true"), "must differ as text, got 'true' more"),
+    ],
+)
+def test_classes_must_be_two_and_differ(classes: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Classification(classes)
+
+
+def test_labels_are_known_by_their_text() -> None:
+    """A CSV gives 1.0 or "1" where a frame gave 1."""
+    assert Classification((0, 1, 2)).encode(_objects([2, 1.0, "0"])).tolist() == [2, 1, 0]
+
+
+def test_an_unknown_label_is_named_with_the_known_ones() -> None:
+    with pytest.raises(DataError, match="label '7' was not among the training rows' classes: 0, 1, 2; remove the rows"):
+        Classification((0, 1, 2)).score(_answers(), _objects([0, 7, 1]))
+
+
+def test_scores_follow_from_the_answers() -> None:
+    """By hand: two of three are right; log loss -(ln 0.7 + ln 0.6 + ln 0.2) / 3."""
+    scores = Classification((0, 1, 2)).score(_answers(), _objects([0, 2, 0]))
+    assert scores.values["accuracy"] == pytest.approx(2 / 3)
+    assert scores.values["log_loss"] == pytest.approx(-np.log([0.7, 0.6, 0.2]).mean(), rel=1e-6)
+    assert scores.confusion.tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
+
+
+def test_answers_are_columns_and_dicts() -> None:
+    answers = Classification(("a", "b")).answers(np.array([[0.25, 0.75], [0.5, 0.5]], np.float32))
+    wanted = [
+        {"label": "b", "probabilities": {"a": 0.25, "b": 0.75}},
+        {"label": "a", "probabilities": {"a": 0.5, "b": 0.5}},
+    ]
+    assert answers.to_dicts() == list(answers) == [answers[0], answers[1]] == wanted
+    assert json.loads(json.dumps(answers.to_dicts())) == wanted
+    assert answers["label"].tolist() == ["b", "a"]
+    assert answers["probabilities"].shape == (2, 2)
+
+
+def test_answers_behave_as_a_sequence() -> None:
+    answers = _answers()
+    dicts = answers.to_dicts()
+    assert len(answers) == 3
+    assert answers[-1] == dicts[2]
+    assert answers[1:].to_dicts() == dicts[1:]
+    assert answers[::-1].to_dicts() == dicts[::-1]
+    assert answers[:0].to_dicts() == []
+    assert answers.take([2, 0]).to_dicts() == [dicts[2], dicts[0]]
+    assert answers.take(np.array([False, True, False])).to_dicts() == [dicts[1]]
+    assert Answers.join([answers[:1], answers[1:2], answers[2:]]).to_dicts() == dicts
+    for index in (3, -4):
+        with pytest.raises(IndexError):
+            answers[index]
+
+
+def test_answers_that_are_not_finite_are_told() -> None:
+    probabilities = PROBABILITIES.copy()
+    probabilities[1, 2], probabilities[2, 0] = np.nan, np.inf
+    assert Classification((0, 1, 2)).answers(probabilities).finite().tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("classes", [(0, 1, 2), ("a", "b"), (False, True)])
+def test_state_round_trip(classes: tuple[Any, ...]) -> None:
+    state, arrays = Classification(classes).state()
+    again = task.from_state("classification", json.loads(json.dumps(state)), arrays)
+    assert again == Classification(classes)
+    assert [type(label) for label in again.classes] == [type(label) for label in classes]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"classes": [1.5, 2]},
+        {"classes": [None, "a"]},
+        {"classes": [["a"], ["b"]]},
+        {"classes": ["a"]},
+        {"classes": ["a", "a"]},
+        {"classes": "ab"},
+        {"classes": {"a": 0, "b": 1}},
+    ],
+)
+def test_a_state_that_it_did_not_write_is_refused(state: dict[str, Any]) -> None:
+    with pytest.raises(FormatError):
+        task.from_state("classification", state, {})
+
+
+def test_unknown_kinds_are_refused() -> None:
+    with pytest.raises(FormatError, match=r"unknown task 'os.system'; registered are classification, regression"):
+        task.from_state("os.system", {}, {})
+    with pytest.raises(DataError, match="`task` must be one of classification, regression, got 'ranking'"):
+        task.learn("ranking", _objects([0, 1]))

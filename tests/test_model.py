@@ -1,0 +1,492 @@
+"""maas.Model: one inference path, and its way through an artifact."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import polars
+import pytest
+import torch
+from sklearn import metrics
+from torch import nn
+
+import maas
+from maas import Model
+from maas.data import Rows, from_arrays, read_table
+from maas.errors import ArtifactError, DataError, FormatError, RecipeError, RowError, SkewError
+from maas.nn._register import _REGISTER
+from maas.preprocess import Table
+from maas.schema import Field, Schema
+from maas.task import Answers, Classification, Regression
+
+Parts = tuple[Rows, Rows]
+
+
+@pytest.fixture(autouse=True)
+def _register_as_before() -> Iterator[None]:
+    before = dict(_REGISTER)
+    yield
+    _REGISTER.clear()
+    _REGISTER.update(before)
+
+
+@pytest.fixture(scope="module")
+def mixed() -> Parts:
+    """All kinds of fields, with missing values; columns that the network does not see stand among them."""
+    generator = np.random.default_rng(0)
+    frame = pandas.DataFrame(
+        {
+            "size": np.where(np.arange(60) % 7 == 0, np.nan, generator.normal(size=60)),
+            "weight": generator.normal(size=60),
+            "note": [f"n{row}" for row in range(60)],
+            "colour": np.where(np.arange(60) % 11 == 0, None, generator.choice(["red", "blue"], 60)),
+            "used": generator.integers(0, 2, 60).astype(bool),
+            "price": generator.normal(100, 20, 60),
+        }
+    )
+    train, test = read_table(frame, target="price", drop=["note"]).split(test=0.25, seed=0)
+    return train, test
+
+
+@pytest.fixture(scope="module")
+def mixed_model(mixed: Parts) -> Model:
+    recipe = maas.recipe(maas.nn.MLP, hidden=(6,))
+    return maas.fit(recipe, mixed[0], epochs=2, device="cpu", progress=False)
+
+
+@pytest.fixture(scope="module")
+def vector_model() -> Model:
+    """One field `x` of three numbers."""
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    recipe = maas.recipe(maas.nn.MLP, hidden=(4,))
+    return maas.fit(recipe, (x, x[:, 0] > 0), epochs=2, device="cpu", progress=False)
+
+
+def _equal(one: Answers, other: Answers) -> bool:
+    return one.names == other.names and all(np.array_equal(one[name], other[name]) for name in one.columns)
+
+
+def _copy(artifact: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(artifact, tmp_path / "copy"))
+
+
+def _edit(folder: Path, name: str, **changes: Any) -> None:
+    """Change keys of a JSON file, and its line in SHA256SUMS with it."""
+    document = {**json.loads((folder / name).read_text()), **changes}
+    (folder / name).write_text(json.dumps(document))
+    sums = dict(reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    sums[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    (folder / "SHA256SUMS").write_text("".join(f"{digest}  {one}\n" for one, digest in sorted(sums.items())))
+
+
+def test_predict_is_join_of_stream_of_prepare(wine_model: Model, wine_split: Parts) -> None:
+    """Reference: the network and softmax called by hand on the standardised numbers."""
+    rows = wine_split[1]
+    prepared = wine_model.prepare(rows)
+    assert prepared.errors == {}
+    assert prepared.kept.tolist() == list(range(len(rows)))
+    answers = wine_model.predict(rows)
+    assert _equal(answers, wine_model.task.join(wine_model.stream(prepared.batch)))
+    raw = np.stack([rows.columns[name] for name in rows.schema.names], axis=1)
+    x = torch.from_numpy(((raw - wine_model.preprocess.mean) / wine_model.preprocess.scale).astype(np.float32))
+    with torch.no_grad():
+        wanted = torch.softmax(wine_model.network(x), dim=1).numpy()
+    np.testing.assert_allclose(answers["probabilities"], wanted, rtol=1e-6)
+    assert np.array_equal(wine_model.predict_proba(rows), answers["probabilities"])
+
+
+def test_many_rows_are_answered_as_each_alone(wine_model: Model, wine_split: Parts) -> None:
+    """Passes of 4,096 rows: the joints must neither lose, repeat nor reorder a row."""
+    rows = wine_split[1].take(np.arange(9000) % len(wine_split[1]))
+    labels, wanted = wine_model.predict(rows)["label"], wine_model.predict(wine_split[1])["label"]
+    assert labels.tolist() == np.resize(wanted, 9000).tolist()
+
+
+def test_one_mapping_gives_a_dict(wine_model: Model, wine_split: Parts) -> None:
+    row = wine_split[1].to_dicts()[0]
+    answer = wine_model.predict(row)
+    assert type(answer) is dict
+    assert answer == wine_model.predict([row])[0]
+    assert type(answer["label"]) is int
+    assert list(answer["probabilities"]) == ["0", "1", "2"]
+    assert wine_model.predict_proba(row).shape == (1, 3)
+
+
+@pytest.mark.parametrize("name", ["wine_model", "mixed_model"])
+def test_every_form_of_the_same_rows_is_answered_alike(name: str, request: pytest.FixtureRequest) -> None:
+    model = request.getfixturevalue(name)
+    rows = request.getfixturevalue("wine_split" if name == "wine_model" else "mixed")[1]
+    dicts = rows.to_dicts()
+    wanted = model.predict(rows)
+    frame = pandas.DataFrame(dicts)
+    forms = [dicts, tuple(dicts), frame, frame[frame.columns[::-1]], frame.assign(more=1), polars.DataFrame(dicts)]
+    forms.append(polars.DataFrame(dicts).to_arrow())
+    for form in forms:
+        assert _equal(model.predict(form), wanted), type(form)
+
+
+def test_a_frame_keeps_its_order_whatever_its_index(wine_model: Model, wine_split: Parts) -> None:
+    frame = pandas.DataFrame(wine_split[1].to_dicts())
+    shuffled = frame.sample(frac=1, random_state=0)
+    assert _equal(wine_model.predict(shuffled), wine_model.predict(frame).take(shuffled.index.to_numpy()))
+
+
+def test_an_array_serves_a_schema_of_one_field(vector_model: Model, wine_model: Model) -> None:
+    x = np.random.default_rng(1).normal(size=(5, 3))
+    wanted = vector_model.predict([{"x": row} for row in x.tolist()])
+    for form in (x, torch.from_numpy(x), np.asfortranarray(x), [{"x": row} for row in x]):
+        assert _equal(vector_model.predict(form), wanted)
+    with pytest.raises(DataError, match="rows must be named: the model takes the fields alcohol, malic_acid"):
+        wine_model.predict(x)
+    with pytest.raises(DataError, match=r"column 'x' must be numbers of shape \(5, 3\), got dtype float64, shape"):
+        vector_model.predict(x[:, :2])
+
+
+@pytest.mark.parametrize("rows", ["wine.csv", b"x", 3, 2.5, None, Path("wine.csv")])
+def test_what_are_no_rows_is_refused(wine_model: Model, rows: Any) -> None:
+    with pytest.raises(DataError, match=r"rows are mappings, maas.data.Rows, a data frame or an array, got"):
+        wine_model.predict(rows)
+
+
+def test_no_row_is_told(wine_model: Model) -> None:
+    with pytest.raises(DataError, match="there is no row to answer"):
+        wine_model.predict([])
+
+
+def _bad_rows(rows: list[dict[str, Any]]) -> dict[int, tuple[dict[str, Any] | Any, str]]:
+    """Bad rows by position, with what must be said of them."""
+    good = rows[0]
+    without = {name: value for name, value in good.items() if name != "ash"}
+    return {
+        1: ({**good, "alcohol": "strong"}, "field 'alcohol' must be a number, got 'strong'"),
+        2: (without, "field 'ash' is missing"),
+        4: ({**good, "alcool": 1.0}, "there is no field 'alcool'; did you mean 'alcohol'"),
+        5: ({**good, "hue": None}, "field 'hue' must be a number, got null"),
+        6: ({**good, "hue": float("inf")}, "field 'hue' must be finite, got infinity"),
+        7: ("row", "a row must be an object of fields, got 'row'"),
+        9: ({**good, "proline": 1e300}, "field 'proline' is too large for the model"),
+        10: ({**good, "ash": True}, "field 'ash' must be a number, got True"),
+    }
+
+
+def test_bad_rows_are_told_and_the_good_ones_answered(wine_model: Model, wine_split: Parts) -> None:
+    rows: list[Any] = wine_split[1].to_dicts()[:12]
+    bad = _bad_rows(rows)
+    sent = [bad[row][0] if row in bad else rows[row] for row in range(12)]
+    prepared = wine_model.prepare(sent)
+    assert set(prepared.errors) == set(bad)
+    for row, (_, detail) in bad.items():
+        assert prepared.errors[row].row == row
+        assert detail in prepared.errors[row].detail
+    assert prepared.errors[2].field == "ash"
+    kept = [row for row in range(12) if row not in bad]
+    assert prepared.kept.tolist() == kept
+    answers = wine_model.task.join(wine_model.stream(prepared.batch))
+    wanted = wine_model.predict([rows[row] for row in kept])
+    np.testing.assert_array_equal(answers["label"], wanted["label"])
+    np.testing.assert_allclose(answers["probabilities"], wanted["probabilities"], rtol=1e-6)
+
+
+def test_predict_names_the_bad_row(wine_model: Model, wine_split: Parts) -> None:
+    rows = wine_split[1].to_dicts()[:3]
+    rows[2]["hue"] = None
+    with pytest.raises(RowError, match="row 2: field 'hue' must be a number, got null") as caught:
+        wine_model.predict(rows)
+    assert (caught.value.row, caught.value.field) == (2, "hue")
+
+
+def test_predict_names_five_bad_rows_and_counts_the_others(wine_model: Model, wine_split: Parts) -> None:
+    rows = wine_split[1].to_dicts()[:12]
+    bad = _bad_rows(rows)
+    sent = [bad[row][0] if row in bad else rows[row] for row in range(12)]
+    with pytest.raises(
+        DataError, match=r"8 of 12 rows cannot be answered: row 1: .*; row 2: .*; row 6: .*; and 3 more"
+    ):
+        wine_model.predict(sent)
+
+
+def test_a_frame_without_a_column_is_refused(wine_model: Model, wine_split: Parts) -> None:
+    frame = pandas.DataFrame(wine_split[1].to_dicts()).rename(columns={"ash": "asch"})
+    with pytest.raises(DataError, match="column 'ash' is missing; did you mean 'asch'"):
+        wine_model.predict(frame)
+
+
+def test_a_regression_has_no_probabilities(mixed_model: Model, mixed: Parts) -> None:
+    with pytest.raises(DataError, match="a regression has no probabilities; use predict"):
+        mixed_model.predict_proba(mixed[1])
+
+
+def test_scores_of_a_classification(wine_model: Model, wine_split: Parts) -> None:
+    """Reference: scikit-learn on what `predict` answers."""
+    test = wine_split[1]
+    answers, truth = wine_model.predict(test), test.target.astype(int)
+    evaluation = wine_model.evaluate(test)
+    chosen = answers["label"].astype(int)
+    probabilities = answers["probabilities"].astype(float)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    assert evaluation.scores == pytest.approx(
+        {
+            "accuracy": metrics.accuracy_score(truth, chosen),
+            "precision": metrics.precision_score(truth, chosen, average="macro"),
+            "recall": metrics.recall_score(truth, chosen, average="macro"),
+            "f1": metrics.f1_score(truth, chosen, average="macro"),
+            "roc_auc": metrics.roc_auc_score(truth, probabilities, multi_class="ovr"),
+            "log_loss": metrics.log_loss(truth, probabilities),
+        },
+        rel=1e-5,
+    )
+    assert np.array_equal(evaluation.confusion, metrics.confusion_matrix(truth, chosen))
+    assert (evaluation.num_rows, evaluation.baselines, evaluation.num_duplicates) == (len(test), (), None)
+
+
+def test_scores_of_a_regression_beside_baselines(mixed_model: Model, mixed: Parts) -> None:
+    """Reference: scikit-learn on what `predict` answers, and numpy for the training mean."""
+    train, test = mixed
+    values = mixed_model.predict(test)["value"]
+    evaluation = mixed_model.evaluate(test, baselines_from=train)
+    assert evaluation.scores == pytest.approx(
+        {
+            "mae": metrics.mean_absolute_error(test.target, values),
+            "rmse": metrics.root_mean_squared_error(test.target, values),
+            "r2": metrics.r2_score(test.target, values),
+        }
+    )
+    found = {one.name: one for one in evaluation.baselines}
+    assert set(found) == {"mean", "ridge regression", "boosted trees"}
+    mean = np.sqrt(np.square(train.target.mean() - test.target).mean())
+    assert found["mean"].scores["rmse"] == pytest.approx(mean)
+    assert found["mean"].difference == pytest.approx(mean - evaluation.scores["rmse"])
+    assert evaluation.num_duplicates == 0
+
+
+def test_baselines_of_a_classification(cancer_model: Model, cancer_split: Parts) -> None:
+    """Reference: the share of the commonest training class among the test rows."""
+    train, test = cancer_split
+    evaluation = cancer_model.evaluate(test, baselines_from=train)
+    found = {one.name: one.scores["accuracy"] for one in evaluation.baselines}
+    assert set(found) == {"majority class", "logistic regression", "boosted trees"}
+    assert found["majority class"] == pytest.approx(np.mean(test.target == "benign"))
+    assert min(found["logistic regression"], found["boosted trees"]) > 0.9
+
+
+def test_evaluate_takes_arrays(vector_model: Model) -> None:
+    x = np.random.default_rng(2).normal(size=(30, 3))
+    truth = x[:, 0] > 0
+    wanted = np.mean(vector_model.predict(x)["label"] == truth)
+    assert vector_model.evaluate((x, truth)).scores["accuracy"] == pytest.approx(wanted)
+
+
+def test_rows_without_target_cannot_be_scored(vector_model: Model) -> None:
+    x = np.random.default_rng(2).normal(size=(30, 3))
+    with pytest.raises(DataError, match="`test` has no target to score against; read it with target="):
+        vector_model.evaluate(from_arrays(x))
+    with pytest.raises(DataError, match="`baselines_from` has no target to score against"):
+        vector_model.evaluate((x, x[:, 0] > 0), baselines_from=from_arrays(x))
+
+
+@pytest.mark.parametrize("name", ["wine_model", "cancer_model", "mixed_model", "vector_model"])
+def test_saved_and_loaded_it_answers_bit_for_bit(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    model = request.getfixturevalue(name)
+    rows = model.preprocess.examples(50)
+    path = model.save(tmp_path / "a" / "b")
+    loaded = maas.load(path)
+    assert _equal(loaded.predict(rows), model.predict(rows))
+    assert (loaded.schema, loaded.recipe, loaded.task, loaded.target) == (
+        model.schema,
+        model.recipe,
+        model.task,
+        model.target,
+    )
+    assert not loaded.network.training
+    assert maas.load(loaded.save(tmp_path / "again")).digest == loaded.digest
+    assert sorted(one.name for one in (tmp_path / "a").iterdir()) == ["b"]
+
+
+def test_a_card_can_be_edited_without_making_another_model(wine_artifact: Path, tmp_path: Path) -> None:
+    folder = _copy(wine_artifact, tmp_path)
+    _edit(folder, "card.json", note="checked by hand")
+    loaded = maas.load(folder)
+    assert loaded.digest == maas.load(wine_artifact).digest
+    assert loaded.card["note"] == "checked by hand"
+
+
+def test_saving_replaces_an_artifact(wine_model: Model, cancer_model: Model, tmp_path: Path) -> None:
+    wine_model.save(tmp_path / "a")
+    cancer_model.save(tmp_path / "a")
+    assert maas.load(tmp_path / "a").target == "diagnosis"
+    assert [one.name for one in tmp_path.iterdir()] == ["a"]
+
+
+def test_the_evaluation_goes_into_the_card(wine_model: Model, wine_split: Parts, tmp_path: Path) -> None:
+    evaluation = wine_model.evaluate(wine_split[1])
+    card = maas.load(wine_model.save(tmp_path / "a", evaluation=evaluation)).card
+    assert maas.Evaluation.from_json(card["evaluation"]) == evaluation
+    assert card["num_parameters"] == 13 * 16 + 16 + 16 * 3 + 3
+
+
+def test_a_users_examples_are_the_golden_rows(wine_model: Model, wine_split: Parts, tmp_path: Path) -> None:
+    rows = wine_split[1].to_dicts()[:2]
+    loaded = maas.load(wine_model.save(tmp_path / "a", examples=rows))
+    assert loaded.example["rows"] == rows
+    assert loaded.example["answers"] == wine_model.predict(rows).to_dicts()
+    with pytest.raises(RowError, match="row 1: field 'hue' must be a number, got null"):
+        wine_model.save(tmp_path / "b", examples=[rows[0], {**rows[1], "hue": None}])
+    assert not (tmp_path / "b").exists()
+
+
+def _by_hand(network: nn.Module, recipe: maas.Recipe, task: Any, fields: int = 2) -> Model:
+    schema = Schema(tuple(Field(f"f{place}", "numeric", "number") for place in range(fields)))
+    return Model(network, recipe=recipe, schema=schema, preprocess=Table.identity(schema), task=task, target="y")
+
+
+def test_a_network_trained_by_hand_goes_the_same_way(tmp_path: Path) -> None:
+    """Reference: the torch module itself, on the raw numbers."""
+    network = maas.nn.MLP(2, 3, hidden=(4,), seed=0)
+    model = _by_hand(network, maas.recipe(maas.nn.MLP, in_features=2, out_features=3, hidden=(4,)), _three())
+    loaded = maas.load(model.save(tmp_path / "a"))
+    x = np.random.default_rng(0).normal(size=(9, 2))
+    with torch.no_grad():
+        wanted = torch.softmax(network(torch.from_numpy(x).float()), 1).numpy()
+    answers = loaded.predict([{"f0": one, "f1": other} for one, other in x.tolist()])
+    np.testing.assert_array_equal(answers["probabilities"], wanted)
+
+
+def _three() -> Classification:
+    return Classification(("a", "b", "c"))
+
+
+def test_a_registered_class_of_ones_own(tmp_path: Path) -> None:
+    @maas.network("test.scaled")
+    class Scaled(nn.Module):
+        def __init__(self, width: int, *, factor: float = 2.0) -> None:
+            super().__init__()
+            self.linear = nn.Linear(width, 1)
+            self.register_buffer("factor", torch.tensor(factor))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.linear(x) * self.factor
+
+    network = Scaled(2, factor=3.0)
+    model = _by_hand(network, maas.recipe(Scaled, width=2, factor=3.0), Regression(10.0, 5.0))
+    path = model.save(tmp_path / "a")
+    with torch.no_grad():
+        wanted = 10 + 5 * network(torch.tensor([[0.5, -1.0]])).item()
+    assert maas.load(path).predict({"f0": 0.5, "f1": -1.0}) == {"value": wanted}
+    del _REGISTER["test.scaled"]
+    with pytest.raises(FormatError, match=r"no network is registered as 'test.scaled', .*; import the module"):
+        maas.load(path)
+
+
+def test_the_stored_recipe_has_every_default_bound(tmp_path: Path) -> None:
+    """docs/artifact-format.md: "all arguments of the network, with every default bound"."""
+    recipe = maas.recipe(maas.nn.MLP, in_features=2, out_features=3, hidden=())
+    path = _by_hand(maas.nn.MLP(2, 3, hidden=()), recipe, _three()).save(tmp_path / "a")
+    stored = json.loads((path / "artifact.json").read_text())["recipe"]["arguments"]
+    assert {"activation", "dropout", "normalization", "initialization"} <= set(stored)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"hidden": [5]}, r"'hidden.0.bias' is torch.float32 \(5,\) by the recipe, torch.float32 \(4,\)"),
+        ({"hidden": []}, "only one has 'hidden.0.bias'"),
+        ({"hidden": [4], "normalization": "layer"}, "only one has 'hidden.1.bias'"),
+        ({"hidden": [4], "out_features": 2}, r"'output.bias' is torch.float32 \(2,\) by the recipe"),
+    ],
+)
+def test_a_recipe_of_another_network_is_refused_naming_the_tensor(arguments: dict[str, Any], message: str) -> None:
+    recipe = maas.recipe(maas.nn.MLP, **{"in_features": 2, "out_features": 3, **arguments})
+    with pytest.raises(RecipeError, match=f"the recipe 'mlp' does not describe this network: {message}"):
+        _by_hand(maas.nn.MLP(2, 3, hidden=(4,)), recipe, _three())
+
+
+@pytest.mark.parametrize(
+    ("in_features", "out_features", "task"),
+    [
+        (3, 3, _three()),  # the preprocessing gives two numbers
+        (2, 2, _three()),  # three classes want three outputs
+        (2, 2, Classification(("a", "b"))),  # two classes want one output; the second would be passed over in silence
+        (2, 3, Regression()),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(in_features: int, out_features: int, task: Any) -> None:
+    """Model's docstring: "Raises DataError: the parts do not fit together"."""
+    recipe = maas.recipe(maas.nn.MLP, in_features=in_features, out_features=out_features, hidden=())
+    with pytest.raises(DataError):
+        _by_hand(maas.nn.MLP(in_features, out_features, hidden=()), recipe, task)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_answer_nothing_finite_are_not_saved(bad: float, tmp_path: Path) -> None:
+    network = maas.nn.MLP(2, 3, hidden=())
+    model = _by_hand(network, maas.recipe(maas.nn.MLP, in_features=2, out_features=3, hidden=()), _three())
+    with torch.no_grad():
+        network.output.bias[1] = bad
+    with pytest.raises(ArtifactError, match="the model answers its example rows with NaN or infinity and will not be"):
+        model.save(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_artifact_is_not_replaced(wine_model: Model, tmp_path: Path) -> None:
+    folder, file = tmp_path / "folder", tmp_path / "file"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    file.write_text("more of it")
+    for path in (folder, file):
+        with pytest.raises(ArtifactError, match="is not an artifact and will not be replaced; choose another folder"):
+            wine_model.save(path)
+    assert (folder / "thesis.txt").read_text() == "years of work"
+    assert file.read_text() == "more of it"
+    assert {one.name for one in tmp_path.iterdir()} == {"folder", "file"}
+
+
+@pytest.mark.parametrize("which", ["label", "probability", "missing class", "type"])
+def test_other_answers_are_skew(which: str, wine_artifact: Path, tmp_path: Path) -> None:
+    folder = _copy(wine_artifact, tmp_path)
+    answers = json.loads((folder / "example.json").read_text())["answers"]
+    if which == "label":
+        answers[1]["label"] = (answers[1]["label"] + 1) % 3
+    elif which == "probability":
+        answers[1]["probabilities"]["0"] += 1e-3
+    elif which == "missing class":
+        del answers[1]["probabilities"]["0"]
+    else:
+        answers[1]["label"] = str(answers[1]["label"])
+    _edit(folder, "example.json", answers=answers)
+    with pytest.raises(SkewError, match=r"golden row 1 was answered .* when the model was saved, and is answered"):
+        maas.load(folder)
+
+
+@pytest.mark.parametrize(("tolerance", "loads"), [(2e-3, True), (5e-4, False)])
+def test_the_tolerance_decides(tolerance: float, loads: bool, wine_artifact: Path, tmp_path: Path) -> None:
+    """docs/artifact-format.md: numbers may differ by tolerance times the larger of 1 and the expected number."""
+    folder = _copy(wine_artifact, tmp_path)
+    answers = json.loads((folder / "example.json").read_text())["answers"]
+    answers[0]["probabilities"]["1"] += 1e-3
+    _edit(folder, "example.json", answers=answers, tolerance={"float32": tolerance})
+    if loads:
+        assert maas.load(folder).example["tolerance"] == {"float32": tolerance}
+    else:
+        with pytest.raises(SkewError, match="golden row 0"):
+            maas.load(folder)
+
+
+def test_large_numbers_may_differ_in_proportion(tmp_path: Path) -> None:
+    recipe = maas.recipe(maas.nn.MLP, in_features=2, out_features=1, hidden=())
+    model = _by_hand(maas.nn.MLP(2, 1, hidden=(), seed=0), recipe, Regression(1e6, 1.0))
+    folder = model.save(tmp_path / "a")
+    answers = json.loads((folder / "example.json").read_text())["answers"]
+    for step, loads in ((9.0, True), (11.0, False)):  # 1e-5 of a million
+        _edit(folder, "example.json", answers=[{"value": one["value"] + step} for one in answers])
+        if loads:
+            maas.load(folder)
+        else:
+            with pytest.raises(SkewError, match="golden row 0"):
+                maas.load(folder)

@@ -1,0 +1,333 @@
+"""maas.fit: what it learns, from which rows, and what it refuses."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from torch.utils.data import Dataset, TensorDataset
+
+import maas
+from maas.data import Rows, from_arrays, read_table, write_sample
+from maas.errors import DataError, MaasError, RecipeError
+from maas.preprocess import Table
+from maas.schema import Columns, Schema
+from maas.task import Batch
+from maas.training._loop import batches, epoch_order, mean_loss
+
+Parts = tuple[Rows, Rows]
+SMALL = maas.recipe(maas.nn.MLP, hidden=(6,))
+
+
+def _fit(train: Any, validation: Any = None, recipe: maas.Recipe = SMALL, **settings: Any) -> maas.Model:
+    return maas.fit(recipe, train, validation, **{"epochs": 2, "device": "cpu", "progress": False, **settings})
+
+
+def _noise(rows: int, seed: int = 0) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Nothing to learn: labels that have nothing to do with the numbers."""
+    generator = np.random.default_rng(seed)
+    return generator.normal(size=(rows, 4)), generator.integers(0, 2, rows)
+
+
+def _weights(model: maas.Model) -> dict[str, torch.Tensor]:
+    return model.network.state_dict()
+
+
+def _same(one: maas.Model, other: maas.Model) -> bool:
+    return all(torch.equal(_weights(one)[name], _weights(other)[name]) for name in _weights(one))
+
+
+class Spy(Table):
+    """Remembers the columns that it learned from."""
+
+    seen: Columns
+
+    @classmethod
+    def learn(cls, schema: Schema, columns: Columns) -> Table:
+        cls.seen = columns
+        return Table.learn(schema, columns)
+
+
+def test_two_fits_share_no_tensor_and_a_seed_gives_the_same_bits(wine_split: Parts) -> None:
+    recipe = maas.recipe(maas.nn.MLP, hidden=(6,), dropout=0.3, normalization="batch")
+    one, again, other = (_fit(wine_split[0], recipe=recipe, seed=seed) for seed in (1, 1, 2))
+    assert _same(one, again)
+    assert not torch.equal(_weights(one)["output.weight"], _weights(other)["output.weight"])
+    pointers = [one.untyped_storage().data_ptr() for model in (one, again) for one in _weights(model).values()]
+    assert len(set(pointers)) == len(pointers)
+
+
+def test_every_seed_that_the_settings_allow_works(wine_split: Parts) -> None:
+    """The docstring: an integer from 0 to below 2**63."""
+    for seed in (2**32 - 1, 2**32, 2**63 - 1):
+        assert _fit(wine_split[0], seed=seed, epochs=1).card["training"]["seed"] == seed
+
+
+def test_every_generator_is_left_as_it_was(wine_split: Parts) -> None:
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    _fit(wine_split[0], recipe=maas.recipe(maas.nn.MLP, hidden=(6,), dropout=0.5))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+    assert np.array_equal(np.random.get_state()[1], before[2])
+
+
+def test_learns_wine(wine_model: maas.Model, wine_split: Parts) -> None:
+    assert np.mean(wine_model.predict(wine_split[1])["label"] == wine_split[1].target) >= 0.9
+
+
+def test_learns_breast_cancer_with_one_output(cancer_model: maas.Model, cancer_split: Parts) -> None:
+    assert cancer_model.network.output.out_features == 1
+    assert np.mean(cancer_model.predict(cancer_split[1])["label"] == cancer_split[1].target) >= 0.9
+
+
+def test_learns_diabetes_better_than_the_mean(tmp_path: Path) -> None:
+    rows = read_table(write_sample("diabetes", tmp_path / "diabetes.csv"), target="progression")
+    train, test = rows.split(test=0.25, seed=0)
+    model = _fit(train, epochs=40, learning_rate=0.01)
+    errors = np.square(model.predict(test)["value"] - test.target), np.square(train.target.mean() - test.target)
+    assert errors[0].mean() < 0.75 * errors[1].mean()
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+def test_each_optimizer_lowers_the_loss(optimizer: str, wine_split: Parts) -> None:
+    history = _fit(wine_split[0], epochs=15, optimizer=optimizer, learning_rate=0.01).card["training"]["history"]
+    assert history[-1]["train_loss"] < 0.5 * history[0]["train_loss"]
+
+
+def test_arrays_tensors_and_a_dataset_are_the_same_rows() -> None:
+    class Squares(Dataset[tuple[Any, int]]):
+        def __len__(self) -> int:
+            return len(x)
+
+        def __getitem__(self, index: int) -> tuple[Any, int]:
+            return x[index], int(y[index])
+
+    x, y = _noise(40)
+    tensors = torch.from_numpy(x), torch.from_numpy(y)
+    models = [_fit(source) for source in ((x, y), tensors, TensorDataset(*tensors), Squares(), from_arrays(x, y))]
+    assert all(_same(models[0], model) for model in models[1:])
+    assert models[0].schema.names == ("x",)
+    assert models[0].task.classes == (0, 1)
+
+
+def test_the_task_can_be_said() -> None:
+    x, y = _noise(40)
+    assert _fit((x, y), task="regression").task.kind == "regression"
+    with pytest.raises(DataError, match="`task` must be one of classification, regression, got 'ranking'"):
+        _fit((x, y), task="ranking")
+
+
+def test_a_classification_of_many_integers_can_be_saved_and_loaded(tmp_path: Path) -> None:
+    """More than 20 different integers read as a regression; `task=` says otherwise."""
+    frame = pandas.DataFrame({"a": np.arange(90.0), "target": np.arange(90) % 30})
+    rows = read_table(frame, target="target")
+    with pytest.warns(UserWarning, match="90 validation rows stand in the training rows too"):
+        model = _fit(rows, rows, task="classification")
+    assert maas.load(model.save(tmp_path / "a")).task.classes == tuple(range(30))
+
+
+def test_a_given_validation_part_teaches_nothing() -> None:
+    """Reference: numpy's mean and deviation of the training rows alone; the validation rows are absurdly far off."""
+    x, y = _noise(40)
+    model = _fit((x, y), (x[:10] * 1e6 + 1e9, y[:10]))
+    np.testing.assert_allclose(model.preprocess.mean, x.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(model.preprocess.scale, x.std(axis=0), rtol=1e-12)
+    assert model.card["data"]["num_rows"] == 40
+    assert model.card["data"]["num_validation_rows"] == 10
+
+
+def test_a_given_validation_part_does_not_teach_the_target_either() -> None:
+    x, _ = _noise(40)
+    y = np.linspace(0, 1, 40)
+    model = _fit((x, y), (x[:10] + 1, y[:10] + 1e6), task="regression")
+    assert model.task.mean == pytest.approx(y.mean(), rel=1e-12)
+    assert model.task.scale == pytest.approx(y.std(), rel=1e-12)
+
+
+def test_a_carved_validation_part_teaches_nothing(wine_split: Parts) -> None:
+    train = wine_split[0]
+    model = _fit(train, preprocess=Spy)
+    learned = len(Spy.seen["alcohol"])
+    assert model.card["data"]["num_rows"] == learned
+    assert model.card["data"]["num_validation_rows"] == len(train) - learned == round(0.1 * len(train))
+
+
+def _visits() -> pandas.DataFrame:
+    generator = np.random.default_rng(0)
+    return pandas.DataFrame(
+        {
+            "patient": np.repeat(np.arange(30.0), 4),
+            "day": generator.permutation(120).astype(float),
+            "level": generator.normal(size=120),
+            "ill": generator.integers(0, 2, 120),
+        }
+    )
+
+
+def test_no_group_is_torn_by_the_carved_validation_part() -> None:
+    train, _ = read_table(_visits(), target="ill").split(test=0.2, group="patient")
+    model = _fit(train, preprocess=Spy)
+    learned = set(Spy.seen["patient"])
+    kept = set(train.columns["patient"]) - learned
+    assert len(kept) == round(0.1 * 24)
+    assert len(Spy.seen["patient"]) == 4 * len(learned)
+    assert model.card["data"]["split"] == "by group (patient)"
+
+
+def test_the_carved_validation_part_comes_after_what_is_learned() -> None:
+    train, _ = read_table(_visits(), target="ill").split(test=0.2, time="day")
+    model = _fit(train, preprocess=Spy)
+    kept = set(train.columns["day"]) - set(Spy.seen["day"])
+    assert len(kept) == model.card["data"]["num_validation_rows"] >= 8
+    assert max(Spy.seen["day"]) < min(kept)
+
+
+def test_early_stopping_gives_back_the_best_weights() -> None:
+    """Reference: the loss of the validation rows, computed again with the weights that the model ended with."""
+    train, validation = from_arrays(*_noise(60)), from_arrays(*_noise(30, seed=1))
+    recipe = maas.recipe(maas.nn.MLP, hidden=(32,), normalization="batch")
+    model = _fit(train, validation, recipe, epochs=200, learning_rate=0.01, patience=4)
+    record = model.card["training"]
+    losses = [one["validation_loss"] for one in record["history"]]
+    assert record["stopped_early"]
+    assert [one["epoch"] for one in record["history"]] == list(range(1, record["best_epoch"] + 5))
+    assert record["best_epoch"] == 1 + int(np.argmin(losses))
+    prepared = model.prepare(validation)
+    loss = mean_loss(model.network, model.task, Batch(prepared.batch.inputs, model.task.encode(validation.target)))
+    assert loss == losses[record["best_epoch"] - 1]
+    assert loss < losses[-1]
+
+
+def test_without_patience_every_epoch_runs_and_the_best_is_kept() -> None:
+    train, validation = from_arrays(*_noise(60)), from_arrays(*_noise(30, seed=1))
+    record = _fit(train, validation, epochs=30, learning_rate=0.05).card["training"]
+    losses = [one["validation_loss"] for one in record["history"]]
+    assert len(losses) == 30
+    assert not record["stopped_early"]
+    assert losses[record["best_epoch"] - 1] == min(losses) < losses[-1]
+
+
+def test_divergence_is_told_with_the_epoch_and_the_remedy() -> None:
+    x, _ = _noise(40)
+    message = r"training diverged in epoch 1: the loss is .* try a lower learning_rate than 1e\+20"
+    with pytest.raises(DataError, match=message):
+        _fit((x, x[:, 0]), optimizer="sgd", learning_rate=1e20, epochs=5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("epochs", 0, "`epochs` must be a positive integer, got 0"),
+        ("epochs", 2.0, "`epochs` must be a positive integer, got 2.0"),
+        ("epochs", True, "`epochs` must be a positive integer, got True"),
+        ("batch_size", -1, "`batch_size` must be a positive integer, got -1"),
+        ("batch_size", "32", "`batch_size` must be a positive integer, got '32'"),
+        ("patience", 0, "`patience` must be a positive integer, got 0"),
+        ("optimizer", "lion", "`optimizer` must be one of adam, adamw, sgd, got 'lion'"),
+        ("learning_rate", 0, "`learning_rate` must be positive and finite, got 0"),
+        ("learning_rate", -0.1, "`learning_rate` must be positive and finite, got -0.1"),
+        ("learning_rate", math.nan, "`learning_rate` must be positive and finite, got nan"),
+        ("learning_rate", math.inf, "`learning_rate` must be positive and finite, got inf"),
+        ("learning_rate", "0.1", "`learning_rate` must be positive and finite, got '0.1'"),
+        ("weight_decay", -1, "`weight_decay` must be at least 0, got -1"),
+        ("momentum", 1.0, "`momentum` must be at least 0 and below 1, got 1.0"),
+        ("seed", -1, r"`seed` must be an integer from 0 to below 2\*\*63, got -1"),
+        ("seed", 2**63, r"`seed` must be an integer from 0 to below 2\*\*63, got 9223372036854775808"),
+        ("seed", None, r"`seed` must be an integer from 0 to below 2\*\*63, got None"),
+        ("device", "nonsense", "`device` 'nonsense' cannot be used here"),
+        ("device", "cuda:99", "`device` 'cuda:99' cannot be used here"),
+    ],
+)
+def test_a_bad_setting_is_named(setting: str, value: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        _fit(_noise(20), **{setting: value})
+
+
+def test_an_optimizer_that_is_no_name_is_refused() -> None:
+    with pytest.raises(DataError, match="`optimizer` must be one of adam, adamw, sgd, got list of 1"):
+        _fit(_noise(20), optimizer=["adam"])
+
+
+def test_a_network_is_no_recipe() -> None:
+    with pytest.raises(DataError, match=r"`recipe` must be a recipe, such as maas.recipe\(maas.nn.MLP\), got MLP"):
+        _fit(_noise(20), recipe=maas.nn.MLP(4, 1))  # type: ignore[arg-type]
+
+
+def test_a_recipe_that_contradicts_the_rows_is_refused() -> None:
+    with pytest.raises(RecipeError, match="`in_features` of MLP is 3 in the recipe, and 4 by the data; leave it out"):
+        _fit(_noise(20), recipe=maas.recipe(maas.nn.MLP, in_features=3))
+
+
+@pytest.mark.parametrize("source", ["rows.csv", [], {}, 3, None])
+def test_what_are_no_rows_is_refused(source: Any) -> None:
+    with pytest.raises(DataError):
+        _fit(source)
+
+
+def test_rows_without_target_are_refused() -> None:
+    x, y = _noise(20)
+    for train, validation in (((x, None), None), (from_arrays(x), None), ((x, y), (x + 1, None))):
+        with pytest.raises(DataError, match=r"the rows have no target to learn; name it with maas.data.read_table"):
+            _fit(train, validation)
+
+
+def test_a_validation_part_with_other_fields_is_refused(wine_split: Parts, cancer_split: Parts) -> None:
+    with pytest.raises(
+        DataError, match=r"`validation` must have the fields of `train`: got mean_radius, .*want alcohol"
+    ):
+        _fit(wine_split[0], cancer_split[0])
+
+
+def test_a_validation_part_with_an_unknown_label_is_refused() -> None:
+    x, y = _noise(20)
+    with pytest.raises(DataError, match="label '7' was not among the training rows' classes: 0, 1"):
+        _fit((x, y), (x + 1, np.full(20, 7)))
+
+
+def test_validation_rows_that_are_training_rows_are_told() -> None:
+    x, y = _noise(20)
+    with pytest.warns(UserWarning, match="5 validation rows stand in the training rows too"):
+        _fit((x, y), (x[:5], y[:5]))
+
+
+def test_epoch_order_is_a_pure_function_and_a_permutation() -> None:
+    orders = {}
+    for seed in (0, 1, 2**63 - 1):
+        for epoch in (1, 2):
+            order = epoch_order(50, seed, epoch)
+            torch.rand(3)
+            assert torch.equal(order, epoch_order(50, seed, epoch))
+            assert sorted(order.tolist()) == list(range(50))
+            orders[seed, epoch] = tuple(order.tolist())
+    assert len(set(orders.values())) == len(orders)
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 8, 32, 1000])
+@pytest.mark.parametrize("length", [2, 3, 9, 33, 64, 65])
+def test_batches_hold_every_row_once_and_never_one_alone(length: int, batch_size: int) -> None:
+    order = epoch_order(length, 0, 1)
+    cut = batches(order, batch_size)
+    assert torch.equal(torch.cat(cut), order)
+    assert all(2 <= len(part) <= batch_size + 1 for part in cut)
+    assert all(len(part) == batch_size for part in cut[:-1])
+
+
+@pytest.mark.parametrize("batch_size", [16, 4])
+def test_batch_normalisation_bears_a_ragged_last_row(batch_size: int) -> None:
+    """33 rows leave one row over; torch refuses batch statistics of a single row."""
+    x, y = _noise(43)
+    recipe = maas.recipe(maas.nn.MLP, hidden=(6,), normalization="batch")
+    model = _fit((x[:33], y[:33]), (x[33:], y[33:]), recipe, batch_size=batch_size)
+    steps = model.card["training"]["best_epoch"] * (33 // batch_size)
+    assert model.network.hidden[1].num_batches_tracked.item() == steps
+
+
+def test_batch_normalisation_of_single_rows_is_refused_in_our_own_words() -> None:
+    with pytest.raises(MaasError, match="batch_size"):
+        _fit(_noise(20), recipe=maas.recipe(maas.nn.MLP, normalization="batch"), batch_size=1)
