@@ -34,7 +34,6 @@ from maas.preprocess import Preprocess
 from maas.schema import Columns, Schema
 from maas.task import Answers, Batch, Task
 
-ROWS_A_PASS = 4096
 TOLERANCE = {"float32": 1e-5, "float64": 1e-9, "bfloat16": 2e-2, "float16": 2e-3}
 _NUM_EXAMPLES = 4
 
@@ -87,6 +86,8 @@ class Model:
     ) -> None:
         _check_describes(recipe, network.state_dict())
         self.network = network.eval()
+        if any(isinstance(module, nn.Conv2d) for module in network.modules()):
+            self.network.to(memory_format=torch.channels_last)
         self.recipe = recipe.bound()
         self.schema = schema
         self.preprocess = preprocess
@@ -133,10 +134,10 @@ class Model:
 
     def stream(self, batch: Batch) -> Iterator[Answers]:
         """The answers to prepared rows, in order, part by part."""
-        device = self.device
-        for start in range(0, len(batch), ROWS_A_PASS):
+        device, size = self.device, batch.rows_a_pass()
+        for start in range(0, len(batch), size):
             with torch.inference_mode():
-                yield from self.task.run(self.network, batch[start : start + ROWS_A_PASS].to(device))
+                yield from self.task.run(self.network, batch[start : start + size].trimmed().to(device))
 
     @overload
     def predict(self, rows: Mapping[str, Any]) -> dict[str, Any]: ...

@@ -6,6 +6,7 @@ that is `preprocess`. So a new modality adds nothing here.
 
 from __future__ import annotations
 
+import base64
 import difflib
 import math
 import sys
@@ -20,8 +21,9 @@ from maas.errors import DataError, FormatError, RowError, show
 Columns = dict[str, np.ndarray[Any, Any]]
 """Named columns of equal length: the first axis of each array counts rows.
 
-A "number" or "boolean" field is float64 with NaN where a value is missing, of shape (rows, *field.shape). A "label"
-or "string" field is an object array of str, None where missing. A "bytes" field is an object array of bytes.
+A "number" or "boolean" field is float64 with NaN where a value is missing, of shape (rows, *field.shape); where the
+first size of its shape is None, an object array of one float64 array a row. A "label" or "string" field is an object
+array of str, None where missing. A "bytes" field is an object array of bytes.
 """
 
 DType = Literal["number", "boolean", "label", "string", "bytes"]
@@ -48,21 +50,28 @@ class Field:
         name: as clients write it.
         kind: what it means ("numeric", "categorical", "boolean", ...); decides which preprocessing takes it.
         dtype: how it travels. A "label" is a string, an integer or a boolean that stands for a category.
-        shape: () for a single value, (k,) for a list of k numbers, and so on.
+        shape: () for a single value, (k,) for a list of k numbers, (None, k) for any number of lists of k numbers.
         nullable: whether null is accepted: only where training rows had missing values too.
         range: least and greatest value seen in training. Informs; values outside are answered.
         values: categories seen in training. Informs; how others are answered is up to the preprocessing.
+        longest: most bytes, characters or, where the shape begins with None, steps that a value may have.
         unit: unit of measurement, for people.
     """
 
     name: str
     kind: str
     dtype: DType
-    shape: tuple[int, ...] = ()
+    shape: tuple[int | None, ...] = ()
     nullable: bool = False
     range: tuple[float, float] | None = None
     values: tuple[str, ...] | None = None
+    longest: int = 20_000_000
     unit: str = ""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The shape without a leading None: that of a value, or of one step of it."""
+        return tuple(size for size in self.shape if size is not None)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -73,6 +82,7 @@ class Field:
             "nullable": self.nullable,
             "range": None if self.range is None else list(self.range),
             "values": None if self.values is None else list(self.values),
+            "longest": self.longest,
             "unit": self.unit,
         }
 
@@ -86,13 +96,14 @@ class Field:
             nullable=_of(state, "nullable", bool),
             range=None if state["range"] is None else _range(_of(state, "name", str), _of(state, "range", list)),
             values=None if state["values"] is None else tuple(_of(state, "values", list)),
+            longest=_of(state, "longest", int),
             unit=_of(state, "unit", str),
         )
         if field.dtype not in _CHECKS:
             raise FormatError(f"field {show(field.name)} has the unknown dtype {show(field.dtype)}")
-        if not all(type(size) is int and 0 < size <= 1 << 24 for size in field.shape) or len(field.shape) > 8:
-            raise FormatError(f"field {show(field.name)} has the impossible shape {field.shape}")
-        if math.prod(field.shape) > 1 << 24:
+        sizes = [size for size in field.shape[:1] if size is not None] + list(field.shape[1:])
+        possible = all(type(size) is int and 0 < size <= 1 << 24 for size in sizes) and len(field.shape) <= 8
+        if not possible or math.prod(sizes) > 1 << 24:  # type: ignore[arg-type]
             raise FormatError(f"field {show(field.name)} has the impossible shape {field.shape}")
         if field.values is not None and not all(type(value) is str for value in field.values):
             raise FormatError(f"field {show(field.name)} has values that are not strings")
@@ -110,8 +121,11 @@ class Field:
             schema["contentEncoding"] = "base64"
         if self.values is not None:
             schema["examples"] = list(self.values)
+        if self.dtype in ("string", "bytes"):
+            schema["maxLength"] = self.longest if self.dtype == "string" else -(-self.longest // 3) * 4
         for size in reversed(self.shape):
-            schema = {"type": "array", "items": schema, "minItems": size, "maxItems": size}
+            least, most = (1, self.longest) if size is None else (size, size)
+            schema = {"type": "array", "items": schema, "minItems": least, "maxItems": most}
         notes = [f"in {self.unit}"] * bool(self.unit)
         if self.range is not None:
             notes.append(f"{self.range[0]:g} to {self.range[1]:g} in training")
@@ -123,6 +137,8 @@ class Field:
         """One cell of this field's column as JSON writes it."""
         if isinstance(value, np.ndarray):
             return [self.to_python(item) for item in value]
+        if isinstance(value, bytes):
+            return base64.b64encode(value).decode("ascii")
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return None
         if self.dtype == "boolean":
@@ -255,6 +271,8 @@ _Checked = tuple[np.ndarray[Any, Any], dict[int, str]]
 
 def _check_numbers(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> _Checked:
     wrong: dict[int, str] = {}
+    if field.shape[:1] == (None,):
+        return _check_steps(field, values, length)
     if isinstance(values, np.ndarray) and values.dtype != object:
         array = _as_float(values)
         if array is None or array.shape != (length, *field.shape):
@@ -278,6 +296,34 @@ def _check_numbers(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], l
         if not field.nullable:
             for row in np.flatnonzero(np.isnan(flat).any(axis=1)).tolist():
                 wrong.setdefault(row, f"field {show(field.name)} must be {_wanted(field)}, got null")
+    return array, wrong
+
+
+def _check_steps(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> _Checked:
+    """Sequences of different lengths: one float64 array a row, of shape (steps, *field.shape[1:])."""
+    wrong: dict[int, str] = {}
+    array = np.empty(length, object)
+    blank = np.zeros((1, *field.sizes))
+    for row, value in enumerate(values):
+        array[row] = blank
+        if not isinstance(value, (list, tuple, np.ndarray)) or not 0 < len(value) <= field.longest:
+            wanted = f"1 to {field.longest} steps of {_wanted(field)}"
+            got = f"{len(value)} steps" if isinstance(value, (list, tuple, np.ndarray)) else show(value)
+            wrong[row] = f"field {show(field.name)} must be {wanted}, got {got}"
+            continue
+        try:
+            steps = _as_float(value) if isinstance(value, np.ndarray) else None
+            if steps is None:
+                steps = np.array([_number(step, field.sizes) for step in value], np.float64)
+            if steps.shape[1:] != field.sizes:
+                raise ValueError(f"steps of shape {steps.shape[1:]}")
+        except ValueError as problem:
+            wrong[row] = f"field {show(field.name)} must have steps of {_wanted(field)}, got {problem}"
+            continue
+        if np.isinf(steps).any() or (not field.nullable and np.isnan(steps).any()):
+            wrong[row] = f"field {show(field.name)} must be finite" + ("" if field.nullable else ", without null")
+        else:
+            array[row] = steps
     return array, wrong
 
 
@@ -316,33 +362,55 @@ def _check_labels(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], le
     return array, wrong
 
 
-def _check_instances(of: type, wanted: str) -> Callable[[Field, Any, int], _Checked]:
-    def check(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> _Checked:
-        wrong: dict[int, str] = {}
-        array = np.empty(length, object)
-        for row, value in enumerate(values):
-            if isinstance(value, of):
-                array[row] = value
-            elif value is None and field.nullable:
-                array[row] = None
-            else:
-                wrong[row] = f"field {show(field.name)} must be {wanted}, got {show(value)}"
-                array[row] = of()
-        return array, wrong
+def _check_strings(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> _Checked:
+    wrong: dict[int, str] = {}
+    array = np.empty(length, object)
+    for row, value in enumerate(values):
+        if value is None and field.nullable:
+            continue
+        array[row] = ""
+        if not isinstance(value, str):
+            wrong[row] = f"field {show(field.name)} must be a string, got {'null' if value is None else show(value)}"
+        elif len(value) > field.longest:
+            wrong[row] = f"field {show(field.name)} must have at most {field.longest} characters, got {len(value)}"
+        else:
+            array[row] = value
+    return array, wrong
 
-    return check
+
+def _check_bytes(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> _Checked:
+    """Bytes as they are, or as JSON carries them: base64."""
+    wrong: dict[int, str] = {}
+    array = np.empty(length, object)
+    for row, value in enumerate(values):
+        if value is None and field.nullable:
+            continue
+        array[row] = b""
+        if isinstance(value, str):
+            try:
+                value = base64.b64decode(value, validate=True)
+            except ValueError:
+                wrong[row] = f"field {show(field.name)} must be bytes written as base64, got {show(value)}"
+                continue
+        if not isinstance(value, (bytes, bytearray, memoryview)):
+            wrong[row] = f"field {show(field.name)} must be bytes, got {'null' if value is None else show(value)}"
+        elif not 0 < len(value) <= field.longest:
+            wrong[row] = f"field {show(field.name)} must have 1 to {field.longest} bytes, got {len(value)}"
+        else:
+            array[row] = bytes(value)
+    return array, wrong
 
 
 _CHECKS: dict[str, Callable[[Field, Any, int], _Checked]] = {
     "number": _check_numbers,
     "boolean": _check_booleans,
     "label": _check_labels,
-    "string": _check_instances(str, "a string"),
-    "bytes": _check_instances(bytes, "bytes"),
+    "string": _check_strings,
+    "bytes": _check_bytes,
 }
 
 
-def _number(value: Any, shape: tuple[int, ...]) -> float | list[Any]:
+def _number(value: Any, shape: tuple[int | None, ...]) -> float | list[Any]:
     """A number, or nested lists of them of the given shape. A ValueError says what was found instead."""
     if not shape:
         if isinstance(value, (bool, np.bool_)):
@@ -360,9 +428,7 @@ def _number(value: Any, shape: tuple[int, ...]) -> float | list[Any]:
 
 
 def _wanted(field: Field) -> str:
-    if not field.shape:
-        return "a number"
-    return f"{' x '.join(map(str, field.shape))} numbers"
+    return f"{' x '.join(map(str, field.sizes))} numbers" if field.sizes else "a number"
 
 
 def _float(value: Any) -> float:

@@ -69,9 +69,11 @@ WRONG: list[tuple[str, dict[str, Any], object, str]] = [
     ("label", {}, ["red"], "must be a label (string or integer), got list of 1"),
     ("label", {}, nested(200), "must be a label (string or integer), got list of 1"),
     ("string", {}, 3, "must be a string, got 3"),
-    ("string", {}, None, "must be a string, got None"),
+    ("string", {}, None, "must be a string, got null"),
     ("string", {}, nested(200), "must be a string, got list of 1"),
-    ("bytes", {}, "text", "must be bytes, got 'text'"),
+    ("bytes", {}, "no base64!", "must be bytes written as base64, got 'no base64!'"),
+    ("bytes", {}, b"", "must have 1 to 20000000 bytes, got 0"),
+    ("bytes", {"longest": 2}, b"abc", "must have 1 to 2 bytes, got 3"),
     ("bytes", {"nullable": True}, 3, "must be bytes, got 3"),
 ]
 
@@ -112,7 +114,8 @@ def test_an_integer_too_long_to_print_is_no_crash(dtype: Any) -> None:
         ("label", {}, "", ""),
         ("label", {"nullable": True}, None, None),
         ("string", {"nullable": True}, None, None),
-        ("bytes", {}, b"", b""),
+        ("bytes", {}, b"x", b"x"),
+        ("bytes", {}, "eA==", b"x"),
     ],
 )
 def test_a_right_value_is_stored_in_canonical_form(
@@ -194,8 +197,20 @@ def test_two_fields_of_one_name_are_refused() -> None:
             Field("v", "categorical", "label", values=("a", "b")),
             {"type": ["string", "integer", "boolean"], "examples": ["a", "b"]},
         ),
-        (Field("v", "text", "string"), {"type": "string"}),
-        (Field("v", "image", "bytes"), {"type": "string", "contentEncoding": "base64"}),
+        (Field("v", "text", "string", longest=9), {"type": "string", "maxLength": 9}),
+        (
+            Field("v", "image", "bytes", longest=4),
+            {"type": "string", "contentEncoding": "base64", "maxLength": 8},
+        ),
+        (
+            Field("v", "sequence", "number", shape=(None, 2), longest=7),
+            {
+                "type": "array",
+                "items": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+                "minItems": 1,
+                "maxItems": 7,
+            },
+        ),
     ],
 )
 def test_json_schema_describes_a_field(field: Field, wanted: dict[str, Any]) -> None:
@@ -266,3 +281,40 @@ def test_hostile_field_states_are_refused(change: dict[str, Any], message: str) 
 )
 def test_label_text_writes_a_category_one_way(value: object, text: str) -> None:
     assert label_text(value) == text
+
+
+STEPS = Field("v", "sequence", "number", shape=(None, 2), longest=3)
+
+
+def test_steps_of_any_number_are_kept_as_arrays() -> None:
+    rows: list[Any] = [{"v": [[1, 2], [3, 4.5]]}, {"v": np.ones((1, 2))}, {"v": ((0, 0),) * 3}]
+    columns, errors = Schema((STEPS,)).rows_to_columns(rows)
+    assert errors == {}
+    assert [cell.tolist() for cell in columns["v"]] == [[[1.0, 2.0], [3.0, 4.5]], [[1.0, 1.0]], [[0.0, 0.0]] * 3]
+    assert all(cell.dtype == np.float64 for cell in columns["v"])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([], "must be 1 to 3 steps of 2 numbers, got 0 steps"),
+        ([[1, 2]] * 4, "must be 1 to 3 steps of 2 numbers, got 4 steps"),
+        (3.0, "must be 1 to 3 steps of 2 numbers, got 3.0"),
+        ([[1, 2], [3]], "must have steps of 2 numbers, got list of 1"),
+        ([[1, 2], [3, True]], "must have steps of 2 numbers, got True"),
+        (np.zeros((2, 3)), r"must have steps of 2 numbers, got steps of shape \(3,\)"),
+        ([[1, None]], "must be finite, without null"),
+        ([[1, math.inf]], "must be finite"),
+    ],
+)
+def test_steps_that_are_none_are_named_and_spare_their_neighbours(value: Any, message: str) -> None:
+    columns, errors = Schema((STEPS,)).rows_to_columns([{"v": [[1, 2]]}, {"v": value}])
+    assert list(errors) == [1]
+    with pytest.raises(RowError, match=message):
+        raise errors[1]
+    assert columns["v"][0].tolist() == [[1.0, 2.0]]
+
+
+def test_a_text_longer_than_the_field_allows() -> None:
+    _, errors = Schema((Field("v", "text", "string", longest=2),)).rows_to_columns([{"v": "ab"}, {"v": "abc"}])
+    assert [str(errors[row]) for row in errors] == ["row 1: field 'v' must have at most 2 characters, got 3"]

@@ -118,7 +118,7 @@ class Table:
             for place, field in enumerate(self.schema.fields):
                 size = _count(field)
                 if field.nullable and index == count - 1:
-                    row[field.name] = _filled(field.shape, [None] * size)
+                    row[field.name] = _filled(field.sizes, [None] * size)
                 elif field.kind == "categorical":
                     known = field.values or self.categories[field.name] or ("other",)
                     row[field.name] = known[(index + place) % len(known)]
@@ -126,7 +126,7 @@ class Table:
                     row[field.name] = (index + place) % 2 == 0
                 else:
                     numbers = [self._example(field, start + offset, index) for offset in range(size)]
-                    row[field.name] = _filled(field.shape, numbers)
+                    row[field.name] = _filled(field.sizes, numbers)
                 start += size
             rows.append(row)
         return rows
@@ -204,7 +204,7 @@ class Table:
 
 def _count(field: Field) -> int:
     """How many numbers a field holds."""
-    return 0 if field.kind == "categorical" else math.prod(field.shape)
+    return 0 if field.kind == "categorical" else math.prod(field.sizes)
 
 
 def _names(schema: Schema) -> list[str]:

@@ -9,6 +9,9 @@ from typing import Any, overload
 import numpy as np
 import torch
 
+_MOST_ROWS = 4096
+_MOST_BYTES = 64 << 20
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -28,6 +31,27 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         target = None if self.target is None else self.target.to(device)
         return Batch({name: tensor.to(device) for name, tensor in self.inputs.items()}, target)
+
+    def trimmed(self) -> Batch:
+        """The same rows, each padded input cut to the longest row.
+
+        An input `name` of shape (batch, steps, ...) is padded where there is an input `name_lengths` of shape (batch,).
+        """
+        cut = dict(self.inputs)
+        for name in self.inputs:
+            if (lengths := self.inputs.get(f"{name}_lengths")) is not None and len(lengths):
+                cut[name] = self.inputs[name][:, : int(lengths.max())]
+        return Batch(cut, self.target)
+
+    def lengths(self) -> torch.Tensor | None:
+        """The length of each row's longest input, int64 of shape (batch,); None where all rows are alike."""
+        found = [tensor for name, tensor in self.inputs.items() if name.endswith("_lengths")]
+        return torch.stack(found).amax(dim=0) if found else None
+
+    def rows_a_pass(self) -> int:
+        """How many of these rows go through the network at once: fewer where they are large."""
+        row_bytes = sum(tensor[:1].numel() * tensor.element_size() for tensor in self.inputs.values())
+        return max(1, min(_MOST_ROWS, _MOST_BYTES // max(1, row_bytes)))
 
     def __getitem__(self, index: Any) -> Batch:
         target = None if self.target is None else self.target[index]

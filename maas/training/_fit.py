@@ -16,7 +16,7 @@ from maas.model import Model
 from maas.nn import Recipe
 from maas.preprocess import Preprocess, for_schema
 from maas.task import Batch
-from maas.training._loop import num_threads
+from maas.training._loop import Augment, num_threads
 from maas.training._loop import train as train_network
 from maas.training._settings import Settings
 
@@ -30,6 +30,7 @@ def fit(
     *,
     task: str | None = None,
     preprocess: type[Preprocess] | None = None,
+    augment: Augment | None = None,
     epochs: int = 50,
     batch_size: int = 32,
     optimizer: str = "adamw",
@@ -54,6 +55,7 @@ def fit(
             `train` off (by class, by group, by time).
         task: "classification" or "regression"; by default what the rows say.
         preprocess: class of the preprocessing; by default the one that takes these fields.
+        augment: random changes to each training batch, such as `maas.preprocess.AugmentImages(flip=True, crop=2)`.
         epochs: passes over the training rows, at most.
         batch_size: rows a step.
         optimizer: "adamw" (Loshchilov and Hutter 2019), "adam" (Kingma and Ba 2015) or "sgd".
@@ -103,11 +105,13 @@ def fit(
             _batch(model, learning).to(where),
             _batch(model, held_out).to(where),
             settings,
+            augment=augment,
             progress=progress,
         )
     network.eval()
     model.card["training"] = {
         **settings.to_json(),
+        "augment": None if augment is None else repr(augment),
         "device": where.type,
         "threads": num_threads(network, batch_size),
         "best_epoch": outcome.best_epoch,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,11 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from maas.errors import DataError
-from maas.model import ROWS_A_PASS
 from maas.task import Batch, Task
 from maas.training._settings import Settings
+
+Augment = Callable[[Batch, torch.Tensor, int, int], Batch]
+"""Batch, positions of its rows (int64 on the CPU), seed, epoch -> batch: random, yet a function of its arguments."""
 
 _LEAST_WORK_TO_SHARE = 2**24  # multiplications a step, about; measured on two cores
 
@@ -43,26 +45,36 @@ def train(
     validation: Batch,
     settings: Settings,
     *,
-    progress: bool | None,
+    augment: Augment | None = None,
+    progress: bool | None = None,
 ) -> Outcome:
     """Train a network in place; it ends with the weights of its best epoch by validation loss.
 
     Args:
         network: on the device of the batches.
         train, validation: prepared rows with their target, on one device.
+        augment: changes a batch before each step; a function of the batch, its rows, the seed and the epoch.
         progress: whether to show a bar; None: when standard error is a terminal.
 
     Raises:
         DataError: the loss is not finite; the message says in which epoch and what to try.
     """
     with threads(num_threads(network, settings.batch_size)):
-        return _train(network, task, train, validation, settings, progress)
+        return _train(network, task, train, validation, settings, augment, progress)
 
 
 def _train(
-    network: nn.Module, task: Task, train: Batch, validation: Batch, settings: Settings, progress: bool | None
+    network: nn.Module,
+    task: Task,
+    train: Batch,
+    validation: Batch,
+    settings: Settings,
+    augment: Augment | None,
+    progress: bool | None,
 ) -> Outcome:
     optimizer = settings.make_optimizer(network.parameters())
+    lengths = train.lengths()
+    lengths = None if lengths is None else lengths.cpu()
     history: list[dict[str, Any]] = []
     best_loss, best_epoch, best = math.inf, 0, _snapshot(network)
     bar = tqdm(total=settings.epochs, unit="epoch", disable=None if progress is None else not progress, leave=False)
@@ -71,9 +83,11 @@ def _train(
             start = time.perf_counter()
             network.train()
             total = torch.zeros((), device=train.target.device if train.target is not None else None)
-            order = epoch_order(len(train), settings.seed, epoch).to(total.device)
-            for index in batches(order, settings.batch_size):
-                batch = train[index]
+            order = epoch_order(len(train), settings.seed, epoch)
+            for index in batches(order, settings.batch_size, lengths):
+                batch = train[index.to(total.device)].trimmed()
+                if augment is not None:
+                    batch = augment(batch, index, settings.seed, epoch)
                 optimizer.zero_grad(set_to_none=True)
                 try:
                     loss = task.loss(network, batch).mean()
@@ -114,6 +128,8 @@ def _train(
 
 def num_threads(network: nn.Module, batch_size: int) -> int:
     """How many CPU threads a step is worth: for a small network waiting for a second one costs more than it does."""
+    if any(isinstance(module, (nn.Conv1d, nn.Conv2d)) for module in network.modules()):
+        return torch.get_num_threads()  # a weight is used at every place of an image
     weights = sum(parameter.numel() for parameter in network.parameters())
     return 1 if weights * batch_size < _LEAST_WORK_TO_SHARE else torch.get_num_threads()
 
@@ -135,8 +151,17 @@ def epoch_order(length: int, seed: int, epoch: int) -> torch.Tensor:
     return torch.randperm(length, generator=generator)
 
 
-def batches(order: torch.Tensor, batch_size: int) -> list[torch.Tensor]:
-    """The order cut into batches; a single row at the end joins the one before, for batch statistics need two."""
+def batches(order: torch.Tensor, batch_size: int, lengths: torch.Tensor | None = None) -> list[torch.Tensor]:
+    """The order cut into batches; a single row at the end joins the one before, for batch statistics need two.
+
+    Rows of different lengths are put beside rows of like length, so that little is padded: the order is cut into
+    pools of 50 batches, each pool is sorted by length and cut into batches, and the batches are shuffled.
+    """
+    if lengths is not None:
+        pools = [pool[lengths[pool].argsort(stable=True)] for pool in torch.split(order, batch_size * 50)]
+        cut = [batch for pool in pools for batch in torch.split(pool, batch_size)]
+        generator = torch.Generator().manual_seed(int(order[0]) * 1_000_003 + len(order))
+        return [cut[place] for place in torch.randperm(len(cut), generator=generator).tolist()]
     cut = list(torch.split(order, batch_size))
     if len(cut) > 1 and len(cut[-1]) == 1:
         cut[-2:] = [torch.cat(cut[-2:])]
@@ -147,7 +172,8 @@ def mean_loss(network: nn.Module, task: Task, rows: Batch) -> float:
     """The mean loss over rows, in evaluation mode."""
     network.eval()
     with torch.no_grad():
-        parts = [task.loss(network, rows[at : at + ROWS_A_PASS]).sum() for at in range(0, len(rows), ROWS_A_PASS)]
+        size = rows.rows_a_pass()
+        parts = [task.loss(network, rows[at : at + size].trimmed()).sum() for at in range(0, len(rows), size)]
     return torch.stack(parts).sum().item() / len(rows)
 
 
