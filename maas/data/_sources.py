@@ -199,7 +199,7 @@ def plain_column(name: str, cells: Sequence[Any], *, categorical: bool = False) 
     if categorical:
         return Cells("category", as_objects(texts()), texts)
     if all(issubclass(kind, datetime.date) for kind in kinds):  # a datetime is a date
-        moments = [np.datetime64("NaT") if cell is None else _moment(cell) for cell in cells]
+        moments = [np.datetime64("NaT", "us") if cell is None else _moment(cell) for cell in cells]
         return Cells("date", np.array(moments, "datetime64[us]"), texts)
     if kinds <= {datetime.time, datetime.timedelta}:
         return Cells("date", as_objects(texts()), texts)
