@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from maas._version import __version__
 
 if TYPE_CHECKING:
-    from maas import data, metrics, nn, preprocess, task
+    from maas import data, metrics, nn, preprocess, schema, task
     from maas.archive import package, verify
     from maas.client import Client
     from maas.errors import MaasError
@@ -41,6 +41,7 @@ _WHERE = {
     "package": "maas.archive",
     "preprocess": "",
     "recipe": "maas.nn",
+    "schema": "",
     "serve": "maas.serving",
     "task": "",
     "verify": "maas.archive",
@@ -63,6 +64,7 @@ __all__ = [
     "package",
     "preprocess",
     "recipe",
+    "schema",
     "serve",
     "task",
     "verify",

@@ -10,7 +10,6 @@ import io
 import json
 import re
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -139,9 +138,8 @@ def package(
     deployment = Deployment(
         minWorkers=workers, maxWorkers=workers, batchSize=batch_size, maxBatchDelay=max_batch_delay_ms
     )
-    Model.load(path)
-    names = [*artifact.DOCUMENTS, artifact.SUMS, *_weights(path)]
-    members = {one: (path / one).read_bytes() for one in names}
+    members = artifact.read_files(path)
+    Model.from_artifact(artifact.parse(members))
     members[HANDLER] = handler_path().read_bytes()
     members[CONFIG] = deployment.to_yaml().encode()
     members[MANIFEST] = _manifest(name, version).encode()
@@ -176,11 +174,7 @@ def verify(path: str | Path) -> str:
         if extra := artifact.unlisted(path):
             raise FormatError(f"{path} holds files that {artifact.SUMS} does not list: {', '.join(extra)}; remove them")
         return str(found.digest)
-    with unpacked(path) as folder:
-        found = Model.load(folder)
-        if extra := artifact.unlisted(folder):
-            raise ArchiveError(f"{path} holds weights that {artifact.SUMS} does not list: {', '.join(extra)}")
-        return str(found.digest)
+    return str(Model.from_artifact(read_archived(path)).digest)
 
 
 def read_archive(path: str | Path) -> Archive:
@@ -193,15 +187,21 @@ def read_archive(path: str | Path) -> Archive:
         return _check(Path(path), archive)
 
 
-@contextlib.contextmanager
-def unpacked(path: Path) -> Iterator[Path]:
-    """The artifact in a `.mar`, in a temporary folder, after the archive's structure has been checked."""
-    with _open(path) as archive, tempfile.TemporaryDirectory(prefix="maas-") as folder:
-        _check(path, archive)
-        for info in archive.infolist():
-            if info.filename not in (HANDLER, CONFIG, MANIFEST):
-                (Path(folder) / info.filename).write_bytes(_member(archive, info.filename))
-        yield Path(folder)
+def read_archived(path: str | Path) -> artifact.Artifact:
+    """The artifact in a `.mar`, after the archive's structure has been checked. Nothing is unpacked to disk.
+
+    Raises:
+        ArtifactError: the artifact is damaged, or is none.
+        ArchiveError: as in `verify`.
+    """
+    with _open(Path(path)) as archive:
+        _check(Path(path), archive)
+        names = [info.filename for info in archive.infolist() if info.filename not in (HANDLER, CONFIG, MANIFEST)]
+        files = {name: _member(archive, name) for name in names}
+    found = artifact.parse(files)
+    if extra := sorted(set(files) - {artifact.SUMS, *artifact.DOCUMENTS, *found.description["weights"]}):
+        raise ArchiveError(f"{path} holds weights that {artifact.SUMS} does not list: {', '.join(extra)}")
+    return found
 
 
 def handler_path() -> Path:
@@ -266,11 +266,6 @@ def _manifest(name: str, version: str) -> str:
     )
 
 
-def _weights(path: Path) -> list[str]:
-    weights: list[str] = artifact.read(path).description["weights"]
-    return weights
-
-
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[zipfile.ZipFile]:
     if not path.is_file():
@@ -293,10 +288,7 @@ def _open(path: Path) -> Iterator[zipfile.ZipFile]:
 def _check(path: Path, archive: zipfile.ZipFile) -> Archive:
     infos = archive.infolist()
     names = [info.filename for info in infos]
-    if archive.comment or min((info.header_offset for info in infos), default=0):
-        raise ArchiveError(f"{path} is not a whole archive: bytes stand before or after it")
-    if sum(info.compress_size for info in infos) > path.stat().st_size:
-        raise ArchiveError(f"{path} is not a whole archive: its members are said to be larger than the file")
+    _check_layout(path, archive)
     if len(names) > _MOST_MEMBERS:
         raise ArchiveError(f"{path} has {len(names)} members, maas writes at most {_MOST_MEMBERS}")
     for info in infos:
@@ -334,6 +326,37 @@ def _check(path: Path, archive: zipfile.ZipFile) -> Archive:
     if odd or manifest.keys() != wanted.keys() or model.keys() != wanted["model"].keys():
         raise ArchiveError(f"{path}: the manifest names files that maas does not: {show(str(odd or list(model)), 300)}")
     return found
+
+
+def _check_layout(path: Path, archive: zipfile.ZipFile) -> None:
+    """Whether the members, as each says of itself, fill the file from its first byte to its last, in one way.
+
+    Python reads the directory at the end of a zip, TorchServe's Java the members from its beginning: what only one of
+    them sees must not be there.
+    """
+    with open(path, "rb") as file:
+        at = 0
+        for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+            file.seek(at)
+            header = file.read(30)
+            if info.header_offset != at or len(header) < 30 or header[:4] != b"PK\x03\x04":
+                raise ArchiveError(f"{path} is not a whole archive: bytes stand before, between or after its members")
+            _, flags, method, _, _, crc, packed, size, name, extra = struct.unpack("<5H3I2H", header[4:])
+            said = (file.read(name), flags & ~0x800, method, crc, packed, size)
+            if said != (info.filename.encode(), 0, info.compress_type, info.CRC, info.compress_size, info.file_size):
+                raise ArchiveError(f"{path} is not a whole archive: it describes {show(info.filename)} in two ways")
+            at += 30 + name + extra + packed
+        file.seek(at)
+        rest = file.read()
+    end = rest[-22:]
+    count = len(archive.infolist())
+    if (
+        at != archive.start_dir
+        or archive.comment
+        or len(end) != 22
+        or struct.unpack("<4s4H2IH", end) != (b"PK\x05\x06", 0, 0, count, count, len(rest) - 22, at, 0)
+    ):
+        raise ArchiveError(f"{path} is not a whole archive: bytes stand before, between or after its members")
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

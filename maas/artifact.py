@@ -103,11 +103,20 @@ def read(path: str | Path) -> Artifact:
         IntegrityError: a file is missing, truncated or altered.
         FormatError: the files are whole, but are not an artifact of a known format.
     """
+    return parse(read_files(path))
+
+
+def read_files(path: str | Path) -> dict[str, bytes]:
+    """The bytes of an artifact's files, all of one saving, by name; those that `SHA256SUMS` does not list are left out.
+
+    Raises:
+        IntegrityError: a file is missing, truncated or altered.
+    """
     path = Path(path)
-    for last_try in (False, True):
+    for last_try in (False, False, True):
         before = _inode(path)
         try:
-            return _read(path)
+            return _read_files(path)
         except IntegrityError:
             if last_try or _inode(path) == before:  # else the folder was replaced while it was being read
                 raise
@@ -121,34 +130,23 @@ def is_artifact(path: str | Path) -> bool:
 
 def unlisted(path: str | Path) -> list[str]:
     """Names in an artifact's folder that its SHA256SUMS does not list, and that are therefore never read."""
-    sums = _parse_sums(_read_file(Path(path), SUMS, _MOST_SUMS_BYTES))
-    return sorted(set(os.listdir(path)) - set(sums) - {SUMS})
+    return sorted(set(os.listdir(path)) - set(read_files(path)))
 
 
-def _read(path: Path) -> Artifact:
-    if not path.is_dir():
-        raise IntegrityError(f"{path} is not an artifact: there is no such folder")
-    if not (path / SUMS).exists():
-        raise IntegrityError(f"{path} is not an artifact: it has no {SUMS}")
-    sums = _parse_sums(_read_file(path, SUMS, _MOST_SUMS_BYTES))
-    if missing := [name for name in DOCUMENTS if name not in sums]:
-        raise IntegrityError(f"{SUMS} does not list {missing[0]}")
-    documents = {}
-    for name in DOCUMENTS:
-        data = _read_file(path, name, _MOST_JSON_BYTES)
-        if sha256(data) != sums[name]:
-            raise IntegrityError(f"{name} is not what was saved: its SHA-256 differs from {SUMS}")
-        documents[name] = data
-    others = sorted(set(sums) - set(DOCUMENTS))
-    for name in others:
-        with _open(path, name) as file:
-            if sha256(file) != sums[name]:
-                raise IntegrityError(f"{name} is not what was saved: its SHA-256 differs from {SUMS}")
-    description, card, example = (parse_json(name, documents[name]) for name in DOCUMENTS)
+def parse(files: Mapping[str, bytes]) -> Artifact:
+    """An artifact out of the bytes of its files, once each is found to have its digest.
+
+    Raises:
+        IntegrityError: a file is missing, truncated or altered.
+        FormatError: the files are whole, but are not an artifact of a known format.
+    """
+    sums = _check_sums(files)
+    description, card, example = (parse_json(name, files[name]) for name in DOCUMENTS)
     if type(description.get("format")) is not int or description["format"] != FORMAT:
         raise FormatError(
             f"artifact.json has format {show(description.get('format'))}, this version of maas reads format {FORMAT}"
         )
+    others = sorted(set(sums) - set(DOCUMENTS))
     weights = description.get("weights")
     if weights != others:
         if _are_names(weights) and not set(weights) <= set(others):
@@ -157,7 +155,7 @@ def _read(path: Path) -> Artifact:
     tensors: dict[str, torch.Tensor] = {}
     for name in others:
         try:
-            part = safetensors.torch.load_file(path / name)
+            part = safetensors.torch.load(files[name])
         except (SafetensorError, ValueError, KeyError, OSError, RuntimeError) as error:
             raise FormatError(f"{name} is not a safetensors file: {error}") from error
         if repeated := set(part) & set(tensors):
@@ -230,24 +228,53 @@ def _identity(sums: Mapping[str, str], weights: list[str]) -> str:
     return sha256(_format_sums({name: sums[name] for name in ["artifact.json", *weights]}))
 
 
-def _open(path: Path, name: str) -> Any:
+def _check_sums(files: Mapping[str, bytes]) -> dict[str, str]:
+    if SUMS not in files:
+        raise IntegrityError(f"an artifact has {SUMS}, this has not")
+    sums = _parse_sums(files[SUMS])
+    for name in sorted({*DOCUMENTS, *sums}):
+        if name not in sums:
+            raise IntegrityError(f"{SUMS} does not list {name}")
+        if name not in files:
+            raise IntegrityError(f"{name} is missing")
+        if sha256(files[name]) != sums[name]:
+            raise IntegrityError(f"{name} is not what was saved: its SHA-256 differs from {SUMS}")
+    return sums
+
+
+def _read_files(path: Path) -> dict[str, bytes]:
+    try:
+        # By descriptor, so that all files are of one folder, even if another takes its place meanwhile.
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise IntegrityError(f"{path} is not an artifact: there is no such folder") from error
+    try:
+        if SUMS not in os.listdir(folder):
+            raise IntegrityError(f"{path} is not an artifact: it has no {SUMS}")
+        files = {SUMS: _read_file(folder, SUMS, _MOST_SUMS_BYTES)}
+        for name in _parse_sums(files[SUMS]):
+            files[name] = _read_file(folder, name, _MOST_JSON_BYTES if name in DOCUMENTS else None)
+        _check_sums(files)
+        return files
+    finally:
+        os.close(folder)
+
+
+def _read_file(folder: int, name: str, most_bytes: int | None) -> bytes:
     try:
         # Not blocking: opening a pipe that hides under the name must not hang.
-        descriptor = os.open(path / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except OSError as error:
         raise IntegrityError(f"{name} cannot be read: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
         raise IntegrityError(f"{name} is not a regular file")
-    return os.fdopen(descriptor, "rb")
-
-
-def _read_file(path: Path, name: str, most_bytes: int) -> bytes:
-    with _open(path, name) as file:
-        data: bytes = file.read(most_bytes + 1)
-    if len(data) > most_bytes:
-        raise IntegrityError(f"{name} is larger than {most_bytes} bytes")
-    return data
+    with os.fdopen(descriptor, "rb") as file:
+        if most_bytes is not None and found.st_size > most_bytes:
+            raise IntegrityError(f"{name} is larger than {most_bytes} bytes")
+        data: bytes = file.read()
+        return data
 
 
 def _inode(path: Path) -> int | None:

@@ -252,7 +252,12 @@ class Model:
                 **self.card,
                 "evaluation": self.card.get("evaluation") if evaluation is None else evaluation.to_json(),
             },
-            example={"rows": rows, "answers": answers.to_dicts(), "tolerance": {dtype: TOLERANCE[dtype]}},
+            example={
+                "rows": rows,
+                "answers": answers.to_dicts(),
+                "tolerance": {dtype: TOLERANCE[dtype]},
+                "unit": self.task.unit,
+            },
             tensors=tensors,
         )
         return Path(path)
@@ -270,21 +275,17 @@ class Model:
             FormatError: the files are whole, but are not a model that this installation can build.
             SkewError: the model answers its golden rows otherwise than when it was saved.
         """
-        stored = artifact.read(path)
+        return cls.from_artifact(artifact.read(path), device=device)
+
+    @classmethod
+    def from_artifact(cls, stored: Artifact, *, device: str | torch.device = "cpu") -> Model:
+        """The model in an artifact that has been read; as `load`, from there on."""
         try:
             model = cls._from(stored).to(device)
         except ArtifactError:
             raise
-        except (
-            MaasError,
-            LookupError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            ArithmeticError,
-            RuntimeError,
-        ) as error:
-            raise FormatError(f"{path} does not describe a model: {_first_line(error)}") from error
+        except (MaasError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+            raise FormatError(f"the artifact does not describe a model: {_first_line(error)}") from error
         model._replay(stored.example)
         model.digest, model.example = stored.digest, stored.example
         return model
@@ -312,7 +313,12 @@ class Model:
         if type(description["target"]) is not str:
             raise FormatError(f"the target's name is a string, got {show(description['target'])}")
         network = _check_describes(recipe, parts["network"])
-        network.load_state_dict(parts["network"], strict=True, assign=True)
+        if any(tensor.is_meta for tensor in _unstored(network)):
+            with torch.random.fork_rng(devices=[]):
+                network = recipe.build()  # its sizes are known by now to be those of the file
+            network.load_state_dict(parts["network"], strict=True)
+        else:
+            network.load_state_dict(parts["network"], strict=True, assign=True)
         return cls(
             network,
             recipe=recipe,
@@ -326,9 +332,11 @@ class Model:
     def _replay(self, example: Mapping[str, Any]) -> None:
         try:
             rows, expected = example["rows"], example["answers"]
-            tolerance = example["tolerance"][self._dtype()]
+            tolerance, unit = example["tolerance"][self._dtype()], example["unit"]
             if not rows or len(rows) != len(expected) or type(tolerance) is not float or not 0 < tolerance < 1:
                 raise ValueError("example.json needs rows, as many answers, and a tolerance below 1, above 0")
+            if unit != self.task.unit:
+                raise ValueError(f"example.json has the unit {show(unit)}, the task {self.task.unit}")
             found = self.predict(rows).to_dicts()
         except (
             MaasError,
@@ -341,7 +349,7 @@ class Model:
         ) as error:
             raise FormatError(f"the golden rows cannot be answered: {_first_line(error)}") from error
         for row, (wanted, got) in enumerate(zip(expected, found, strict=True)):
-            if not _agree(wanted, got, tolerance):
+            if not _agree(wanted, got, tolerance, unit):
                 raise SkewError(
                     f"golden row {row} was answered {show(str(wanted), 200)} when the model was saved, and is answered "
                     f"{show(str(got), 200)} here; the installation differs in a way that changes answers"
@@ -415,6 +423,12 @@ def _check_describes(recipe: Recipe, tensors: Mapping[str, torch.Tensor]) -> nn.
     return network
 
 
+def _unstored(network: nn.Module) -> list[torch.Tensor]:
+    """The buffers that `state_dict` leaves out: the class computes them when it is built."""
+    stored = set(network.state_dict())
+    return [buffer for name, buffer in network.named_buffers() if name not in stored]
+
+
 def _kind(state: Mapping[str, Any]) -> str:
     if type(state["kind"]) is not str:
         raise FormatError(f"a kind is a string, got {show(state['kind'])}")
@@ -441,12 +455,14 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:500]
 
 
-def _agree(wanted: Any, got: Any, tolerance: float) -> bool:
+def _agree(wanted: Any, got: Any, tolerance: float, unit: float) -> bool:
     """Whether two answers are the same but for rounding."""
     if isinstance(wanted, dict) and isinstance(got, dict):
-        return wanted.keys() == got.keys() and all(_agree(wanted[key], got[key], tolerance) for key in wanted)
+        return wanted.keys() == got.keys() and all(_agree(wanted[key], got[key], tolerance, unit) for key in wanted)
     if isinstance(wanted, list) and isinstance(got, list):
-        return len(wanted) == len(got) and all(map(_agree, wanted, got, [tolerance] * len(wanted)))
+        return len(wanted) == len(got) and all(
+            _agree(one, other, tolerance, unit) for one, other in zip(wanted, got, strict=True)
+        )
     if type(got) is float and type(wanted) in (int, float) and abs(wanted) <= sys.float_info.max:
-        return bool(abs(wanted - got) <= tolerance * max(1.0, abs(wanted)))
+        return bool(abs(wanted - got) <= tolerance * max(unit, abs(wanted)))
     return type(wanted) is type(got) and bool(wanted == got)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import difflib
+import itertools
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +51,7 @@ class Field:
     Args:
         name: as clients write it.
         kind: what it means ("numeric", "categorical", "boolean", ...); decides which preprocessing takes it.
-        dtype: how it travels. A "label" is a string, an integer or a boolean that stands for a category.
+        dtype: how it travels. A "label" is a string, a number or a boolean that stands for a category.
         shape: () for a single value, (k,) for a list of k numbers, (None, k) for any number of lists of k numbers.
         nullable: whether null is accepted: only where training rows had missing values too.
         range: least and greatest value seen in training. Informs; values outside are answered.
@@ -113,7 +115,7 @@ class Field:
 
     def json_schema(self) -> dict[str, Any]:
         """This field as JSON Schema (draft 2020-12)."""
-        types = {"number": ["number"], "boolean": ["boolean"], "label": ["string", "integer", "boolean"]}
+        types = {"number": ["number"], "boolean": ["boolean"], "label": ["string", "number", "boolean"]}
         schema: dict[str, Any] = {"type": [*types.get(self.dtype, ["string"]), *["null"] * self.nullable]}
         if len(schema["type"]) == 1:
             schema["type"] = schema["type"][0]
@@ -198,12 +200,12 @@ class Schema:
         """
         errors: dict[int, RowError] = {}
         names = self.names
-        expected = set(names)
+        expected = frozenset(names)
         for index, row in enumerate(rows):
             if not isinstance(row, Mapping):
                 errors[index] = RowError(index, None, f"a row must be an object of fields, got {show(row)}")
             elif row.keys() != expected:
-                errors[index] = self._wrong_names(index, row)
+                errors[index] = self._wrong_names(index, row, expected)
         blank = dict.fromkeys(names)
         usable = [blank if index in errors else row for index, row in enumerate(rows)]
         columns, wrong = self.check({name: [row[name] for row in usable] for name in names}, len(rows), set(errors))
@@ -237,20 +239,27 @@ class Schema:
                     errors.setdefault(row, RowError(row, field.name, detail))
         return columns, errors
 
-    def _wrong_names(self, index: int, row: Mapping[str, Any]) -> RowError:
+    def _wrong_names(self, index: int, row: Mapping[str, Any], expected: frozenset[str]) -> RowError:
         for name in self.names:
             if name not in row:
                 return RowError(index, name, f"field {show(name)} is missing{suggestion(name, row)}")
-        name = next(name for name in row if name not in self.names)
+        name = next(name for name in row if name not in expected)
         return RowError(index, str(name)[:80], f"there is no field {show(name)}{suggestion(name, self.names)}")
 
 
 def label_text(value: object) -> str:
     """The one way a category is written as text, whether it came from a CSV, a data frame or JSON.
 
-    >>> label_text(3), label_text(3.0), label_text(True), label_text("x")
-    ('3', '3', 'true', 'x')
+    A number with a point is written without needless zeros, and truth in lower case, so that a CSV's "1.0" and "True"
+    are a data frame's 1.0 and True and JSON's 1 and true. "01" stays what it is.
+
+    >>> label_text(3), label_text(3.0), label_text("3.0"), label_text(True), label_text("True"), label_text("01")
+    ('3', '3', '3', 'true', 'true', '01')
     """
+    if isinstance(value, str):
+        if _DECIMAL.fullmatch(value):
+            return value.rstrip("0").removesuffix(".")
+        return value.lower() if value in ("True", "False", "TRUE", "FALSE") else value
     if isinstance(value, (bool, np.bool_)):
         return "true" if value else "false"
     if isinstance(value, (float, np.floating)):
@@ -265,7 +274,9 @@ def _range(name: str, pair: list[Any]) -> tuple[float, float]:
     return numbers[0], numbers[1]
 
 
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+", re.ASCII)
 _MOST_LABEL = 10**100
+_MOST_SUGGESTIONS = 200
 _Checked = tuple[np.ndarray[Any, Any], dict[int, str]]
 
 
@@ -348,16 +359,16 @@ def _check_labels(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], le
     array = np.empty(length, object)
     for row, value in enumerate(values):
         if type(value) is str:
-            array[row] = value
+            array[row] = label_text(value)
         elif _is_missing(value) and field.nullable:
             array[row] = None
         elif isinstance(value, (bool, np.bool_)) or (
-            isinstance(value, (int, np.integer)) and abs(int(value)) < _MOST_LABEL
+            isinstance(value, (int, float, np.integer, np.floating)) and abs(value) < _MOST_LABEL  # type: ignore[operator]
         ):
             array[row] = label_text(value)
         else:
             got = "null" if _is_missing(value) else show(value)
-            wrong[row] = f"field {show(field.name)} must be a label (string or integer), got {got}"
+            wrong[row] = f"field {show(field.name)} must be a label (string, number or boolean), got {got}"
             array[row] = ""
     return array, wrong
 
@@ -448,7 +459,10 @@ def _is_missing(value: Any) -> bool:
 
 def suggestion(name: object, known: Iterable[Any]) -> str:
     """The known name that is closest to a misspelt one, as the end of an error message; else nothing."""
-    close = difflib.get_close_matches(str(name)[:80], [str(one)[:80] for one in known], n=1)
+    names = [str(one)[:80] for one in itertools.islice(known, _MOST_SUGGESTIONS + 1)]
+    if len(names) > _MOST_SUGGESTIONS:  # comparing takes time, and a client could ask for much of it
+        return ""
+    close = difflib.get_close_matches(str(name)[:80], names, n=1)
     return f"; did you mean {show(close[0])}?" if close else ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import numpy as np
 import pandas
 import polars
 import pytest
+import safetensors.torch
 import torch
 from sklearn import metrics
 from torch import nn
 
 import maas
-from maas import Model
+from maas import Model, artifact
 from maas.data import Rows, from_arrays, read_table
 from maas.errors import ArtifactError, DataError, FormatError, RecipeError, RowError, SkewError
 from maas.nn._register import _REGISTER
@@ -490,3 +492,72 @@ def test_large_numbers_may_differ_in_proportion(tmp_path: Path) -> None:
         else:
             with pytest.raises(SkewError, match="golden row 0"):
                 maas.load(folder)
+
+
+def _rehash(folder: Path) -> None:
+    names = sorted(path.name for path in folder.iterdir() if path.name != "SHA256SUMS")
+    lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+@pytest.mark.parametrize("unit", [1e-7, 1.0, 1e9])
+def test_golden_rows_see_another_network_whatever_the_targets_unit(unit: float, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(80, 3))
+    model = maas.fit(maas.recipe(maas.nn.MLP, hidden=(4,)), (x, x.sum(axis=1) * unit), epochs=3, device="cpu")
+    folder = model.save(tmp_path / "m")
+    assert np.abs(maas.load(folder).predict(x)["value"] - model.predict(x)["value"]).max() <= 1e-5 * unit * 2
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    tensors["network.output.weight"] *= 1.001
+    safetensors.torch.save_file(tensors, folder / "model.safetensors")
+    _rehash(folder)
+    with pytest.raises(SkewError, match="golden row"):
+        maas.load(folder)
+
+
+@maas.network("test.with_buffer")
+class WithBuffer(torch.nn.Module):
+    """Computes a buffer when it is built, which `state_dict` leaves out."""
+
+    scale: torch.Tensor
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.output = torch.nn.Linear(in_features, out_features)
+        self.register_buffer("scale", torch.arange(1.0, in_features + 1), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.output(x * self.scale)
+        return outputs
+
+
+def test_a_buffer_that_is_not_stored_is_computed_again(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    recipe = maas.recipe(WithBuffer, in_features=3, out_features=1)
+    model = maas.fit(recipe, (x, (x[:, 0] > 0).astype(int)), epochs=1, device="cpu")
+    assert maas.load(model.save(tmp_path / "m")).predict(x).to_dicts() == model.predict(x).to_dicts()
+
+
+def test_a_reader_never_sees_two_savings_mixed(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    models = [
+        maas.fit(maas.recipe(maas.nn.MLP, hidden=(4,)), (x, x[:, 0]), epochs=1, seed=seed, device="cpu", progress=False)
+        for seed in (0, 1)
+    ]
+    digests = set()
+    for model in models:
+        digests.add(maas.load(model.save(tmp_path / "m")).digest)
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            for model in models:
+                model.save(tmp_path / "m")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        seen = {artifact.read(tmp_path / "m").digest for _ in range(300)}
+    finally:
+        done.set()
+        writer.join()
+    assert seen <= digests

@@ -52,6 +52,11 @@ def test_the_network_of_ones_own_runs(tmp_path: Path) -> None:
     assert float(run([sys.executable, "-c", blocks("python")[1]], tmp_path)) > 0.7
 
 
+def test_a_network_trained_elsewhere_is_wrapped(tmp_path: Path) -> None:
+    assert run([sys.executable, "-c", blocks("python")[2]], tmp_path).strip() in ("cat", "dog", "fox")
+    assert "is whole" in run(["maas", "verify", "artifacts/pets"], tmp_path)
+
+
 def test_every_file_that_the_readme_names_is_there() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", README.read_text())
     assert links

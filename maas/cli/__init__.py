@@ -18,6 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from maas.cli import _commands
 
+        if parsed.command != "serve":  # there the workers import them
+            _import(getattr(parsed, "imports", []))
         run = getattr(_commands, parsed.command)
         return REFUSED if run(parsed) else OK
     except (errors.ArtifactError, errors.ArchiveError) as error:
@@ -28,6 +30,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(error, UNUSABLE)
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
+
+
+def _import(modules: Sequence[str]) -> None:
+    """Import a user's own modules, from the current folder too."""
+    from importlib import import_module
+
+    from maas.errors import RecipeError
+
+    if modules and "" not in sys.path:
+        sys.path.insert(0, "")
+    for module in modules:
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise RecipeError(f"--import {module}: {error}") from error
 
 
 def _say(message: object, code: int) -> int:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from maas.errors import DataError, RequestRefused, RowError, show
+from maas.errors import DataError, FormatError, RequestRefused, RowError, show
+
+if TYPE_CHECKING:
+    from maas.artifact import Artifact
 
 _Answers = list[dict[str, Any] | None]
 
@@ -21,6 +26,9 @@ def fit(options: Namespace) -> bool:
     output = Path(options.output)
     if output.exists() and not (output.is_dir() and (is_artifact(output) or not any(output.iterdir()))):
         raise DataError(f"{output} is not an artifact and will not be replaced; choose another --output")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(output.parent, os.W_OK):
+        raise DataError(f"{output.parent} cannot be written; choose another --output")
     types = dict(_pair(text, "--type") for text in options.type)
     arguments = {name: _value(text) for name, text in (_pair(text, "--set") for text in options.set)}
     recipe = maas.nn.Recipe(options.network, arguments)
@@ -49,6 +57,7 @@ def fit(options: Namespace) -> bool:
         seed=options.seed,
         device=options.device,
     )
+    model.save(output)  # first: whatever the evaluation meets, the training is not lost
     evaluation = model.evaluate(test, baselines_from=train)
     model.save(output, evaluation=evaluation)
     best = model.card["training"]["best_epoch"]
@@ -106,7 +115,7 @@ def predict(options: Namespace) -> bool:
 
 def inspect(options: Namespace) -> bool:
     from maas import artifact
-    from maas.archive import read_archive, unpacked
+    from maas.archive import read_archive, read_archived
 
     path = Path(options.path)
     if path.is_dir():
@@ -114,8 +123,7 @@ def inspect(options: Namespace) -> bool:
         named = None
     else:
         named = read_archive(path)
-        with unpacked(path) as folder:
-            stored = artifact.read(folder)
+        stored = read_archived(path)
     description, card = stored.description, stored.card
     result = {
         "archive": None if named is None else {"name": named.name, "version": named.version},
@@ -123,8 +131,22 @@ def inspect(options: Namespace) -> bool:
         **description,
         "card": card,
     }
+    try:
+        lines = _describe(stored, named.name + " " + named.version if named else None)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise FormatError(f"{path} does not describe a model: {type(error).__name__} {error}") from error
+    # An artifact may come from anyone: what steers a terminal is shown, not obeyed.
+    _tell(options, "\n".join("".join(one if one.isprintable() else ascii(one)[1:-1] for one in line) for line in lines))
+    _result(options, result)
+    return False
+
+
+def _describe(stored: Artifact, named: str | None) -> list[str]:
+    from maas.metrics import Evaluation
+
+    description, card = stored.description, stored.card
     arguments = ", ".join(f"{name}={value}" for name, value in description["recipe"]["arguments"].items())
-    lines = [f"{named.name} {named.version}"] if named else []
+    lines = [named] if named else []
     lines += [
         f"digest     {stored.digest}",
         f"network    {description['recipe']['kind']}({arguments})",
@@ -133,18 +155,12 @@ def inspect(options: Namespace) -> bool:
     ]
     for field in description["schema"]:
         shape = " x ".join(map(str, field["shape"]))
-        lines.append(
-            f"  {field['name']:<28} {field['kind']:<12} {shape} {'may be null' if field['nullable'] else ''}".rstrip()
-        )
+        nullable = "may be null" if field["nullable"] else ""
+        lines.append(f"  {field['name']:<28} {field['kind']:<12} {shape} {nullable}".rstrip())
     lines.append(f"created    {card.get('created')} by {card.get('versions')}")
     if card.get("evaluation"):
-        scores = card["evaluation"]["scores"]
-        lines.append(
-            "scores     " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items() if value is not None)
-        )
-    _tell(options, "\n".join(lines))
-    _result(options, result)
-    return False
+        lines += ["", *str(Evaluation.from_json(card["evaluation"])).splitlines()]
+    return lines
 
 
 def verify(options: Namespace) -> bool:
@@ -191,7 +207,8 @@ def serve(options: Namespace) -> bool:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # closing the terminal stops the server too
+        signal.signal(number, interrupt)
     _tell(options, "starting TorchServe ...")
     with maas.serve(
         options.store,
@@ -278,23 +295,30 @@ def _read_rows(options: Namespace) -> list[Any] | None:
     if options.data != "-" and Path(options.data).suffix.lower() not in (".json", ".jsonl"):
         return None
     try:
-        text = sys.stdin.read() if options.data == "-" else Path(options.data).read_text()
+        text = sys.stdin.read() if options.data == "-" else Path(options.data).read_text("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{options.data} is not UTF-8") from error
     if not text.strip():
         raise DataError("there are no rows: the input is empty")
-    try:
-        value = json.loads(text)
+    with contextlib.suppress(ValueError, RecursionError):
+        value = _strict_json(text)
         return value if isinstance(value, list) else [value]
-    except ValueError:
-        pass
     rows = []
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            rows += [json.loads(line)] if line.strip() else []
-        except ValueError as error:
+            rows += [_strict_json(line)] if line.strip() else []
+        except (ValueError, RecursionError) as error:
             raise DataError(f"line {number} is neither a JSON row nor part of a JSON list: {show(line)}") from error
     return rows
+
+
+def _strict_json(text: str) -> Any:
+    """JSON without NaN and infinity, which a server would refuse."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def _print_answers(options: Namespace, answers: _Answers, errors: dict[int, RowError]) -> bool:

@@ -48,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
         "score a saved model on rows it has not seen",
         "examples:\n  maas evaluate artifacts/wine new.csv\n  maas evaluate artifacts/wine test.csv --train train.csv",
     )
+    _imports(evaluate)
     evaluate.add_argument("artifact", metavar="DIR", help="a saved model")
     evaluate.add_argument("data", metavar="DATA", help="a .csv, .tsv or .parquet file with the target's column")
     evaluate.add_argument("--train", metavar="DATA", help="training rows, to teach the baselines")
@@ -60,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
         "examples:\n  maas predict artifacts/wine new.csv\n"
         "  echo '{\"alcohol\": 13.2, ...}' | maas predict artifacts/wine -",
     )
+    _imports(predict)
     predict.add_argument("artifact", metavar="DIR", help="a saved model")
     _rows(predict)
     _reading(predict)
@@ -74,6 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
             text,
             f"examples:\n  maas {name} artifacts/wine\n  maas {name} model_store/wine.mar",
         )
+        _imports(command)
         command.add_argument("path", metavar="DIR|MAR", help="a saved model, or a .mar")
         _json(command)
 
@@ -85,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
         "  maas package artifacts/wine --name wine-eu --version 2.0 --workers 2\n"
         "  maas package artifacts/wine --print-config > model-config.yaml   (for torch-model-archiver)",
     )
+    _imports(package)
     package.add_argument("artifact", metavar="DIR", help="a saved model")
     package.add_argument("--store", default="model_store", metavar="DIR", help="model store (default: %(default)s)")
     package.add_argument("--name", help="the model's name (default: the folder's)")
@@ -151,6 +155,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _fit(command: argparse.ArgumentParser) -> None:
+    _imports(command)
     command.add_argument("data", metavar="DATA", help="a .csv, .tsv or .parquet file")
     command.add_argument("--target", metavar="COLUMN", help="what to predict (default: target, label, class or y)")
     command.add_argument("--output", required=True, metavar="DIR", help="where to save the model")
@@ -192,6 +197,12 @@ def _command(
         description=text[0].upper() + text[1:] + ".",
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _imports(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--import", dest="imports", action="append", default=[], metavar="MODULE", help="module that registers networks"
     )
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 DESCRIPTION = "application/vnd.maas.description+json"
 """The media type to accept when a description of the model is wanted in place of a prediction."""
 
+IDENTITY = "application/vnd.maas.identity+json"
+"""The media type to accept when only name, version and digest of the model are wanted."""
+
 ROWS_A_REQUEST = 500
 Token = str | Callable[[], str] | None
 
@@ -117,24 +120,35 @@ class Client:
             answer = self._post(rows)
             return Prediction(answer, answer.pop("model"))
         rows = list(rows)
-        answers: list[dict[str, Any]] = []
+        answers: list[dict[str, Any] | None] = []
+        errors: list[dict[str, Any]] = []
         model: dict[str, str] = {}
+        problem: dict[str, Any] = {}
+        status = 422
         for start in range(0, len(rows), ROWS_A_REQUEST):
             try:
                 body = self._post({"instances": rows[start : start + ROWS_A_REQUEST]})
+                model = body["model"]
             except RequestRefused as refused:
-                raise _shifted(refused, start) from None
+                if "errors" not in refused.problem:
+                    raise
+                status, body = refused.status, refused.problem
+                problem = problem or body
+                errors += [{**one, "row": one["row"] + start} for one in body["errors"]]
             answers += body["predictions"]
-            model = body["model"]
-        return Predictions(answers, model)
+        if errors:
+            first = errors[0]
+            detail = f"{len(errors)} of {len(rows)} rows cannot be answered; row {first['row']}: {first['detail']}"
+            found = {"row": first["row"], "field": first["field"], "errors": errors, "predictions": answers}
+            raise RequestRefused(status, {**problem, "detail": detail, **found})
+        return Predictions([answer for answer in answers if answer is not None], model)
 
     def ready(self) -> bool:
         """Whether the model answers now: not whether its server is up, which TorchServe's /ping says."""
         try:
-            self.describe()
-        except ClientError:
+            return bool(self._request("GET", headers={"Accept": IDENTITY})["name"] == self.model)
+        except (ClientError, KeyError):
             return False
-        return True
 
     def describe(self) -> dict[str, Any]:
         """The model's schema (JSON Schema), labels, card, version and a sample row with its answer.
@@ -158,6 +172,8 @@ class Client:
 
         token = self._token() if callable(self._token) else self._token
         if token is not None:
+            if not token.isascii() or not token.isprintable():
+                raise ClientError(f"a token is printable ASCII, got {show(token)}")
             headers["Authorization"] = f"Bearer {token}"
         try:
             response = self._http.request(method, self._path, content=content, headers=headers)
@@ -167,8 +183,13 @@ class Client:
                 f"{self._http.base_url} did not answer ({name}: {error}); is it running?"
             ) from error
         if response.is_success:
-            answer: dict[str, Any] = response.json()
-            return answer
+            try:
+                answer: dict[str, Any] = response.json()
+                return answer
+            except ValueError as error:
+                raise ServerUnavailable(
+                    f"{self._http.base_url} answered 200 without JSON; is it TorchServe?"
+                ) from error
         problem = _problem(response)
         if response.status_code >= 500:
             raise ServerUnavailable(f"{response.status_code} {problem['title']}: {problem['detail']}")
@@ -193,16 +214,6 @@ def _problem(response: httpx.Response) -> dict[str, Any]:
         "detail": detail,
         "status": response.status_code,
     }
-
-
-def _shifted(refused: RequestRefused, start: int) -> RequestRefused:
-    """The refusal of a later part of a long request, its rows counted from the first part."""
-    problem = dict(refused.problem)
-    if start and isinstance(problem.get("row"), int):
-        problem["row"] += start
-        problem["detail"] = f"in the part from row {start}: {problem['detail']}"
-        problem["errors"] = [{**one, "row": one["row"] + start} for one in problem.get("errors", [])]
-    return RequestRefused(refused.status, problem)
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from maas.errors import ClientError
 
+_LONGEST = 40
 STATE = "server.json"
 KEYS = "key_file.json"
 
@@ -55,7 +56,10 @@ def folder_of_servers() -> Path:
     Raises:
         ClientError: something else stands there, or it belongs to someone else.
     """
-    folder = Path(tempfile.gettempdir()) / f"maas-{os.getuid()}"
+    parent = tempfile.gettempdir()
+    if len(parent) > _LONGEST or not parent.isascii() or any(one in parent for one in " &<>\"'$*"):
+        parent = "/tmp"  # a socket's path is at most 107 bytes, and TorchServe's configuration knows no quoting
+    folder = Path(parent) / f"maas-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from maas.data._rows import Rows
 from maas.data._sources import Cells, plain_column
-from maas.data._table import TASKS, _observed, _target_of
+from maas.data._table import TASKS, _target_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema, label_text
 
@@ -41,14 +42,14 @@ def from_arrays(x: Any, y: Any = None, *, task: str | None = None) -> Rows:
     if (empty := np.isnan(values).all(axis=0)).any():
         raise DataError(f"column {int(np.flatnonzero(empty)[0])} of X is missing in every row; leave it out")
     field = Field("x", "numeric", "number", shape=values.shape[1:], nullable=bool(np.isnan(values).any()))
-    schema = _observed(Schema((field,)), {"x": values})
+    rows = Rows(Schema((field,)), {"x": values}, source="arrays").observed()
     if y is None:
-        return Rows(schema, {"x": values}, source="arrays")
+        return rows
     target = _numpy(y, "y")
     if target.shape != (len(values),):
         raise DataError(f"y must have one value for each of the {len(values)} rows of X, got shape {target.shape}")
     goal, task = _target_of("y", _cells(target), task, None)
-    return Rows(schema, {"x": values}, goal, "y", task, source="arrays")
+    return replace(rows, target=goal, target_name="y", task=task)
 
 
 def from_dataset(dataset: Any, *, task: str | None = None) -> Rows:

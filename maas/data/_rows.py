@@ -13,6 +13,9 @@ from maas.data._split import Policy, Split, row_digests, split_rows
 from maas.errors import DataError
 from maas.schema import Columns, Schema
 
+_MOST_VALUES = 100
+_LONGEST_VALUE = 200
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -83,6 +86,19 @@ class Rows:
             DataError: the share, the column or the number of rows allows no such split.
         """
         return split_rows(self, test, Policy(seed=seed, stratify=stratify, group=group, time=time))
+
+    def observed(self) -> Rows:
+        """The same rows, their schema saying of each field the range, or the categories, that these rows show."""
+        fields = []
+        for one in self.schema.fields:
+            column = self.columns[one.name]
+            if one.dtype == "number" and column.dtype != object and np.isfinite(column).any():
+                one = replace(one, range=(float(np.nanmin(column)), float(np.nanmax(column))))
+            elif one.dtype == "label":
+                values = sorted({cell for cell in column if cell is not None and len(cell) <= _LONGEST_VALUE})
+                one = replace(one, values=tuple(values[:_MOST_VALUES]))
+            fields.append(one)
+        return replace(self, schema=Schema(tuple(fields)))
 
     def drop_duplicates(self) -> Rows:
         """Without rows that repeat an earlier one, and without any row whose copies disagree on the target."""

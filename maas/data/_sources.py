@@ -21,6 +21,7 @@ _DATE = re.compile(
     r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})([ T].*)?|\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
 )
 
+_EXACT = 2.0**53
 Kind = Literal["number", "boolean", "date", "text", "category", "empty"]
 
 
@@ -32,8 +33,8 @@ class Cells:
         kind: what all its cells can be read as.
         values: for "number" float64 with NaN where a cell is missing; for "date" datetime64[us], or an object array of
             texts where they are not ISO 8601; else an object array of bool or str, None where missing.
-        texts: each cell as a category is written, None where missing; called when they are wanted. What a CSV says
-            is kept as it stands there: "01" is not "1".
+        texts: each cell as text, None where missing; called when they are wanted. What a CSV says is kept as it stands
+            there: "01" is not "1".
     """
 
     kind: Kind
@@ -42,8 +43,16 @@ class Cells:
 
     @cached_property
     def labels(self) -> np.ndarray[Any, Any]:
-        """Each cell as a category is written, object, None where missing."""
-        return as_objects(self.texts())
+        """Each cell as a category, object, None where missing."""
+        return as_objects(None if text is None else label_text(text) for text in self.texts())
+
+    @cached_property
+    def holds_identifiers(self) -> bool:
+        """Whether a number is an integer so large that float64 takes it for its neighbour."""
+        if self.kind != "number" or not (np.abs(self.values) > _EXACT).any():
+            return False
+        large = as_objects(self.texts())[np.abs(self.values) > _EXACT]
+        return any(text.strip().lstrip("+-").isdecimal() for text in large)
 
     @cached_property
     def missing(self) -> np.ndarray[Any, Any]:
@@ -97,11 +106,14 @@ def _read_csv(path: Path, missing: Sequence[str], delimiter: str | None, encodin
     import pyarrow.csv
 
     _check_file(path)
+    with open(path, "rb") as file:
+        if file.read(2) in (b"\xff\xfe", b"\xfe\xff") and "16" not in encoding:
+            raise _not_text(path)
     mark = delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
     if len(mark) != 1:
         raise DataError(f"`delimiter` must be one character, got {show(mark)}")
     parse = pyarrow.csv.ParseOptions(delimiter=mark, newlines_in_values=True)
-    read = pyarrow.csv.ReadOptions(encoding=encoding)
+    read = pyarrow.csv.ReadOptions(encoding=encoding, block_size=_block_bytes(path))
     try:
         # The header first, so that every column can then be read as the text it is.
         with pyarrow.csv.open_csv(path, read_options=read, parse_options=parse) as reader:
@@ -131,6 +143,15 @@ def _read_csv(path: Path, missing: Sequence[str], delimiter: str | None, encodin
         one = next(one for one in ";\t|" if one in names[0])
         raise DataError(f"{path} has one column {show(names[0])}; was `delimiter={one!r}` meant?")
     return {name: _text_column(table.column(name)) for name in names}
+
+
+def _block_bytes(path: Path) -> int:
+    """How much pyarrow is to read at a time: at least a few rows, and a row of a wide table is long."""
+    with open(path, "rb") as file:
+        start = file.read(2)
+        if start in (b"\xff\xfe", b"\xfe\xff"):
+            return 1 << 24
+        return min(max(1 << 20, 16 * len(file.readline(1 << 26))), 1 << 30)
 
 
 def _text_column(column: Any) -> Cells:
@@ -174,8 +195,12 @@ def _frame_column(name: str, series: Any) -> Cells:
     dtype = series.dtype
     if dtype.is_numeric():
         numbers = np.asarray(series.cast(nw.Float64).to_numpy(), np.float64)
-        texts = lambda: (None if math.isnan(one) else label_text(one) for one in numbers.tolist())  # noqa: E731
-        return Cells("empty" if np.isnan(numbers).all() else "number", numbers, texts)
+
+        def number_texts() -> Iterable[str | None]:
+            exact = series.to_list() if dtype.is_integer() else numbers.tolist()
+            return (None if gap else label_text(one) for gap, one in zip(np.isnan(numbers), exact, strict=True))
+
+        return Cells("empty" if np.isnan(numbers).all() else "number", numbers, number_texts)
     gaps = series.is_null().to_list()
     cells = [None if gap else cell for gap, cell in zip(gaps, series.to_list(), strict=True)]
     cells = [None if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells]
@@ -199,7 +224,7 @@ def plain_column(name: str, cells: Sequence[Any], *, categorical: bool = False) 
     if categorical:
         return Cells("category", as_objects(texts()), texts)
     if all(issubclass(kind, datetime.date) for kind in kinds):  # a datetime is a date
-        moments = [np.datetime64("NaT") if cell is None else _moment(cell) for cell in cells]
+        moments = [np.datetime64("NaT", "us") if cell is None else _moment(cell) for cell in cells]
         return Cells("date", np.array(moments, "datetime64[us]"), texts)
     if kinds <= {datetime.time, datetime.timedelta}:
         return Cells("date", as_objects(texts()), texts)
@@ -251,4 +276,4 @@ def _check_header(names: Sequence[str]) -> None:
 
 
 def _not_text(path: Path) -> DataError:
-    return DataError(f"{path} is not valid text in this encoding; say `encoding=`, such as 'latin-1' or 'gb18030'")
+    return DataError(f"{path} is not valid text in this encoding; say `encoding=`, as 'latin-1', 'gb18030' or 'utf16'")

@@ -204,8 +204,17 @@ def _shuffled(rows: Rows, share: float, policy: Policy) -> np.ndarray[Any, Any]:
 
     labels = [repr(value) for value in rows.target] if policy.stratify and rows.target is not None else None
     _, chosen = train_test_split(
-        np.arange(len(rows)), test_size=_count(len(rows), share), random_state=policy.seed % 2**32, stratify=labels
+        np.arange(len(rows)),
+        test_size=_count(len(rows), share),
+        random_state=policy.seed % 2**32,
+        stratify=labels,
     )
     late = np.zeros(len(rows), bool)
     late[chosen] = True
+    if rows.task == "classification" and rows.target is not None:
+        counts = Counter(rows.target.tolist())
+        alone = np.array([counts[label] == 1 for label in rows.target.tolist()])
+        if not (late & ~alone).any():
+            raise DataError("every class has one row only; there is nothing to split by")
+        late &= ~alone  # a class of one row can be learned or tested, and untaught it cannot be known
     return late

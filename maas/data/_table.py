@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from maas.data._rows import Rows
 from maas.data._sources import Cells, as_objects, parse_number, read_source
 from maas.errors import DataError, RowError, show
-from maas.schema import Columns, Field, Schema, suggestion
+from maas.schema import Field, Schema, suggestion
 
 KINDS = ("numeric", "categorical", "boolean")
 TASKS = ("classification", "regression")
@@ -84,7 +83,7 @@ def read_table(
         raise errors[min(errors)]
     goal, task = _target_of(target, raw[target], task, types.get(target))
     side = {column: raw[column].values for column in drop}
-    return Rows(_observed(schema, columns), columns, goal, target, task, side, source=str(name))
+    return Rows(schema, columns, goal, target, task, side, source=str(name)).observed()
 
 
 def read_columns(
@@ -151,6 +150,11 @@ def _field_of(name: str, cells: Cells, kind: str | None) -> Field:
             raise DataError(
                 f"column {show(name)} must be finite, got {cells.values[row]} in row {row}; replace it, or leave it "
                 f"empty"
+            )
+        if cells.holds_identifiers:
+            raise DataError(
+                f"column {show(name)} holds integers beyond 2**53, which no longer differ as numbers: an identifier? "
+                f"Leave it out with drop=[{name!r}], or say types={{{name!r}: 'categorical'}}"
             )
     if kind is None and cells.kind in ("text", "category"):
         return _text_field(name, cells, nullable)
@@ -225,6 +229,11 @@ def _target_of(
     if cells.kind == "number":
         _check_finite(name, cells.values)
         whole = bool((cells.values == np.round(cells.values)).all())
+        if task != "regression" and cells.holds_identifiers:
+            raise DataError(
+                f"the target {show(name)} holds integers beyond 2**53, which no longer differ as numbers; write "
+                f"classes as text, or say task='regression'"
+            )
         few = whole and len(np.unique(cells.values)) <= _MOST_CLASSES_OF_INTEGERS
         task = task or ("classification" if kind == "categorical" or (few and kind != "numeric") else "regression")
         if task == "regression":
@@ -266,21 +275,6 @@ def _find_target(target: str | None, raw: Mapping[str, Cells]) -> str:
     if len(found) != 1:
         raise DataError(f"say which column to predict with `target`; there are {_listed(raw)}")
     return found[0]
-
-
-def _observed(schema: Schema, columns: Columns) -> Schema:
-    """The schema with what these rows show of each field: range, or categories."""
-    fields = []
-    for field in schema.fields:
-        column = columns[field.name]
-        if field.dtype == "number":
-            fields.append(replace(field, range=(float(np.nanmin(column)), float(np.nanmax(column)))))
-        elif field.dtype == "label":
-            values = sorted({cell for cell in column if cell is not None})
-            fields.append(replace(field, values=tuple(values[:100])))
-        else:
-            fields.append(field)
-    return Schema(tuple(fields))
 
 
 def _listed(names: Iterable[Any]) -> str:

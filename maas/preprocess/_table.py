@@ -31,7 +31,8 @@ class Table:
     - boolean: as a number, 0 or 1, treated alike.
     - categorical: one column a category. Categories of fewer than 2 training rows, and those after the 256
       commonest, share a column with whatever was never seen. Where training rows gave no such column, an unknown
-      category is all zeros. A missing value has a column of its own where training rows had missing values.
+      category is all zeros. A missing value has a column of its own where training rows had missing values, and
+      counts as an unknown category elsewhere.
 
     Use `Table.learn`; or write one by hand for a network trained elsewhere.
 
@@ -42,6 +43,7 @@ class Table:
         gaps: bool of shape (numbers,): whether a number has a column that says it was missing.
         categories: by categorical field, the categories that have a column, in order.
         others: the categorical fields that have a column for rare and unknown categories.
+        absents: the categorical fields that have a column for missing values.
     """
 
     kind = "table"
@@ -53,6 +55,7 @@ class Table:
     gaps: np.ndarray[Any, Any]
     categories: Mapping[str, tuple[str, ...]]
     others: frozenset[str]
+    absents: frozenset[str]
 
     @classmethod
     def takes(cls, schema: Schema) -> bool:
@@ -65,7 +68,7 @@ class Table:
             raise DataError(f"categories are no numbers as they are: {', '.join(map(show, labels))}; use Table.learn")
         count = sum(map(_count, schema.fields))
         zeros = np.zeros(count)
-        return cls(schema, zeros, zeros, np.ones(count), np.zeros(count, bool), {}, frozenset())
+        return cls(schema, zeros, zeros, np.ones(count), np.zeros(count, bool), {}, frozenset(), frozenset())
 
     @classmethod
     def learn(cls, schema: Schema, columns: Columns) -> Table:
@@ -83,7 +86,7 @@ class Table:
                 raise DataError(f"field {show(name)} holds numbers too large to standardise; give it in another unit")
             scale[index] = deviation if deviation > 1e-12 * abs(mean[index]) else 1.0
         categories: dict[str, tuple[str, ...]] = {}
-        others = set()
+        others, absents = set(), set()
         for field in schema.fields:
             if field.kind == "categorical":
                 tally = Counter(value for value in columns[field.name] if value is not None)
@@ -91,7 +94,9 @@ class Table:
                 categories[field.name] = tuple(sorted(kept))
                 if len(kept) < len(tally):
                     others.add(field.name)
-        return cls(schema, fill, mean, scale, gaps.any(axis=0), categories, frozenset(others))
+                if any(value is None for value in columns[field.name]):
+                    absents.add(field.name)
+        return cls(schema, fill, mean, scale, gaps.any(axis=0), categories, frozenset(others), frozenset(absents))
 
     @property
     def outputs(self) -> Mapping[str, TensorSpec]:
@@ -141,6 +146,7 @@ class Table:
         state = {
             "categories": {name: list(values) for name, values in self.categories.items()},
             "others": sorted(self.others),
+            "absents": sorted(self.absents),
         }
         return state, {"fill": self.fill, "mean": self.mean, "scale": self.scale, "gaps": self.gaps}
 
@@ -160,7 +166,7 @@ class Table:
         if not all(type(values) is list for values in state["categories"].values()):
             raise FormatError("categories must be lists of strings")
         categories = {name: tuple(values) for name, values in state["categories"].items()}
-        if set(categories) != wanted or not set(state["others"]) <= wanted:
+        if set(categories) != wanted or not {*state["others"], *state["absents"]} <= wanted:
             raise FormatError(f"categories must be given for the fields {sorted(wanted)}, got {sorted(categories)}")
         for name, values in categories.items():
             if len(set(values)) != len(values) or not all(type(value) is str for value in values):
@@ -175,10 +181,11 @@ class Table:
             arrays["gaps"],
             categories,
             frozenset(state["others"]),
+            frozenset(state["absents"]),
         )
 
     def _width(self, field: Field) -> int:
-        return len(self.categories[field.name]) + (field.name in self.others) + field.nullable
+        return len(self.categories[field.name]) + (field.name in self.others) + (field.name in self.absents)
 
     def _overflown(self, x: np.ndarray[Any, Any]) -> dict[int, RowError]:
         """Errors of the rows in which a number does not fit into float32 once it is standardised."""
@@ -193,7 +200,7 @@ class Table:
     def _one_hot(self, field: Field, column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         places = {value: place for place, value in enumerate(self.categories[field.name])}
         other = len(places) if field.name in self.others else -1
-        absent = self._width(field) - 1
+        absent = self._width(field) - 1 if field.name in self.absents else other
         hot = np.zeros((len(column), self._width(field)))
         for row, value in enumerate(column):
             place = absent if value is None else places.get(value, other)

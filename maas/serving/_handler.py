@@ -15,7 +15,7 @@ import torch
 from maas.client import DESCRIPTION
 from maas.errors import RowError
 from maas.model import Model
-from maas.serving._requests import JSON, PROBLEM_JSON, Asked, Problem, read_request, row_problem
+from maas.serving._requests import JSON, PROBLEM_JSON, Asked, Problem, read_request, row_problem, too_many_rows
 from maas.task import Batch
 
 IMPORTS = "MAAS_IMPORT"
@@ -154,8 +154,12 @@ class Handler:
         return [answer if fine else None for answer, fine in zip(answers.to_dicts(), good.tolist(), strict=True)]
 
     def _body(self, asked: Asked, results: Sequence[Result]) -> bytes | Problem:
-        if asked.describe:
-            return orjson.dumps(self.describe())
+        if asked.about:
+            described = self.describe() if asked.about == DESCRIPTION else self.identity
+            body = orjson.dumps(described)
+            if len(body) > MOST_RESPONSE_BYTES:  # a card may hold anything
+                body = orjson.dumps({**described, "card": None})
+            return body if len(body) <= MOST_RESPONSE_BYTES else too_many_rows("the description is too large")
         for result in results:
             if isinstance(result, Problem):
                 return result
@@ -168,7 +172,7 @@ class Handler:
         else:
             body = orjson.dumps({"predictions": list(results), "model": self.identity})
         if len(body) > MOST_RESPONSE_BYTES:
-            return Problem(413, "too-many-rows", "Too many rows", "the answer would be too large; send fewer rows")
+            return too_many_rows("the answer would be too large")
         return body
 
 
@@ -180,8 +184,7 @@ def _send(body: bytes | Problem, asked: Asked | Problem, index: int, context: Co
         if len(written) <= MOST_RESPONSE_BYTES:
             return written
         return Problem(body.status, body.kind, body.title, body.detail[:1000]).body()
-    describes = isinstance(asked, Asked) and asked.describe
-    context.set_response_content_type(index, DESCRIPTION if describes else JSON)
+    context.set_response_content_type(index, (isinstance(asked, Asked) and asked.about) or JSON)
     return body
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import orjson
 
-from maas.client import DESCRIPTION
+from maas.client import DESCRIPTION, IDENTITY
 from maas.errors import RowError, show
 
 JSON = "application/json"
+MOST_ROWS = 10_000
+MOST_ERRORS = 100
 PROBLEM_JSON = "application/problem+json"
 
 
@@ -51,12 +53,12 @@ class Asked:
     Args:
         rows: rows to answer, as the client wrote them; not yet checked.
         single: one row was sent bare, and one answer is sent back bare.
-        describe: a description of the model is asked for, and there are no rows.
+        about: the media type of what is asked of the model itself: DESCRIPTION or IDENTITY. Then there are no rows.
     """
 
     rows: list[Any]
     single: bool = False
-    describe: bool = False
+    about: str | None = None
 
 
 def read_request(parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Asked:
@@ -70,8 +72,9 @@ def read_request(parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Asked:
         Problem: the request cannot be read.
     """
     lower = {str(name).lower(): value for name, value in headers.items()}
-    if DESCRIPTION in str(lower.get("accept", "")):
-        return Asked([], describe=True)
+    for about in (DESCRIPTION, IDENTITY):
+        if about in str(lower.get("accept", "")):
+            return Asked([], about=about)
     body = parts.get("body", parts.get("data"))
     if body is None and parts:
         raise Problem(
@@ -91,6 +94,8 @@ def read_request(parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Asked:
         if value.keys() != {"instances"}:
             return Asked([value], single=True)
         if isinstance(value["instances"], list) and value["instances"]:
+            if len(value["instances"]) > MOST_ROWS:
+                raise too_many_rows(f"a request may have {MOST_ROWS} rows, got {len(value['instances'])}")
             return Asked(value["instances"])
         raise Problem(
             422,
@@ -104,6 +109,11 @@ def read_request(parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Asked:
         "Not a row",
         f'the body must be a row as a JSON object, or {{"instances": [rows]}}, got {show(value)}',
     )
+
+
+def too_many_rows(detail: str) -> Problem:
+    """The refusal of a request that asks for more than one answer can hold."""
+    return Problem(413, "too-many-rows", "Too many rows", f"{detail}; send fewer rows")
 
 
 def row_problem(asked: Asked, errors: Mapping[int, RowError], answers: Mapping[int, Any]) -> Problem:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from maas.archive import read_archive
-from maas.client import Client, LocalServer, folder_of_servers
+from maas.client import Client, LocalServer, folder_of_servers, running_servers
 from maas.errors import ClientError, ServingError, show
 from maas.serving import _management
 from maas.serving._handler import IMPORTS
@@ -89,6 +89,8 @@ class Server:
         """Stop TorchServe and its workers, and remove its folder. Requests under way are lost."""
         for client in self._clients:
             client.close()
+        if self._process.returncode is not None and not self.folder.exists():
+            return
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -101,18 +103,24 @@ class Server:
             self._process.wait()
             shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _logs(self) -> str:
+        """The last lines of the first log that has any."""
+        for log in (self._instance.server_log, self._instance.model_log, self._instance.console_log):
+            with contextlib.suppress(OSError):
+                if lines := log.read_text(errors="replace").splitlines()[-20:]:
+                    return "\n".join(lines)
+        return "it wrote no log"
+
     def _wait_ready(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         waiting = list(self.models)
         while waiting:
             if self._process.poll() is not None:
-                raise ServingError(f"TorchServe ended while starting: {_tail(self._instance.server_log)}")
+                raise ServingError(f"TorchServe ended while starting: {self._logs()}")
             if failure := _worker_failure(self._instance.model_log):
                 raise ServingError(f"a worker could not load its model:\n{failure}")
             if time.monotonic() > deadline:
-                raise ServingError(
-                    f"{', '.join(waiting)} not ready within {timeout:g} s: {_tail(self._instance.model_log)}"
-                )
+                raise ServingError(f"{', '.join(waiting)} not ready within {timeout:g} s: {self._logs()}")
             # Until the socket, the key file and the model are there.
             with contextlib.suppress(ServingError, ClientError, LookupError, TypeError):
                 found = self.manage(f"/models/{waiting[0]}")
@@ -192,9 +200,12 @@ def _names(store: Path, models: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _new_instance(port: int | None) -> Instance:
+    if port is not None and not 0 < port < 2**16:
+        raise ServingError(f"`port` is from 1 to 65535, got {port}")
     if port is not None and not _free(port):
         raise ServingError(f"port {port} is taken; choose another with port=")
-    folder = Path(tempfile.mkdtemp(dir=folder_of_servers(), prefix="s"))  # short: a socket's path is at most 107 bytes
+    _sweep(folder_of_servers())
+    folder = Path(tempfile.mkdtemp(dir=folder_of_servers(), prefix=f"{os.getpid()}-"))
     for name in ("tmp", "logs"):
         (folder / name).mkdir()
     ports = _free_ports(4)
@@ -237,7 +248,7 @@ def _start(
     if imports:
         environment[IMPORTS] = ",".join(imports)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
-    with open(folder / "logs" / "console.log", "wb") as console:
+    with open(instance.console_log, "wb") as console:
         # A session of its own: Ctrl-C in the terminal reaches us, and we stop it in order.
         return subprocess.Popen(
             command,
@@ -248,6 +259,30 @@ def _start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def _sweep(servers: Path) -> None:
+    """Remove the folders of servers whose starter and whose Java are gone, as after kill -9."""
+    alive = {Path(server.folder) for server in running_servers()}
+    for folder in servers.iterdir():
+        starter = folder.name.partition("-")[0]
+        if (
+            starter.isdecimal()
+            and folder not in alive
+            and not Path(f"/proc/{starter}").exists()
+            and sys.platform == "linux"
+        ):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _free(port: int) -> bool:
@@ -286,10 +321,3 @@ def _worker_failure(log: Path) -> str | None:
         len(block) - 1,
     )
     return "\n".join(block[: last + 1])
-
-
-def _tail(log: Path) -> str:
-    try:
-        return "\n".join(log.read_text(errors="replace").splitlines()[-20:]) or "its log is empty"
-    except OSError:
-        return "it wrote no log"

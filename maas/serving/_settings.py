@@ -41,6 +41,10 @@ class Instance:
     def server_log(self) -> Path:
         return self.folder / "logs" / "ts_log.log"
 
+    @property
+    def console_log(self) -> Path:
+        return self.folder / "logs" / "console.log"
+
     def config_properties(self) -> str:
         """TorchServe's config.properties."""
         settings = {

@@ -33,6 +33,11 @@ class Task(Protocol):
         """How many numbers the network must give for a row."""
         ...
 
+    @property
+    def unit(self) -> float:
+        """The size of a difference between answers that matters: what tolerances are multiples of."""
+        ...
+
     def encode(self, target: Target) -> torch.Tensor:
         """The target as `loss` wants it, one entry a row."""
         ...

@@ -20,11 +20,18 @@ def classification_baselines(
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
 
+    early: Any = (
+        "auto" if min(np.bincount(places)[np.unique(places)]) > 1 else False
+    )  # it splits off rows of each class
     shares = np.bincount(places, minlength=num_classes) / len(places)
     found = {"majority class": np.tile(shares, (len(next(iter(test.values()))), 1))}
     for name, estimator, matrices in (
         ("logistic regression", LogisticRegression(max_iter=2000), _linear(schema, train, test)),
-        ("boosted trees", HistGradientBoostingClassifier(random_state=0), _trees(schema, train, test)),
+        (
+            "boosted trees",
+            HistGradientBoostingClassifier(random_state=0, early_stopping=early),
+            _trees(schema, train, test),
+        ),
     ):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a baseline that stops before it converges is still a baseline

@@ -63,6 +63,10 @@ class Classification:
     def num_outputs(self) -> int:
         return 1 if len(self.classes) == 2 else len(self.classes)
 
+    @property
+    def unit(self) -> float:
+        return 1.0
+
     def encode(self, target: Target) -> torch.Tensor:
         """Places of the labels in `classes`, int64 of shape (rows,)."""
         return torch.from_numpy(self._places(target))
@@ -98,9 +102,13 @@ class Classification:
         return Answers.join(list(stream))
 
     def score(self, answers: Answers, truth: Target) -> Scores:
-        return classification_scores(
-            self._places(truth), answers["probabilities"], [label_text(label) for label in self.classes]
-        )
+        """Scores; a class that the training rows lacked stands beside the others, and every answer to it is wrong."""
+        labels = [label_text(label) for label in self.classes]
+        texts = [label_text(label) for label in truth.tolist()]
+        unknown = sorted(set(texts) - set(labels))
+        places = {label: place for place, label in enumerate([*labels, *unknown])}
+        probabilities = np.pad(answers["probabilities"], ((0, 0), (0, len(unknown))))
+        return classification_scores(np.array([places[text] for text in texts], np.int64), probabilities, [*places])
 
     def baselines(self, schema: Schema, train: Columns, target: Target, test: Columns) -> dict[str, Answers]:
         found = classification_baselines(schema, train, self._places(target), test, len(self.classes))
@@ -134,8 +142,10 @@ def _label(value: Any) -> Label:
     """A label as it is stored: a whole float is an integer, and no other float is a label."""
     if isinstance(value, float):
         if not value.is_integer():
-            raise DataError(f"a class is a string, an integer or a boolean, got {show(value)}; is it a regression?")
+            raise DataError(
+                f"a class is a string, an integer below 2**53 or a boolean, got {show(value)}; is it a regression?"
+            )
         return int(value)
-    if not isinstance(value, (str, int)):
-        raise DataError(f"a class is a string, an integer or a boolean, got {show(value)}")
+    if not isinstance(value, (str, int)) or (isinstance(value, int) and abs(value) >= 2**53):
+        raise DataError(f"a class is a string, an integer below 2**53 or a boolean, got {show(value)}")
     return value

@@ -17,6 +17,8 @@ from maas.task._answers import Answers, Batch
 from maas.task._base import Arrays, Target, task
 from maas.task._baselines import regression_baselines
 
+_LEAST_SCALE = 1e-100
+
 
 @task("regression")
 @dataclass(frozen=True)
@@ -37,11 +39,19 @@ class Regression:
         values = _floats(target, name)
         if len(np.unique(values)) < 2:
             raise DataError(f"the target {show(name)} is {values[0]:g} in every row: there is nothing to learn")
-        return cls(float(values.mean()), float(values.std()))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            mean, scale = float(values.mean()), float(values.std())
+        if not np.isfinite([mean, scale]).all() or scale < _LEAST_SCALE:
+            raise DataError(f"the target {show(name)} has numbers too large or too small to learn; give another unit")
+        return cls(mean, scale)
 
     @property
     def num_outputs(self) -> int:
         return 1
+
+    @property
+    def unit(self) -> float:
+        return self.scale
 
     def encode(self, target: Target) -> torch.Tensor:
         """Standardised values, float32 of shape (rows,)."""

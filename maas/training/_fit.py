@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from maas.training._loop import train as train_network
 from maas.training._settings import Settings
 
 VALIDATION_SHARE = 0.1
+_FEWEST_ROWS = 4
 
 
 def fit(
@@ -81,6 +81,7 @@ def fit(
     where = _device(device)
     given = as_rows(train, task=task)
     learning, held_out = _carve(given, validation, seed, task)
+    learning = learning.observed()
     kind = task or learning.task
     if kind is None or learning.target is None or held_out.target is None:
         raise DataError("the rows have no target to learn; name it with maas.data.read_table(..., target=...)")
@@ -132,6 +133,11 @@ def fit(
 def _carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Rows, Rows]:
     """The rows to learn from and those to choose the epoch by."""
     if validation is None:
+        if len(given) < _FEWEST_ROWS:
+            raise DataError(
+                f"{len(given)} rows are too few to carve a validation part out of; give at least {_FEWEST_ROWS}, or "
+                f"`validation` rows"
+            )
         policy = given.policy
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `split` has told of duplicates; copies in a validation part do no harm
@@ -142,7 +148,7 @@ def _carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[R
                 time=policy.time if policy else None,
                 stratify=False if policy and policy.stratify is False else None,
             )
-        return learning, held_out
+        return _keep_classes(given, learning, held_out)
     held_out = as_rows(validation, task=task)
     if held_out.schema.names != given.schema.names:
         raise DataError(
@@ -151,7 +157,20 @@ def _carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[R
         )
     if same := duplicates(given, held_out)[0]:
         warnings.warn(f"{same} validation rows stand in the training rows too", stacklevel=3)
-    return given, replace(held_out, schema=given.schema)
+    return given, held_out
+
+
+def _keep_classes(given: Rows, learning: Rows, held_out: Rows) -> tuple[Rows, Rows]:
+    """Without validation rows of a class that the other part lacks: a class is learned before it is asked for."""
+    if given.target is None or learning.target is None or held_out.target is None or given.task != "classification":
+        return learning, held_out
+    known = set(learning.target.tolist())
+    common = [row for row, label in enumerate(held_out.target.tolist()) if label in known]
+    if len(common) == len(held_out):
+        return learning, held_out
+    if not common:
+        raise DataError("no validation row is of a class that the other rows have; give `validation` rows")
+    return learning, held_out.take(common)
 
 
 def _batch(model: Model, rows: Rows) -> Batch:

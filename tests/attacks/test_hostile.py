@@ -390,7 +390,7 @@ FORMAT: dict[str, tuple[Attack, str]] = {
     "a tensor of no known dtype": (_header({"a": {"dtype": "PY", "shape": [16], "data_offsets": [0, 64]}}), SAFE),
     "a tensor of four bits": (
         _header({"task.a": {"dtype": "F4", "shape": [128], "data_offsets": [0, 64]}}),
-        "does not describe a model",
+        "does not describe a model|is not a safetensors file",
     ),
     "a weight of another dtype": (_tensor("network.output.bias", torch.zeros(3, dtype=torch.float64)), NETWORK),
     "a weight of another shape": (_tensor("network.output.bias", torch.zeros(3, 1)), NETWORK),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import maas
 from maas.cli import main
 
 Capture = pytest.CaptureFixture[str]
@@ -98,6 +99,9 @@ def test_fit_takes_the_networks_arguments_and_the_tables_options(capsys: Capture
         ("inspect nowhere.mar", 3, "there is no archive nowhere.mar"),
         ("package {wine_artifact} --name Models", 3, "lower-case letters"),
         ("package {wine_artifact} --version one", 3, "a version is one to three numbers"),
+        ("serve --store {store} --port 99999", 4, "`port` is from 1 to 65535"),
+        ("call wine {wine} --url http://127.0.0.1:9 --token \u00fc", 4, "a token is printable ASCII"),
+        ("verify {wine_artifact} --import no_such_module_at_all", 2, "--import no_such_module_at_all: No module named"),
         ("serve --store nowhere", 4, "there is no model store nowhere"),
         ("call wine {wine} --url http://127.0.0.1:9 --token x", 4, "did not answer"),
         ("call nobody-serves-this {wine}", 4, "no server runs here that serves 'nobody-serves-this'"),
@@ -106,9 +110,16 @@ def test_fit_takes_the_networks_arguments_and_the_tables_options(capsys: Capture
 def test_a_mistake_is_one_line_and_an_exit_code(
     arguments: str, code: int, message: str, capsys: Capture, wine_csv: Path, wine_artifact: Path, tmp_path: Path
 ) -> None:
+    (tmp_path / "store").mkdir()
+    maas.package(wine_artifact, store=tmp_path / "store", name="wine")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("do not lose me")
-    values = {"wine": wine_csv, "wine_artifact": wine_artifact, "folder": tmp_path / "mine"}
+    values = {
+        "store": tmp_path / "store",
+        "wine": wine_csv,
+        "wine_artifact": wine_artifact,
+        "folder": tmp_path / "mine",
+    }
     got, _, err = run(capsys, *arguments.format(**values).split())
     assert got == code
     assert message in err
@@ -149,7 +160,15 @@ def test_predict_reads_json_from_standard_input(
     assert len(out.splitlines()) == (1 if form == "one" else 2)
 
 
-@pytest.mark.parametrize(("text", "message"), [("", "the input is empty"), ("{}\n{", "line 2 is neither a JSON row")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the input is empty"),
+        ("{}\n{", "line 2 is neither a JSON row"),
+        ('{"alcohol": NaN}', "line 1 is neither a JSON row"),
+        ("[" * 200_000, "line 1 is neither a JSON row"),
+    ],
+)
 def test_standard_input_that_is_not_json(
     text: str, message: str, capsys: Capture, wine_artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +176,28 @@ def test_standard_input_that_is_not_json(
     code, _, err = run(capsys, "predict", wine_artifact, "-")
     assert code == 2
     assert message in err
+
+
+def test_what_steers_a_terminal_is_shown_and_not_obeyed(capsys: Capture, wine_artifact: Path, tmp_path: Path) -> None:
+    model = maas.load(wine_artifact)
+    model.target = "\x1b]0;owned\x07"
+    out = run(capsys, "inspect", model.save(tmp_path / "odd"))[1]
+    assert "\x1b" not in out
+    assert "\\x1b]0;owned\\x07" in out
+
+
+def test_a_network_of_ones_own_goes_through_every_command(capsys: Capture, wine_csv: Path, tmp_path: Path) -> None:
+    (tmp_path / "lines_for_cli.py").write_text(
+        "import torch, maas\n@maas.network('test.cli')\nclass Line(torch.nn.Linear):\n"
+        "    @classmethod\n    def sizes(cls, inputs, num_outputs):\n"
+        "        return {'in_features': inputs['x'].shape[0], 'out_features': num_outputs}\n"
+        "    def forward(self, x):\n        return super().forward(x)\n"
+    )
+    own = ["--import", "lines_for_cli"]
+    options = ["--target", "cultivar", "--network", "test.cli", "--epochs", "1", "--output", "line"]
+    assert run(capsys, "fit", wine_csv, *options, *own)[0] == 0
+    for arguments in (["verify", "line"], ["package", "line"], ["predict", "line", wine_csv], ["inspect", "line"]):
+        assert run(capsys, *arguments, *own)[0] == 0
 
 
 def test_help_teaches_by_example(capsys: Capture) -> None:
@@ -167,25 +208,32 @@ def test_help_teaches_by_example(capsys: Capture) -> None:
         assert f"maas {command} " in capsys.readouterr().out.split("example", 1)[1]
 
 
-def test_serve_and_call_until_ctrl_c(wine_artifact: Path, wine_csv: Path, tmp_path: Path) -> None:
-    maas = [sys.executable, "-m", "maas"]
-    subprocess.run([*maas, "package", wine_artifact, "--name", "wine-cli"], check=True, cwd=tmp_path)
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "terminal closed"])
+def test_serve_and_call_until_it_is_stopped(
+    stop: signal.Signals, wine_artifact: Path, wine_csv: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "maas"]
+    subprocess.run([*command, "package", wine_artifact, "--name", "wine-cli"], check=True, cwd=tmp_path)
     serving = subprocess.Popen(
-        [*maas, "serve", "wine-cli", "--json"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True
+        [*command, "serve", "wine-cli", "--json"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
         assert serving.stdout is not None
         started = json.loads(serving.stdout.readline())
-        done = subprocess.run([*maas, "call", "wine-cli", wine_csv], check=True, capture_output=True, text=True)
+        done = subprocess.run([*command, "call", "wine-cli", wine_csv], check=True, capture_output=True, text=True)
         answers = [json.loads(line)["label"] for line in done.stdout.splitlines()]
         assert len(answers) == 178
         wrong = subprocess.run(
-            [*maas, "call", "wine-cli", "-"], input='{"alcohol": 1}', capture_output=True, text=True, check=False
+            [*command, "call", "wine-cli", "-"], input='{"alcohol": 1}', capture_output=True, text=True, check=False
         )
         assert wrong.returncode == 1
         assert wrong.stderr == "maas: row 0: field 'malic_acid' is missing\n"
         begun = time.monotonic()
-        os.killpg(serving.pid, signal.SIGINT)
+        os.killpg(serving.pid, stop)
         assert serving.wait(30) == 0
         assert time.monotonic() - begun < 30
         assert not Path(started["folder"]).exists()

@@ -11,9 +11,14 @@ import psutil
 import pytest
 
 import maas
-from maas.client import folder_of_servers
+from maas.client import folder_of_servers, running_servers
 from maas.errors import ArchiveError, ServingError
 from maas.serving import _java
+
+
+def own_folders() -> set[Path]:
+    """The folders of servers that this process started."""
+    return set(folder_of_servers().glob(f"{os.getpid()}-*"))
 
 
 def test_a_store_that_is_none(tmp_path: Path) -> None:
@@ -94,13 +99,13 @@ maas.package(maas.fit(maas.recipe("test.line"), rows, epochs=2).save("line"))
 def test_a_worker_that_lacks_the_users_network_fails_with_its_own_traceback(
     own_network: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = set(folder_of_servers().iterdir())
+    before = own_folders()
     monkeypatch.chdir(own_network)
     with pytest.raises(
         ServingError, match=r"(?s)could not load its model.*Traceback.*no network is registered as 'tes"
     ):
         maas.serve()
-    assert set(folder_of_servers().iterdir()) == before
+    assert own_folders() == before
 
 
 def test_a_users_own_network_is_served(own_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +123,24 @@ def test_a_users_own_network_is_served(own_network: Path, monkeypatch: pytest.Mo
 
 def test_the_servers_folder_must_be_ours_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("maas.client._local._LONGEST", 1000)
     (tmp_path / f"maas-{os.getuid()}").mkdir(mode=0o755)
     with pytest.raises(maas.errors.ClientError, match="is not a folder of this user alone"):
         folder_of_servers()
+
+
+def test_what_a_killed_starter_left_is_swept_by_the_next(store: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", "pass"])
+    dead.wait()
+    orphan = folder_of_servers() / f"{dead.pid}-orphan"
+    orphan.mkdir()
+    with pytest.raises(ServingError, match="not ready within"):
+        maas.serve(store, ["wine"], timeout=0.01)
+    assert not orphan.exists()
+    assert own_folders() <= {Path(one.folder) for one in running_servers()}
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536])
+def test_a_port_that_is_none(store: Path, port: int) -> None:
+    with pytest.raises(ServingError, match=f"`port` is from 1 to 65535, got {port}"):
+        maas.serve(store, ["wine"], port=port)

@@ -126,6 +126,40 @@ def test_a_bad_row_among_instances_is_named_and_the_others_are_answered(
     assert problem["predictions"][2]["probabilities"] == pytest.approx(wanted["probabilities"], abs=1e-5)
 
 
+def test_a_bad_row_far_down_a_long_list_leaves_every_other_row_its_own_answer(
+    server: Server, cancer_model: maas.Model, cancer_split: tuple[Rows, Rows]
+) -> None:
+    rows: list[Any] = [*cancer_split[0].to_dicts(), *cancer_split[1].to_dicts()] * 2
+    wanted = cancer_model.predict(rows)["label"].tolist()
+    for bad in (3, 550, 1100):
+        rows[bad] = {**rows[bad], "mean_radius": "wide"}
+    with (
+        server.client("cancer") as client,
+        pytest.raises(RequestRefused, match=r"3 of 1138 rows cannot be answered; row 3: .*'mean_radius'") as caught,
+    ):
+        client.predict(rows)
+    problem = caught.value.problem
+    assert [error["row"] for error in problem["errors"]] == [3, 550, 1100]
+    for row, (answer, label) in enumerate(zip(problem["predictions"], wanted, strict=True)):
+        assert (answer is None) if row in (3, 550, 1100) else (answer["label"] == label)
+
+
+@pytest.mark.parametrize("rows", [[{}] * 2_000_000, [0] * 3_000_000], ids=["objects", "numbers"])
+def test_a_request_of_millions_of_rows_is_refused_at_once(http: httpx.Client, rows: list[Any]) -> None:
+    answer = http.post(
+        "/predictions/wine", content=json.dumps({"instances": rows}).replace(" ", "").encode(), headers=JSON
+    )
+    assert answer.status_code == 413
+    assert "may have 10000 rows" in answer.json()["detail"]
+    assert answer.elapsed.total_seconds() < 20
+
+
+def test_a_row_of_many_unknown_fields_is_refused_at_once(http: httpx.Client) -> None:
+    answer = http.post("/predictions/wine", json={f"alcohl{number}": 1 for number in range(150_000)})
+    assert answer.status_code == 422
+    assert answer.elapsed.total_seconds() < 20
+
+
 def test_neighbours_in_one_batch_are_answered(server: Server, cancer_model: maas.Model) -> None:
     good = cancer_model.preprocess.examples(1)[0]
     bad = {**good, "mean_radius": "wide"}

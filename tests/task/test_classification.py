@@ -116,9 +116,16 @@ def test_labels_are_known_by_their_text() -> None:
     assert Classification((0, 1, 2)).encode(_objects([2, 1.0, "0"])).tolist() == [2, 1, 0]
 
 
-def test_an_unknown_label_is_named_with_the_known_ones() -> None:
+def test_a_label_that_training_lacked_is_a_class_whose_answers_are_all_wrong() -> None:
+    scores = Classification((0, 1, 2)).score(_answers(), _objects([0, 7, 1]))
+    assert scores.values["accuracy"] == pytest.approx(2 / 3)
+    assert scores.labels == ["0", "1", "2", "7"]
+    assert scores.values["roc_auc"] is None
+
+
+def test_an_unknown_label_cannot_be_learned_from() -> None:
     with pytest.raises(DataError, match="label '7' was not among the training rows' classes: 0, 1, 2; remove the rows"):
-        Classification((0, 1, 2)).score(_answers(), _objects([0, 7, 1]))
+        Classification((0, 1, 2)).encode(_objects([0, 7, 1]))
 
 
 def test_scores_follow_from_the_answers() -> None:

@@ -331,3 +331,51 @@ def test_batch_normalisation_bears_a_ragged_last_row(batch_size: int) -> None:
 def test_batch_normalisation_of_single_rows_is_refused_in_our_own_words() -> None:
     with pytest.raises(MaasError, match="batch_size"):
         _fit(_noise(20), recipe=maas.recipe(maas.nn.MLP, normalization="batch"), batch_size=1)
+
+
+def test_the_schema_and_the_golden_rows_show_nothing_of_held_out_rows(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    frame = pandas.DataFrame(
+        {"a": random.normal(size=200), "c": random.choice(["x", "z"], 200), "y": random.integers(0, 2, 200)}
+    )
+    train, test = read_table(frame, target="y").split(seed=0)
+    spiked = frame.copy()
+    spiked.loc[[row for row in range(200) if frame["a"][row] in test.columns["a"]], ["a", "c"]] = [999.0, "TESTONLY"]
+    train, _ = read_table(spiked, target="y").split(seed=0)
+    model = maas.fit(maas.recipe(maas.nn.MLP, hidden=(4,)), train, epochs=1, device="cpu", progress=False)
+    assert model.schema["a"].range is not None
+    assert model.schema["a"].range[1] < 10
+    assert model.schema["c"].values == ("x", "z")
+    assert b"TESTONLY" not in (model.save(tmp_path / "m") / "example.json").read_bytes()
+
+
+def test_a_missing_value_where_training_rows_had_none_is_answered_and_has_no_untaught_column() -> None:
+    frame = pandas.DataFrame({"c": ["x", "z"] * 30, "a": [float(number) for number in range(60)], "y": [0, 1] * 30})
+    learning, other = frame[:40].copy(), frame[40:].copy()
+    other.loc[50, ["c", "a"]] = [None, math.nan]
+    whole = read_table(pandas.concat([learning, other]), target="y")
+    train, validation = whole.take(range(40)), whole.take(range(40, 60))
+    model = maas.fit(maas.recipe(maas.nn.MLP, hidden=(4,)), train, validation, epochs=1, device="cpu", progress=False)
+    assert model.preprocess.outputs["x"].shape == (3,)
+    assert model.predict({"c": None, "a": None})["label"] in (0, 1)
+
+
+@pytest.mark.parametrize("seed", range(7))
+def test_a_class_of_one_row_is_learned_and_costs_no_training_run(seed: int) -> None:
+    frame = pandas.DataFrame({"a": range(101), "y": ["p", "q"] * 50 + ["rare"]})
+    train, test = read_table(frame, target="y").split(seed=seed)
+    assert "rare" not in set(test.target.tolist())
+    model = maas.fit(maas.recipe(maas.nn.MLP, hidden=(4,)), train, epochs=1, seed=seed, device="cpu", progress=False)
+    assert "rare" in model.task.state()[0]["classes"]
+    assert model.evaluate(test, baselines_from=train).num_rows == len(test)
+
+
+def test_too_few_rows_to_carve_a_validation_part() -> None:
+    with pytest.raises(DataError, match="2 rows are too few to carve a validation part out of; give at least 4"):
+        maas.fit(maas.recipe(maas.nn.MLP), ([[1.0], [2.0]], [0, 1]))
+
+
+@pytest.mark.parametrize("unit", [1e200, 1e-200])
+def test_a_target_in_an_impossible_unit(unit: float) -> None:
+    with pytest.raises(DataError, match="numbers too large or too small to learn; give another unit"):
+        maas.fit(maas.recipe(maas.nn.MLP), (np.arange(50.0)[:, None], np.linspace(-1, 1, 50) * unit), task="regression")
