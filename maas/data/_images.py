@@ -165,7 +165,7 @@ def _encoded(images: np.ndarray[Any, Any]) -> Iterable[bytes]:
     from torchvision.io import encode_png
 
     for image in images:
-        yield encode_png(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))).numpy().tobytes()
+        yield encode_png(torch.from_numpy(image.transpose(2, 0, 1).copy())).numpy().tobytes()
 
 
 def _from_table(source: Any, target: str | None, task: str | None, path: str | None, root: str | Path | None) -> Rows:

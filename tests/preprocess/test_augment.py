@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+import maas
 from maas.errors import DataError
 from maas.preprocess import AugmentImages
 from maas.preprocess._augment import _Draw
@@ -174,3 +175,20 @@ def test_a_batch_that_does_not_suit_is_refused() -> None:
         AugmentImages(crop=8)(_batch(), torch.arange(12), 0, 1)
     with pytest.raises(DataError, match="AugmentImages changes an input `image`, the batch has x"):
         AugmentImages()(Batch({"x": torch.zeros(2, 3)}), torch.arange(2), 0, 1)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_fit_augments_training_batches_only(classes: int) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (60, 6, 6), dtype=np.uint8)
+    rows = maas.data.read_images((x, np.arange(60) % classes))
+    recipe = maas.recipe(maas.nn.CNN, filters=(2,))
+    augment = AugmentImages(crop=1, mixup=0.5, cutmix=1.0)
+
+    def fit(augment: AugmentImages | None) -> maas.Model:
+        return maas.fit(recipe, rows, augment=augment, epochs=2, device="cpu", progress=False)
+
+    first, again, plain = fit(augment), fit(augment), fit(None)
+    losses = [[one["train_loss"] for one in model.card["training"]["history"]] for model in (first, again, plain)]
+    assert losses[0] == losses[1] != losses[2]
+    assert first.card["training"]["augment"] == "AugmentImages(flip=True, crop=1, mixup=0.5, cutmix=1.0)"
+    assert torch.equal(first.prepare(rows).batch.inputs["image"], plain.prepare(rows).batch.inputs["image"])
