@@ -134,9 +134,14 @@ class _Draw:
         if alpha == 0:
             return torch.ones(len(self._index), dtype=torch.float64)
         found = torch.full((len(self._index),), 0.5, dtype=torch.float64)
-        for at in reversed(range(_TRIES)):
+        unset = torch.ones(len(self._index), dtype=torch.bool)
+        for at in range(_TRIES):
             one, other = (self(_SHARE + 2 * at + side).clamp(min=2.0**-53).log() / alpha for side in (0, 1))
-            found = torch.where(torch.logaddexp(one, other) <= 0, torch.sigmoid(one - other), found)
+            accepted = unset & (torch.logaddexp(one, other) <= 0)
+            found = torch.where(accepted, torch.sigmoid(one - other), found)
+            unset &= ~accepted
+            if not unset.any():
+                break
         return found
 
 
