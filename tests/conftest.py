@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,19 @@ def cancer_model(cancer_split: tuple[Rows, Rows]) -> maas.Model:
 def cancer_artifact(cancer_model: maas.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The breast cancer model's folder. Read only: copy it before you change a byte."""
     return cancer_model.save(tmp_path_factory.mktemp("artifacts") / "cancer")
+
+
+@pytest.fixture(scope="session")
+def huge_png() -> bytes:
+    """A black PNG of 30,000 x 30,000 pixels, one bit each: 110 kB that would be 2.7 GB of colours."""
+    width = height = 30_000
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    pack, line = zlib.compressobj(9), bytes(1 + width // 8)
+    data = b"".join(pack.compress(line) for _ in range(height)) + pack.flush()
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    assert 100_000 < len(content) < 120_000
+    return content

@@ -82,7 +82,7 @@ class Handler:
         asked: list[Asked | Problem] = []
         for index, parts in enumerate(requests):
             try:
-                asked.append(read_request(parts, context.get_all_request_header(index)))
+                asked.append(read_request(parts, context.get_all_request_header(index), self.model.schema))
             except Problem as problem:
                 asked.append(problem)
             except Exception:

@@ -10,11 +10,13 @@ import orjson
 
 from maas.client import DESCRIPTION, IDENTITY
 from maas.errors import RowError, show
+from maas.schema import Schema
 
 JSON = "application/json"
 MOST_ROWS = 10_000
-MOST_ERRORS = 100
 PROBLEM_JSON = "application/problem+json"
+_FORM = "multipart/form-data"
+_TEXT = "text/plain"
 
 
 @dataclass(eq=False)
@@ -61,12 +63,17 @@ class Asked:
     about: str | None = None
 
 
-def read_request(parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Asked:
+def read_request(parts: Mapping[str, Any], headers: Mapping[str, Any], schema: Schema) -> Asked:
     """What TorchServe hands over of one request, as rows.
+
+    JSON is one row or `{"instances": [rows]}`. A multipart form is one row, with a part for each field: bytes and
+    strings as they are, others as JSON. Where the schema has one field and its dtype is "bytes", a body of any other
+    media type but text is its value; where it is "string", a body of text/plain.
 
     Args:
         parts: the request's parts by name; a bare body is called "body".
         headers: the request's headers; names may be of any case.
+        schema: the fields of a row.
 
     Raises:
         Problem: the request cannot be read.
@@ -75,21 +82,17 @@ def read_request(parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Asked:
     for about in (DESCRIPTION, IDENTITY):
         if about in str(lower.get("accept", "")):
             return Asked([], about=about)
+    media = str(lower.get("content-type", "")).partition(";")[0].strip().lower()
+    if media == _FORM and parts:
+        return Asked([_form_row(parts, schema)], single=True)
     body = parts.get("body", parts.get("data"))
     if body is None and parts:
-        raise Problem(
-            415,
-            "media-type",
-            "Unsupported media type",
-            "the body must be JSON sent as Content-Type: application/json, got a form; with curl add "
-            "-H 'Content-Type: application/json'",
-        )
+        raise _unsupported("a form", schema)
     if not body:
         raise Problem(400, "empty", "Empty body", 'the body must be a row as a JSON object, or {"instances": [rows]}')
-    try:
-        value = orjson.loads(body) if isinstance(body, (bytes, bytearray, memoryview)) else body
-    except orjson.JSONDecodeError as error:
-        raise Problem(400, "not-json", "Not JSON", f"the body must be JSON: {_ascii(str(error))}") from error
+    if media and media != JSON and not media.endswith("+json"):
+        return Asked([_bare_row(body, media, schema)], single=True)
+    value = _json(body, "the body")
     if isinstance(value, dict):
         if value.keys() != {"instances"}:
             return Asked([value], single=True)
@@ -114,6 +117,67 @@ def read_request(parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Asked:
 def too_many_rows(detail: str) -> Problem:
     """The refusal of a request that asks for more than one answer can hold."""
     return Problem(413, "too-many-rows", "Too many rows", f"{detail}; send fewer rows")
+
+
+def _bare_row(body: Any, media: str, schema: Schema) -> dict[str, Any]:
+    """The row whose only field is the body."""
+    field = schema.fields[0]
+    alone = len(schema.fields) == 1
+    if alone and field.dtype == "string" and media == _TEXT:
+        return {field.name: _text(body, "the body")}
+    if alone and field.dtype == "bytes" and not media.startswith("text/"):
+        return {field.name: _bytes(body)}
+    raise _unsupported(media, schema)
+
+
+def _form_row(parts: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """The row whose fields are the parts of a form; that names are right is checked with every other row."""
+    dtypes = {field.name: field.dtype for field in schema.fields}
+    row: dict[str, Any] = {}
+    for name, part in parts.items():
+        dtype = dtypes.get(name)
+        if dtype is None or dtype == "bytes":
+            row[name] = _bytes(part)
+        elif dtype == "string":
+            row[name] = _text(part, f"the part {show(name)}")
+        else:
+            row[name] = _json(part, f"the part {show(name)}")
+    return row
+
+
+def _bytes(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
+def _text(value: Any, what: str) -> str:
+    try:
+        return _bytes(value).decode()
+    except UnicodeDecodeError as error:
+        raise Problem(400, "not-utf-8", "Not UTF-8", f"{what} must be text in UTF-8: {_ascii(str(error))}") from error
+
+
+def _json(value: Any, what: str) -> Any:
+    if not isinstance(value, (bytes, bytearray, memoryview, str)):
+        return value
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, "not-json", "Not JSON", f"{_ascii(what)} must be JSON: {_ascii(str(error))}") from error
+
+
+def _unsupported(media: str, schema: Schema) -> Problem:
+    wanted = "JSON sent as Content-Type: application/json, or a multipart form with a part for each field"
+    dtype = schema.fields[0].dtype if len(schema.fields) == 1 else ""
+    if dtype == "bytes":
+        wanted += ", or the bytes themselves as Content-Type: application/octet-stream"
+    elif dtype == "string":
+        wanted += ", or the text itself as Content-Type: text/plain"
+    return Problem(
+        415,
+        "media-type",
+        "Unsupported media type",
+        f"the body must be {wanted}, got {_ascii(media)}; with curl say which by -H 'Content-Type: ...'",
+    )
 
 
 def row_problem(asked: Asked, errors: Mapping[int, RowError], answers: Mapping[int, Any]) -> Problem:

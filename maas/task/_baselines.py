@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from maas.preprocess import Image
 from maas.schema import Columns, Schema
 
 _Matrix = np.ndarray[Any, Any]
+_IMAGE_SIDE = 16
+_MOST_IMAGES = 10_000
 
 
 def classification_baselines(
     schema: Schema, train: Columns, places: _Matrix, test: Columns, num_classes: int
 ) -> dict[str, _Matrix]:
-    """Probabilities of shape (test rows, classes) by method: majority class, logistic regression, boosted trees."""
+    """Probabilities of shape (test rows, classes) by method: majority class, logistic regression, boosted trees.
+
+    Of images the methods see small grey pixels, and learn from 10,000 at the most; their names say so.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
 
@@ -25,6 +32,7 @@ def classification_baselines(
     )  # it splits off rows of each class
     shares = np.bincount(places, minlength=num_classes) / len(places)
     found = {"majority class": np.tile(shares, (len(next(iter(test.values()))), 1))}
+    schema, train, places, test, seen = _seen(schema, train, places, test)
     for name, estimator, matrices in (
         ("logistic regression", LogisticRegression(max_iter=2000), _linear(schema, train, test)),
         (
@@ -39,7 +47,7 @@ def classification_baselines(
             known = estimator.predict_proba(matrices[1])
         probabilities = np.zeros((len(known), num_classes))
         probabilities[:, estimator.classes_] = known
-        found[name] = probabilities
+        found[name + seen] = probabilities
     return found
 
 
@@ -49,13 +57,38 @@ def regression_baselines(schema: Schema, train: Columns, target: _Matrix, test: 
     from sklearn.linear_model import RidgeCV
 
     found = {"mean": np.full(len(next(iter(test.values()))), target.mean())}
+    schema, train, target, test, seen = _seen(schema, train, target, test)
     for name, estimator, matrices in (
         ("ridge regression", RidgeCV(np.logspace(-3, 3, 13)), _linear(schema, train, test)),
         ("boosted trees", HistGradientBoostingRegressor(random_state=0), _trees(schema, train, test)),
     ):
         estimator.fit(matrices[0], target)
-        found[name] = estimator.predict(matrices[1])
+        found[name + seen] = estimator.predict(matrices[1])
     return found
+
+
+def _seen(
+    schema: Schema, train: Columns, target: _Matrix, test: Columns
+) -> tuple[Schema, Columns, _Matrix, Columns, str]:
+    """The rows as these methods can take them, each image as numbers; and what to add to a method's name."""
+    images = [field for field in schema.fields if field.kind == "image"]
+    if not images:
+        return schema, train, target, test, ""
+    length = len(target)
+    # Evenly over all rows, for those of a folder are sorted by class.
+    chosen = np.linspace(0, length - 1, min(length, _MOST_IMAGES)).astype(np.intp)
+    train = {name: column[chosen] for name, column in train.items()}
+    test = dict(test)
+    fields = {field.name: field for field in schema.fields}
+    for field in images:
+        learned = Image.with_options(channels=1).learn(Schema((field,)), train)
+        sides = min(_IMAGE_SIDE, learned.height), min(_IMAGE_SIDE, learned.width)
+        small = replace(learned, height=sides[0], width=sides[1])
+        for columns in (train, test):
+            columns[field.name] = small.apply(columns)[0]["image"].double().flatten(1).numpy()
+        fields[field.name] = replace(field, kind="numeric", dtype="number", shape=(sides[0] * sides[1],))
+        seen = f" on {sides[0]} x {sides[1]} grey pixels" + f" of {_MOST_IMAGES:,} rows" * (length > _MOST_IMAGES)
+    return Schema(tuple(fields.values())), train, target[chosen], test, seen
 
 
 def _linear(schema: Schema, train: Columns, test: Columns) -> tuple[_Matrix, _Matrix]:

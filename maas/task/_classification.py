@@ -72,12 +72,20 @@ class Classification:
         return torch.from_numpy(self._places(target))
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """Cross entropy of each row, in nats."""
+        """Cross entropy of each row, in nats.
+
+        The target is one class a row, or, where rows were mixed, the probabilities of the classes: float of shape
+        (batch, classes), where the last classes may be left out if no row has them.
+        """
         logits = network(**batch.inputs)  # (batch, num_outputs)
-        assert batch.target is not None
+        target = batch.target
+        assert target is not None
+        if target.dim() == 2:
+            target = F.pad(target.to(logits.dtype), (0, len(self.classes) - target.shape[1]))
+            target = target[:, 1] if self.num_outputs == 1 else target
         if self.num_outputs == 1:
-            return F.binary_cross_entropy_with_logits(logits[:, 0], batch.target.to(logits.dtype), reduction="none")
-        return F.cross_entropy(logits, batch.target, reduction="none")
+            return F.binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype), reduction="none")
+        return F.cross_entropy(logits, target, reduction="none")
 
     def run(self, network: nn.Module, batch: Batch) -> Iterator[Answers]:
         logits = network(**batch.inputs).float()  # (batch, num_outputs)

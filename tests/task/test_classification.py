@@ -58,6 +58,23 @@ def test_loss_and_answers_of_each_row(num_classes: int) -> None:
     assert answers["label"].tolist() == logits.argmax(dim=1).tolist()
 
 
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_loss_of_mixed_rows(num_classes: int) -> None:
+    """Reference: the share of each class times its cross entropy."""
+    learned = Classification(tuple(range(num_classes)))
+    network = _network(learned.num_outputs)
+    x = torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    shares = torch.tensor([[0.3, 0.7], [1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])  # of the first two classes
+    logits = network(x)
+    if num_classes == 2:
+        logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+    wanted = -(shares * F.log_softmax(logits, dim=1)[:, :2]).sum(dim=1)
+    assert torch.allclose(learned.loss(network, Batch({"x": x}, shares)), wanted, rtol=1e-6)
+    first = torch.ones(4, 1)  # no row of the batch is of a later class
+    by_place = learned.loss(network, Batch({"x": x}, torch.zeros(4, dtype=torch.int64)))
+    assert torch.allclose(learned.loss(network, Batch({"x": x}, first)), by_place, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("labels", "classes"),
     [

@@ -1,0 +1,215 @@
+"""Images to rows with one field, `image`: from folders, arrays, tables of paths, IDX files and CIFAR's binary files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maas.data._arrays import _cells, _numpy
+from maas.data._image_files import is_idx, read_cifar, read_idx
+from maas.data._rows import Rows
+from maas.data._sources import as_objects, plain_column, read_source
+from maas.data._table import TASKS, _find_target, _listed, _target_of
+from maas.errors import DataError, show
+from maas.schema import Field, Schema
+
+FIELD = Field("image", "image", "bytes", longest=20_000_000)
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+_TABLES = (".csv", ".tsv", ".parquet", ".pq")
+_PATH_NAMES = ("path", "file", "filename", "file_name", "image")
+# The first bytes of each format, and the bytes without which a file is cut off.
+_STARTS_AND_ENDS = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND"), (b"RIFF", None))
+
+
+def read_images(
+    source: Any,
+    *,
+    target: str | None = None,
+    task: str | None = None,
+    path: str | None = None,
+    root: str | Path | None = None,
+) -> Rows:
+    """Read images with their targets.
+
+    Args:
+        source: one of
+            - a folder with one folder of JPEG, PNG or WebP files for each class, `cats/1.jpg`, `dogs/2.png`;
+            - a pair of arrays or tensors `(X, y)`: X uint8 of shape (rows, height, width), or with channels last, 1 or
+              3 of them;
+            - a pair of paths `(images, labels)` of IDX files, as MNIST comes in, plain or gzip;
+            - CIFAR's binary version: its folder (the training part), or the path of one `.bin` file, or a list of them;
+            - a table of paths: a `.csv`, `.tsv` or `.parquet` file, or a data frame.
+        target: of a table, the column to predict; found when one is called target, label, class or y. Of CIFAR-100,
+            "fine" (the default) or "coarse".
+        task: "classification" or "regression"; found as in `maas.data.read_table`.
+        path: of a table, the column of paths; found when one is called path, file, filename, file_name or image.
+        root: of a table, the folder that its paths start from; by default that of the file.
+
+    Returns:
+        Rows with one field `image`, encoded, in the order of the source (of a folder: sorted by path). A table's other
+        columns, and the path of each file as `path`, stay usable in `split(group=..., time=...)`.
+
+    Raises:
+        DataError: a file is missing or no image, a folder is empty, sizes do not match, or an argument does not suit
+            the source; the message says which and what to do. A damaged image is found when it is decoded.
+    """
+    if task is not None and task not in TASKS:
+        raise DataError(f"`task` must be one of {', '.join(TASKS)}, got {show(task)}")
+    form = _form(source)
+    for name, value, forms in (
+        ("target", target, ("a table", "CIFAR files")),
+        ("path", path, ("a table",)),
+        ("root", root, ("a table",)),
+    ):
+        if value is not None and form not in forms:
+            raise DataError(f"`{name}` is for {' and '.join(forms)}, the source is {form}; leave it out")
+    if form == "a table":
+        return _from_table(source, target, task, path, root)
+    if form == "CIFAR files":
+        images, labels = read_cifar(source, target)
+        return _from_arrays(images, labels, task, form, target or "y")
+    if form == "IDX files":
+        return _from_idx(source, task)
+    if form == "a folder":
+        return _from_folder(Path(source), task)
+    x, y = source
+    return _from_arrays(x, y, task, form, "y")
+
+
+def _form(source: Any) -> str:
+    """What a source is."""
+    if isinstance(source, (str, Path)):
+        folder = Path(source)
+        if not folder.exists():
+            raise DataError(f"there is no file or folder {folder}")
+        if folder.suffix.lower() == ".bin" or (folder.is_dir() and any(folder.glob("*.bin"))):
+            return "CIFAR files"
+        if folder.is_dir():
+            return "a folder"
+        if folder.suffix.lower() in _TABLES:
+            return "a table"
+        if is_idx(folder):
+            raise DataError(f"{folder} is one IDX file; give the pair (images, labels)")
+        raise DataError(
+            f"{folder} is no folder, no table of paths ({', '.join(_TABLES)}) and no CIFAR file (.bin); a single image "
+            f"is no training set"
+        )
+    if isinstance(source, (tuple, list)) and source and all(isinstance(one, (str, Path)) for one in source):
+        if all(Path(one).suffix.lower() == ".bin" for one in source):
+            return "CIFAR files"
+        if len(source) == 2:
+            return "IDX files"
+    if isinstance(source, tuple) and len(source) == 2:
+        return "a pair of arrays"
+    if hasattr(source, "columns") or hasattr(source, "column_names"):
+        return "a table"
+    raise DataError(
+        f"images come from a folder, a pair (X, y) of arrays, a pair (images, labels) of IDX files, CIFAR's .bin files "
+        f"or a table of paths, got {show(source)}"
+    )
+
+
+def _from_folder(folder: Path, task: str | None) -> Rows:
+    classes = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
+    if not classes:
+        raise DataError(f"{folder} has no folders; give it one folder of images for each class")
+    files: list[Path] = []
+    labels: list[str] = []
+    for place in classes:
+        found = sorted(one for one in place.rglob("*") if one.suffix.lower() in _SUFFIXES and one.is_file())
+        if not found:
+            raise DataError(f"the class folder {place} has no images ({', '.join(_SUFFIXES)}); fill it or remove it")
+        files += found
+        labels += [place.name] * len(found)
+    goal, task = _target_of("class", plain_column("class", labels), task, None)
+    side = {"path": as_objects(map(str, files))}
+    return Rows(Schema((FIELD,)), {"image": _read(files)}, goal, "class", task, side, source=str(folder))
+
+
+def _from_idx(source: Sequence[str | Path], task: str | None) -> Rows:
+    images, labels = (read_idx(Path(one)) for one in source)
+    if images.ndim != 3 or labels.ndim != 1:
+        raise DataError(
+            f"the pair of IDX files must be images (3 axes), then labels (1 axis), got {images.ndim} and {labels.ndim} "
+            f"axes; is their order right?"
+        )
+    return _from_arrays(images, labels, task, str(source[0]), "y")
+
+
+def _from_arrays(x: Any, y: Any, task: str | None, source: str, name: str) -> Rows:
+    images, target = _numpy(x, "X"), _numpy(y, "y")
+    if images.dtype != np.uint8:
+        raise DataError(
+            f"X must be uint8, from 0 to 255, got {images.dtype}; scale it first: (X * 255).round().astype('uint8') "
+            f"where X is from 0 to 1"
+        )
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or not images.size:
+        raise DataError(
+            f"X must be images of shape (rows, height, width), (rows, height, width, 1) or (rows, height, width, 3), "
+            f"got {np.shape(x)}; channels come last"
+        )
+    if target.shape != (len(images),):
+        raise DataError(f"y must have one value for each of the {len(images)} images of X, got shape {target.shape}")
+    goal, task = _target_of(name, _cells(target), task, None)
+    return Rows(Schema((FIELD,)), {"image": as_objects(_encoded(images))}, goal, name, task, source=source)
+
+
+def _encoded(images: np.ndarray[Any, Any]) -> Iterable[bytes]:
+    """uint8 of shape (rows, height, width, channels) as PNG files, which lose nothing and are decoded as in serving."""
+    import torch
+    from torchvision.io import encode_png
+
+    for image in images:
+        yield encode_png(torch.from_numpy(image.transpose(2, 0, 1).copy())).numpy().tobytes()
+
+
+def _from_table(source: Any, target: str | None, task: str | None, path: str | None, root: str | Path | None) -> Rows:
+    raw = read_source(source, missing=(), delimiter=None, encoding="utf8")
+    goal_name = _find_target(target, raw)
+    if path is None:
+        found = [name for name in raw if name.lower() in _PATH_NAMES and name != goal_name]
+        if len(found) != 1:
+            raise DataError(f"say which column has the paths with `path`; there are {_listed(raw)}")
+        path = found[0]
+    elif path not in raw or path == goal_name:
+        raise DataError(f"`path` names no column, or the target: got {show(path)}, there are {_listed(raw)}")
+    folder = Path(root) if root is not None else Path(source).parent if isinstance(source, (str, Path)) else Path()
+    if not folder.is_dir():
+        raise DataError(f"`root` must be a folder, got {show(str(folder))}")
+    cells = raw[path].labels
+    if raw[path].missing.any():
+        raise DataError(
+            f"column {show(path)} has no path in row {int(np.flatnonzero(raw[path].missing)[0])}; remove it"
+        )
+    files = [folder / cell for cell in cells]
+    for row, file in enumerate(files):
+        if not file.is_file():
+            raise DataError(f"row {row}: there is no file {file}; paths start from {folder}, say `root=` for another")
+    goal, task = _target_of(goal_name, raw[goal_name], task, None)
+    side = {name: column.values for name, column in raw.items() if name not in (path, goal_name)}
+    name = str(source) if isinstance(source, (str, Path)) else "a frame"
+    images = {"image": _read(files)}
+    return Rows(Schema((FIELD,)), images, goal, goal_name, task, {**side, "path": cells}, source=name)
+
+
+def _read(files: Sequence[Path]) -> np.ndarray[Any, Any]:
+    """The bytes of image files. What is no image, or cut off, is told here, where its path is known."""
+    contents = np.empty(len(files), object)
+    for row, file in enumerate(files):
+        content = file.read_bytes()
+        if len(content) > FIELD.longest:
+            raise DataError(f"{file} has {len(content):,} bytes, an image may have {FIELD.longest:,}; make it smaller")
+        for start, end in _STARTS_AND_ENDS:
+            if content.startswith(start):
+                if end is not None and end not in content[len(start) :]:
+                    raise DataError(f"{file} is cut off: it has {len(content):,} bytes and no end; copy it again")
+                break
+        else:
+            raise DataError(f"{file} is no JPEG, PNG or WebP image: it starts with {show(content[:16])}; remove it")
+        contents[row] = content
+    return contents

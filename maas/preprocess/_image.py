@@ -1,0 +1,222 @@
+"""Images: decoded, brought to one size, and standardised channel by channel, into one tensor `image`."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from maas.errors import DataError, FormatError, RowError, show
+from maas.preprocess._base import Arrays, preprocess
+from maas.preprocess._decode import decode
+from maas.preprocess._header import read_header
+from maas.schema import Columns, Schema, TensorSpec
+
+DEFAULT_SIDE = 64
+_LARGEST_SIDE = 512  # images of one size are kept at that size up to here
+_MOST_SIDE = 4096
+_CHUNK_ROWS = 512
+_BYTES_WORTH_THREADS = 1 << 18  # a tiny image is decoded sooner than a thread is woken; measured on two cores
+_LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as JPEG and Pillow weigh them
+_GOLDEN = 0.6180339887498949
+
+
+@preprocess("image")
+@dataclass(frozen=True)
+class Image:
+    """One float32 tensor `image` of shape (batch, channels, height, width) out of one field of encoded images.
+
+    Each image is decoded, cut to the proportions of the wanted size around its centre, resized to it (bilinear,
+    antialiased), made grey where one channel is wanted, and mean and deviation of the training rows' channels are
+    taken out.
+
+    Use `Image.learn`, or `Image.with_options(size=32)` as `maas.fit(..., preprocess=...)`. By default the size is that
+    of the training images where they all have the same, up to 512 x 512, else 64 x 64; one channel where all of them
+    are grey, else three.
+
+    Args:
+        schema: one field of the kind "image" and dtype "bytes".
+        height, width: of the result, in pixels.
+        mean, scale: float64 of shape (channels,), of pixels from 0 to 1; one channel (grey) or three (red, green,
+            blue).
+    """
+
+    kind: ClassVar[str] = "image"
+    wanted_size: ClassVar[tuple[int, int] | None] = None
+    wanted_channels: ClassVar[int | None] = None
+
+    schema: Schema
+    height: int
+    width: int
+    mean: np.ndarray[Any, Any]
+    scale: np.ndarray[Any, Any]
+
+    @classmethod
+    def with_options(cls, *, size: int | tuple[int, int] | None = None, channels: int | None = None) -> type[Image]:
+        """This preprocessing with some of it decided beforehand: for `maas.fit(..., preprocess=...)`.
+
+        Args:
+            size: height and width in pixels, or one number for both; None: found from the training rows.
+            channels: 1 for grey, 3 for colours; None: found from the training rows.
+
+        Raises:
+            DataError: an option is out of its range.
+        """
+        sides = (size, size) if type(size) is int else size
+        if sides is not None and not (
+            isinstance(sides, (tuple, list))
+            and len(sides) == 2
+            and all(type(side) is int and 1 <= side <= _MOST_SIDE for side in sides)
+        ):
+            raise DataError(
+                f"`size` must be one or two numbers of pixels (height, width) from 1 to {_MOST_SIDE}, got {size!r}"
+            )
+        if channels not in (None, 1, 3):
+            raise DataError(f"`channels` must be 1 (grey), 3 (colours) or None (as the data), got {show(channels)}")
+        wanted = None if sides is None else tuple(sides)
+        return type("Image", (cls,), {"wanted_size": wanted, "wanted_channels": channels, "__module__": __name__})
+
+    @classmethod
+    def takes(cls, schema: Schema) -> bool:
+        return [(field.kind, field.dtype) for field in schema.fields] == [("image", "bytes")]
+
+    @classmethod
+    def learn(cls, schema: Schema, columns: Columns) -> Image:
+        """Learn size, channels, mean and deviation.
+
+        Raises:
+            DataError: a row cannot be decoded.
+        """
+        contents = columns[schema.names[0]]
+        size, channels = cls.wanted_size, cls.wanted_channels
+        if size is None or channels is None:
+            found = _sizes(schema, contents)
+            size, channels = size or found[0], channels or found[1]
+        plain = Image(schema, *size, np.zeros(channels), np.ones(channels))
+        total, squares = np.zeros(channels), np.zeros(channels)
+        for start in range(0, len(contents), _CHUNK_ROWS):
+            pixels, errors = plain._pixels(contents[start : start + _CHUNK_ROWS])
+            for row in sorted(errors):
+                raise errors[row].at(start + row)
+            values = pixels.double()
+            total += values.sum(dim=(0, 2, 3)).numpy()
+            squares += values.square().sum(dim=(0, 2, 3)).numpy()
+        count = len(contents) * size[0] * size[1]
+        mean = total / count
+        deviation = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+        return Image(schema, *size, mean, np.where(deviation > 1e-6, deviation, 1.0))
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]:
+        return {"image": TensorSpec((len(self.mean), self.height, self.width), "float32")}
+
+    def apply(self, columns: Columns) -> tuple[dict[str, torch.Tensor], dict[int, RowError]]:
+        pixels, errors = self._pixels(columns[self.schema.names[0]])
+        for values, statistic in ((pixels.sub_, self.mean), (pixels.div_, self.scale)):
+            values(torch.from_numpy(statistic).float()[:, None, None])
+        return {"image": pixels}, errors
+
+    def examples(self, count: int) -> list[dict[str, Any]]:
+        from torchvision.io import encode_png
+
+        down, across = torch.arange(self.height)[:, None] / self.height, torch.arange(self.width) / self.width
+        rows = []
+        for index in range(count):  # slanted ramps, steeper from row to row, each channel shifted
+            ramps = [(across + index * down + (index + place) * _GOLDEN) % 1 for place in range(len(self.mean))]
+            encoded = encode_png((torch.stack(ramps) * 255).to(torch.uint8))
+            rows.append({self.schema.names[0]: base64.b64encode(encoded.numpy().tobytes()).decode("ascii")})
+        return rows
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+        return {"height": self.height, "width": self.width}, {"mean": self.mean, "scale": self.scale}
+
+    @classmethod
+    def from_state(cls, schema: Schema, state: Mapping[str, Any], arrays: Arrays) -> Image:
+        if not cls.takes(schema) or schema.fields[0].nullable:
+            raise FormatError(
+                "an image preprocessing takes one field of the kind 'image' and dtype 'bytes', never null"
+            )
+        sides = state["height"], state["width"]
+        if set(state) != {"height", "width"} or not all(type(one) is int and 1 <= one <= _MOST_SIDE for one in sides):
+            raise FormatError(f"an image's height and width must be integers from 1 to {_MOST_SIDE}, got {sides!r}")
+        if set(arrays) != {"mean", "scale"}:
+            raise FormatError(f"an image's arrays are mean and scale, got {', '.join(sorted(arrays))}")
+        for name in ("mean", "scale"):
+            array = arrays[name]
+            if array.dtype != "float64" or array.shape not in ((1,), (3,)) or array.shape != arrays["mean"].shape:
+                raise FormatError(
+                    f"preprocessing array {name!r} must be float64 of shape (1,) or (3,), got {array.dtype} of shape "
+                    f"{array.shape}"
+                )
+            if not np.isfinite(array).all() or (name == "scale" and not (array > 0).all()):
+                raise FormatError(f"preprocessing array {name!r} holds values that no training gives")
+        return Image(schema, *sides, arrays["mean"], arrays["scale"])
+
+    def _pixels(self, contents: np.ndarray[Any, Any]) -> tuple[torch.Tensor, dict[int, RowError]]:
+        """Pixels from 0 to 1 of encoded images: float32 of shape (rows, channels, height, width), and errors by row."""
+        pixels = torch.zeros(len(contents), len(self.mean), self.height, self.width)
+        errors: dict[int, RowError] = {}
+        name = self.schema.names[0]
+
+        def fill(row: int) -> None:
+            try:
+                image = _fit(decode(contents[row]), self.height, self.width).float().div_(255)
+            except ValueError as problem:
+                errors[row] = RowError(row, name, f"field {show(name)} {problem}")
+            else:
+                pixels[row] = image if len(self.mean) == 3 else _grey(image)
+
+        if len(contents) > 1 and sum(map(len, contents)) > _BYTES_WORTH_THREADS:
+            with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # decoding releases the interpreter's lock
+                list(pool.map(fill, range(len(contents))))
+        else:
+            for row in range(len(contents)):
+                fill(row)
+        return pixels, errors
+
+
+def _sizes(schema: Schema, contents: np.ndarray[Any, Any]) -> tuple[tuple[int, int], int]:
+    """Size and channels that suit these images, by their headers."""
+    name = schema.names[0]
+    sizes, grey = set(), True
+    for row, content in enumerate(contents):
+        try:
+            header = read_header(content)
+        except ValueError as problem:
+            raise RowError(row, name, f"field {show(name)} must be a JPEG, PNG or WebP image, got {problem}") from None
+        sizes.add((header.height, header.width))
+        grey &= header.is_grey
+    same = next(iter(sizes)) if len(sizes) == 1 else None
+    if same is None or not 0 < min(same) <= max(same) <= _LARGEST_SIDE:
+        same = DEFAULT_SIDE, DEFAULT_SIDE
+    return same, 1 if grey else 3
+
+
+def _fit(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Cut to the proportions of (height, width) around the centre, then resized: uint8 (3, ...) to (3, height, width).
+
+    It is cut before it is resized: a strip of 1 x 50,000,000 pixels would else grow without bound.
+    """
+    _, tall, wide = pixels.shape
+    if (tall, wide) == (height, width):
+        return pixels
+    cut_tall = min(tall, max(1, round(wide * height / width)))
+    cut_wide = min(wide, max(1, round(tall * width / height)))
+    top, left = (tall - cut_tall) // 2, (wide - cut_wide) // 2
+    cut = pixels[None, :, top : top + cut_tall, left : left + cut_wide]
+    resized: torch.Tensor = F.interpolate(cut, (height, width), mode="bilinear", antialias=True)[0]
+    return resized
+
+
+def _grey(pixels: torch.Tensor) -> torch.Tensor:
+    """Brightness, (3, height, width) to (1, height, width)."""
+    red, green, blue = pixels
+    grey: torch.Tensor = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    return grey[None]
