@@ -3,8 +3,10 @@
 from maas.data._arrays import as_rows, from_arrays, from_dataset
 from maas.data._rows import Rows
 from maas.data._samples import SAMPLES, write_sample
+from maas.data._sequences import read_sequences
 from maas.data._split import Policy, Split, SplitReport, duplicates
 from maas.data._table import read_columns, read_table
+from maas.data._windows import windows
 
 __all__ = [
     "SAMPLES",
@@ -17,6 +19,8 @@ __all__ = [
     "from_arrays",
     "from_dataset",
     "read_columns",
+    "read_sequences",
     "read_table",
+    "windows",
     "write_sample",
 ]
