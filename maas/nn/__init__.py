@@ -1,7 +1,9 @@
 """Networks: plain torch modules with explicit sizes, and recipes that describe them before the sizes are known."""
 
+from maas.nn._conv1d import CNN1d
 from maas.nn._mlp import MLP
 from maas.nn._recipe import Recipe, recipe
 from maas.nn._register import network, network_class
+from maas.nn._rnn import RNN
 
-__all__ = ["MLP", "Recipe", "network", "network_class", "recipe"]
+__all__ = ["MLP", "RNN", "CNN1d", "Recipe", "network", "network_class", "recipe"]
