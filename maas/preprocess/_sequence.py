@@ -14,6 +14,7 @@ from maas.preprocess._base import Arrays, preprocess
 from maas.schema import Columns, Field, Schema, TensorSpec
 
 _MOST_EXAMPLE_STEPS = 50
+_MOST_EXAMPLE_NUMBERS = 100_000
 _GOLDEN = 0.6180339887498949
 
 
@@ -89,7 +90,8 @@ class Sequence:
 
     def examples(self, count: int) -> list[dict[str, Any]]:
         field = self.schema.fields[0]
-        least, most = (min(one, _MOST_EXAMPLE_STEPS) for one in self.lengths)
+        room = max(1, min(_MOST_EXAMPLE_STEPS, _MOST_EXAMPLE_NUMBERS // len(self.mean)))
+        least, most = (min(one, room) for one in self.lengths)
         rows = []
         for index in range(count):
             size = field.shape[0] or least + (most - least) * index // max(1, count - 1)
