@@ -4,8 +4,10 @@ from maas.data._arrays import as_rows, from_arrays, from_dataset
 from maas.data._images import read_images
 from maas.data._rows import Rows
 from maas.data._samples import SAMPLES, write_sample
+from maas.data._sequences import read_sequences
 from maas.data._split import Policy, Split, SplitReport, duplicates
 from maas.data._table import read_columns, read_table
+from maas.data._windows import windows
 
 __all__ = [
     "SAMPLES",
@@ -19,6 +21,8 @@ __all__ = [
     "from_dataset",
     "read_columns",
     "read_images",
+    "read_sequences",
     "read_table",
+    "windows",
     "write_sample",
 ]

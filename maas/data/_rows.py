@@ -24,13 +24,15 @@ class Rows:
     Args:
         schema: the fields a network may see.
         columns: their values, in the canonical form of `maas.schema.Columns`.
-        target: one value a row: float64 for a regression, else an object array of str, int or bool. None when the
-            rows have no target.
+        target: one value a row: float64 for a regression, else an object array of str, int or bool; for a forecast
+            float64 of shape (rows, horizon) or (rows, horizon, channels). None when the rows have no target.
         target_name: the target's column name.
-        task: "classification" or "regression"; None when there is no target.
+        task: "classification", "regression" or "forecast"; None when there is no target.
         side: columns kept out of the network, still there for `split(group=..., time=...)`.
         policy: how these rows were split off, so that a validation part is carved out the same way.
         source: where the rows came from, for people.
+        span: names of the two side columns that say when what a row predicts begins and ends, for rows whose targets
+            reach over time. They are split by time where nothing else is said.
     """
 
     schema: Schema
@@ -41,6 +43,7 @@ class Rows:
     side: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     policy: Policy | None = None
     source: str = ""
+    span: tuple[str, str] | None = None
 
     def __len__(self) -> int:
         return len(self.columns[self.schema.names[0]])
@@ -80,11 +83,14 @@ class Rows:
                 has at least two rows, and each part room for every class.
             group: name of a column whose equal values must not be torn apart (a patient, a machine).
             time: name of a column to split by: the last rows are the second part, and no row of the first is
-                as late as any of the second.
+                as late as any of the second. Rows with a `span` are split by its beginning unless `group` is given,
+                and those whose target reaches into the second part's first moment are left out of both.
 
         Raises:
             DataError: the share, the column or the number of rows allows no such split.
         """
+        if self.span is not None and group is None and time is None:
+            time = self.span[0]
         return split_rows(self, test, Policy(seed=seed, stratify=stratify, group=group, time=time))
 
     def observed(self) -> Rows:

@@ -44,6 +44,7 @@ class SplitReport:
         num_train, num_test: rows in each part.
         num_duplicates: rows of the test part whose inputs stand in the training part too.
         num_conflicts: those of them whose target differs there.
+        num_left_out: rows of neither part, since their target begins before the test part and ends in it.
     """
 
     kind: str
@@ -51,12 +52,15 @@ class SplitReport:
     num_test: int
     num_duplicates: int
     num_conflicts: int
+    num_left_out: int = 0
 
     def __str__(self) -> str:
         text = f"{self.kind} split: {self.num_train:,} training rows, {self.num_test:,} test rows"
         if self.num_duplicates:
             text += f"; {self.num_duplicates:,} test rows stand in training too"
             text += f", {self.num_conflicts:,} of them with another target" if self.num_conflicts else ""
+        if self.num_left_out:
+            text += f"; {self.num_left_out:,} rows reach over the boundary and are in neither"
         return text
 
 
@@ -90,9 +94,13 @@ def split_rows(rows: Rows, share: float, policy: Policy) -> Split:
     else:
         policy = replace(policy, stratify=_stratify(rows, share, policy.stratify))
         late = _shuffled(rows, share, policy)
-    train, test = rows.take(np.flatnonzero(~late)), rows.take(np.flatnonzero(late))
+    early = ~late
+    if rows.span is not None and policy.time == rows.span[0]:
+        early &= _ended(rows, rows.span, late)
+    train, test = rows.take(np.flatnonzero(early)), rows.take(np.flatnonzero(late))
     num_duplicates, num_conflicts = duplicates(train, test)
-    report = SplitReport(policy.kind, len(train), len(test), num_duplicates, num_conflicts)
+    left_out = len(rows) - len(train) - len(test)
+    report = SplitReport(policy.kind, len(train), len(test), num_duplicates, num_conflicts, left_out)
     if num_duplicates:
         warnings.warn(
             f"{report}: such rows measure memory, not skill; remove them with rows.drop_duplicates() before the split",
@@ -167,6 +175,18 @@ def _late(times: np.ndarray[Any, Any], share: float) -> np.ndarray[Any, Any]:
             raise DataError("every row has the same time; there is nothing to split by")
         late = np.asarray(times >= later[0], bool)
     return late
+
+
+def _ended(rows: Rows, span: tuple[str, str], late: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Whether what a row predicts was over before anything that the late rows predict began, bool of shape (rows,)."""
+    begins, ends = (_column(rows, name, "time") for name in span)
+    ended = np.asarray(ends < begins[late].min(), bool)
+    if not ended.any():
+        raise DataError(
+            "no row is left to learn from: the target of every earlier row reaches into the second part; give more "
+            "rows, a shorter horizon, or a smaller share"
+        )
+    return ended
 
 
 def _grouped(groups: np.ndarray[Any, Any], share: float, seed: int) -> np.ndarray[Any, Any]:

@@ -2,13 +2,14 @@
 
 from maas.metrics._bootstrap import paired_bootstrap
 from maas.metrics._evaluation import Comparison, Evaluation
-from maas.metrics._scores import Scores, classification_scores, regression_scores
+from maas.metrics._scores import Scores, classification_scores, forecast_scores, regression_scores
 
 __all__ = [
     "Comparison",
     "Evaluation",
     "Scores",
     "classification_scores",
+    "forecast_scores",
     "paired_bootstrap",
     "regression_scores",
 ]

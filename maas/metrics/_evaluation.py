@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from maas.metrics._bootstrap import paired_bootstrap
@@ -40,7 +40,7 @@ class Evaluation:
     """Scores of a model on test rows, beside honest baselines.
 
     Args:
-        task: "classification" or "regression".
+        task: "classification", "regression" or "forecast".
         num_rows: test rows.
         num_duplicates: test rows whose inputs stand in the baselines' training rows too; None when not compared.
         scores: the model's scores by name.
@@ -71,6 +71,8 @@ class Evaluation:
         num_duplicates: int | None = None,
     ) -> Evaluation:
         """Put a model's scores beside those of its baselines on the same rows."""
+        baselines = {name: _with_skill(other, baselines) for name, other in baselines.items()}
+        model = _with_skill(model, baselines)
         comparisons = []
         for name, other in baselines.items():
             low, high = paired_bootstrap(model.per_row, other.per_row, aggregate=model.aggregate)
@@ -126,6 +128,16 @@ class Evaluation:
             for label, counts in zip(self.labels, self.confusion, strict=True):
                 lines.append(f"{label:<{wide}}" + "".join(f"{cell:>{wide}}" for cell in counts))
         return "\n".join(lines)
+
+
+def _with_skill(one: Scores, baselines: Mapping[str, Scores]) -> Scores:
+    """The scores with their `skill`, where the baseline that it is measured against is among them."""
+    reference = None if one.reference is None else baselines.get(one.reference)
+    theirs = None if reference is None else reference.values[one.primary]
+    mine = one.values[one.primary]
+    if not theirs or mine is None:
+        return one
+    return replace(one, values={**one.values, "skill": 1 - mine / theirs})
 
 
 def _cell(value: float | None) -> str:

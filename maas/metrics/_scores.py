@@ -1,4 +1,4 @@
-"""The scores of a classification and of a regression, computed by scikit-learn."""
+"""The scores of a classification and of a regression, computed by scikit-learn, and of a forecast."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class Scores:
         aggregate: how the primary score comes from `per_row`: their mean, or the root of it.
         labels: the classes, for a classification.
         confusion: counts of shape (classes, classes): truth by row, answer by column.
+        reference: the baseline that a `skill` among the values is measured against. It is None until an evaluation
+            knows that baseline's scores on the same rows: 1 minus the quotient of the two errors.
     """
 
     values: dict[str, float | None]
@@ -33,6 +35,7 @@ class Scores:
     aggregate: Literal["mean", "root_mean"] = "mean"
     labels: Sequence[str] | None = None
     confusion: _Array | None = None
+    reference: str | None = None
 
 
 def classification_scores(truth: _Array, probabilities: _Array, labels: Sequence[str]) -> Scores:
@@ -102,4 +105,24 @@ def regression_scores(truth: _Array, values: _Array) -> Scores:
         greater_is_better=False,
         per_row=squared,
         aggregate="root_mean",
+    )
+
+
+def forecast_scores(truth: _Array, values: _Array) -> Scores:
+    """Scores of a forecast over all steps and channels: MAE and RMSE in the target's unit, skill over the last value.
+
+    Args:
+        truth, values: float64 of shape (rows, horizon) or (rows, horizon, channels).
+
+    Source: the skill score of Murphy 1988 (doi 10.1175/1520-0493(1988)116), with the root of the mean squared error.
+    """
+    error = (values - truth).reshape(len(truth), -1)
+    squared = np.square(error).mean(axis=1)
+    return Scores(
+        values={"mae": float(np.abs(error).mean()), "rmse": math.sqrt(float(squared.mean())), "skill": None},
+        primary="rmse",
+        greater_is_better=False,
+        per_row=squared,
+        aggregate="root_mean",
+        reference="last value",
     )

@@ -1,9 +1,11 @@
 """Networks: plain torch modules with explicit sizes, and recipes that describe them before the sizes are known."""
 
 from maas.nn._cnn import CNN
+from maas.nn._conv1d import CNN1d
 from maas.nn._mlp import MLP
 from maas.nn._recipe import Recipe, recipe
 from maas.nn._register import network, network_class
 from maas.nn._resnet import ResNet
+from maas.nn._rnn import RNN
 
-__all__ = ["CNN", "MLP", "Recipe", "ResNet", "network", "network_class", "recipe"]
+__all__ = ["CNN", "MLP", "RNN", "CNN1d", "Recipe", "ResNet", "network", "network_class", "recipe"]

@@ -27,9 +27,8 @@ def classification_baselines(
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
 
-    early: Any = (
-        "auto" if min(np.bincount(places)[np.unique(places)]) > 1 else False
-    )  # it splits off rows of each class
+    # Stopping early would split off rows of each class, which one row cannot be.
+    early: Any = "auto" if min(np.bincount(places)[np.unique(places)]) > 1 else False
     shares = np.bincount(places, minlength=num_classes) / len(places)
     found = {"majority class": np.tile(shares, (len(next(iter(test.values()))), 1))}
     schema, train, places, test, seen = _seen(schema, train, places, test)
@@ -91,6 +90,37 @@ def _seen(
     return Schema(tuple(fields.values())), train, target[chosen], test, seen
 
 
+def forecast_baselines(schema: Schema, train: Columns, target: _Matrix, test: Columns) -> dict[str, _Matrix]:
+    """Values of shape (test rows, horizon[, channels]) by method: last value, mean, ridge on the flattened window.
+
+    The last value is that of the channel which moves most like the target's first step: the columns do not say which
+    channels of the window are the ones to forecast.
+    """
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    name = schema.names[0]
+    known, asked = (_unbroken(columns[name]) for columns in (train, test))  # (rows, window, channels)
+    first = target[:, 0].reshape(len(target), -1)  # (rows, targets)
+    gaps = np.abs(known[:, -1, :, None] - first[:, None, :]).mean(axis=0)  # (channels, targets)
+    last = asked[:, -1, gaps.argmin(axis=0)].reshape(len(asked), 1, *target.shape[2:])
+    ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13)))
+    ridge.fit(known.reshape(len(known), -1), target.reshape(len(target), -1))
+    return {
+        "last value": np.broadcast_to(last, (len(asked), *target.shape[1:])),
+        "mean": np.broadcast_to(target.mean(axis=(0, 1)), (len(asked), *target.shape[1:])),
+        "ridge regression": ridge.predict(asked.reshape(len(asked), -1)).reshape(len(asked), *target.shape[1:]),
+    }
+
+
+def _unbroken(windows: _Matrix) -> _Matrix:
+    """Windows of shape (rows, steps, channels), each gap filled with the step before it, or with 0."""
+    last = np.maximum.accumulate(np.where(np.isnan(windows), 0, np.arange(windows.shape[1])[:, None]), axis=1)
+    filled = np.take_along_axis(windows, last, axis=1)
+    return np.where(np.isnan(filled), 0.0, filled)
+
+
 def _linear(schema: Schema, train: Columns, test: Columns) -> tuple[_Matrix, _Matrix]:
     """Numbers imputed and standardised, categories one-hot: what a linear model wants."""
     from sklearn.impute import SimpleImputer
@@ -127,8 +157,26 @@ def _trees(schema: Schema, train: Columns, test: Columns) -> tuple[_Matrix, _Mat
 
 def _numbers(schema: Schema, columns: Columns) -> _Matrix:
     length = len(columns[schema.names[0]])
-    parts = [columns[one.name].reshape(length, -1) for one in schema.fields if one.dtype in ("number", "boolean")]
+    numeric = [one for one in schema.fields if one.dtype in ("number", "boolean")]
+    parts = [
+        _summaries(columns[one.name]) if one.kind == "sequence" else columns[one.name].reshape(length, -1)
+        for one in numeric
+    ]
     return np.concatenate(parts, axis=1) if parts else np.zeros((length, 0))
+
+
+def _summaries(column: _Matrix) -> _Matrix:
+    """What a sequence comes to: mean, deviation, least, greatest, first and last of each channel, and its length.
+
+    NaN where a channel of a row is missing throughout.
+    """
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy warns of means of nothing
+        for steps in column:  # (steps, channels)
+            parts = [np.nanmean(steps, 0), np.nanstd(steps, 0), np.nanmin(steps, 0), np.nanmax(steps, 0)]
+            found.append(np.concatenate([*parts, steps[0], steps[-1], [len(steps)]]))
+    return np.array(found)
 
 
 def _labels(schema: Schema, columns: Columns) -> _Matrix:

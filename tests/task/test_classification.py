@@ -213,7 +213,7 @@ def test_a_state_that_it_did_not_write_is_refused(state: dict[str, Any]) -> None
 
 
 def test_unknown_kinds_are_refused() -> None:
-    with pytest.raises(FormatError, match=r"unknown task 'os.system'; registered are classification, regression"):
+    with pytest.raises(FormatError, match=r"unknown task 'os.system'; registered are classification, .*regression"):
         task.from_state("os.system", {}, {})
-    with pytest.raises(DataError, match="`task` must be one of classification, regression, got 'ranking'"):
+    with pytest.raises(DataError, match=r"`task` must be one of classification, .*regression, got 'ranking'"):
         task.learn("ranking", _objects([0, 1]))

@@ -1,0 +1,150 @@
+"""A convolutional network over sequences of any length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import nn
+
+from maas.errors import RecipeError, show
+from maas.nn._mlp import ACTIVATIONS
+from maas.nn._register import network
+from maas.nn._steps import POOLINGS, pool, sequence_sizes, valid_steps
+from maas.schema import TensorSpec
+
+NORMALIZATIONS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+_MOST_LAYERS = 100
+
+
+@network("cnn1d")
+class CNN1d(nn.Module):
+    """Convolutions along the steps, one vector a row out of the valid steps, then a linear output.
+
+    Padding never changes an answer: every layer sees zeros after a row's end, as it does after the end of the longest
+    row, and normalisation counts valid steps only.
+
+    Args:
+        channels: numbers a step.
+        out_features: outputs a row; raw scores, no softmax.
+        filters: features of each layer.
+        kernel_size: steps a filter sees, an odd number.
+        dilation: each layer's steps stand so many times farther apart than those of the layer before: 2 doubles the
+            reach with every layer (van den Oord et al. 2016).
+        normalization: "batch" (Ioffe and Szegedy 2015, over the valid steps of all rows), "layer" (Ba et al. 2016, over
+            the features of a step) or None.
+        activation: as of `maas.nn.MLP`.
+        dropout: share of features dropped in training after each layer and before the output, from 0 to below 1.
+        pooling: "mean", "max" or "last", over the valid steps.
+        seed: of the initial weights; by default torch's global generator draws them. Kaiming's uniform initialisation
+            (He et al. 2015), biases 0.
+
+    Raises:
+        RecipeError: an argument is out of its range.
+
+    >>> network = CNN1d(12, 9, seed=0)
+    >>> network(torch.zeros(2, 7, 12), torch.tensor([7, 3])).shape
+    torch.Size([2, 9])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        out_features: int,
+        *,
+        filters: Sequence[int] = (64, 64),
+        kernel_size: int = 5,
+        dilation: int = 1,
+        normalization: str | None = "batch",
+        activation: str = "relu",
+        dropout: float = 0.0,
+        pooling: str = "mean",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        _check_sizes(channels, out_features, filters, kernel_size, dilation)
+        for name, value, known in (
+            ("normalization", normalization, (None, *NORMALIZATIONS)),
+            ("activation", activation, tuple(ACTIVATIONS)),
+            ("pooling", pooling, POOLINGS),
+        ):
+            if not isinstance(value, (str, type(None))) or value not in known:
+                raise RecipeError(f"`{name}` must be one of {', '.join(map(str, known))}, got {show(value)}")
+        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
+            raise RecipeError(f"`dropout` must be from 0 to below 1, got {show(dropout)}")
+
+        self.pooling = pooling
+        widths = [channels, *filters]
+        with torch.random.fork_rng(devices=[], enabled=seed is not None):  # layers draw weights of their own first
+            self.convolutions = nn.ModuleList(
+                nn.Conv1d(before, after, kernel_size, padding="same", dilation=dilation**place)
+                for place, (before, after) in enumerate(pairwise(widths))
+            )
+            self.normalizations = nn.ModuleList(
+                nn.Identity() if normalization is None else NORMALIZATIONS[normalization](width) for width in filters
+            )
+            self.activation = ACTIVATIONS[activation]()
+            self.dropout = nn.Dropout(dropout)
+            self.output = nn.Linear(widths[-1], out_features)
+        self._initialize(seed)
+
+    @classmethod
+    def sizes(cls, inputs: Mapping[str, TensorSpec], num_outputs: int) -> dict[str, Any]:
+        """The sizes that the data gives: a sequence with its lengths."""
+        return sequence_sizes("a CNN1d", inputs, num_outputs)
+
+    def forward(self, sequence: torch.Tensor, sequence_lengths: torch.Tensor) -> torch.Tensor:
+        """(batch, steps, channels) and int64 lengths of shape (batch,), 1 to steps -> (batch, out_features)."""
+        valid = valid_steps(sequence, sequence_lengths)
+        steps = sequence.masked_fill(~valid, 0.0)
+        for convolution, normalization in zip(self.convolutions, self.normalizations, strict=True):
+            steps = convolution(steps.transpose(1, 2)).transpose(1, 2)  # (batch, steps, filters)
+            steps = self.dropout(self.activation(_normalized(normalization, steps, valid)))
+            steps = steps.masked_fill(~valid, 0.0)
+        outputs: torch.Tensor = self.output(self.dropout(pool(steps, sequence_lengths, self.pooling)))
+        return outputs
+
+    def _initialize(self, seed: int | None) -> None:
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        for module in self.modules():
+            if isinstance(module, (nn.Conv1d, nn.Linear)) and not module.weight.is_meta:
+                nn.init.kaiming_uniform_(module.weight, nonlinearity="relu", generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+
+def _normalized(normalization: nn.Module, steps: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Normalised steps, (batch, steps, filters); the statistics of a batch are those of its valid steps."""
+    if not isinstance(normalization, nn.BatchNorm1d):
+        normalized: torch.Tensor = normalization(steps)
+        return normalized
+    if not normalization.training:
+        flat: torch.Tensor = normalization(steps.reshape(-1, steps.shape[2]))
+        return flat.view_as(steps)
+    inside = valid[:, :, 0]
+    normalized = torch.zeros_like(steps)
+    normalized[inside] = normalization(steps[inside])
+    return normalized
+
+
+def _check_sizes(channels: Any, out_features: Any, filters: Any, kernel_size: Any, dilation: Any) -> None:
+    for name, size in (
+        ("channels", channels),
+        ("out_features", out_features),
+        ("kernel_size", kernel_size),
+        ("dilation", dilation),
+    ):
+        if type(size) is not int or size < 1:
+            raise RecipeError(f"`{name}` must be a positive integer, got {show(size)}")
+    if kernel_size % 2 == 0:
+        raise RecipeError(f"`kernel_size` must be odd, so that a filter has a middle, got {kernel_size}")
+    if isinstance(filters, (str, bytes)) or not isinstance(filters, Sequence) or not filters:
+        raise RecipeError(f"`filters` must be a sequence of sizes, such as (64, 64), got {show(filters)}")
+    if len(filters) > _MOST_LAYERS:
+        raise RecipeError(f"`filters` may have at most {_MOST_LAYERS} layers, got {len(filters)}")
+    if not all(type(size) is int and size > 0 for size in filters):
+        raise RecipeError(f"`filters` must be positive integers, got {tuple(filters)!r}")
+    if (kernel_size - 1) * dilation ** (len(filters) - 1) > 1 << 20:
+        raise RecipeError(f"`dilation` of {dilation} over {len(filters)} layers reaches too far; make it smaller")
