@@ -56,6 +56,10 @@ class Forecast:
     def num_outputs(self) -> int:
         return self.horizon * self.mean.size
 
+    @property
+    def unit(self) -> float:
+        return float(self.scale.max())
+
     def encode(self, target: Target) -> torch.Tensor:
         """Standardised values, float32 of shape (rows, horizon) or (rows, horizon, channels)."""
         values = _numbers(target, "target")
