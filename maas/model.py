@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +37,9 @@ from maas.task import Answers, Batch, Task
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-9, "bfloat16": 2e-2, "float16": 2e-3}
 _NUM_EXAMPLES = 4
+_MOST_ROWS = 4096
+_MOST_BYTES = 64 << 20
+_STEPS = 256  # assumed of an input whose length differs from row to row
 
 
 @dataclass(frozen=True)
@@ -132,9 +136,19 @@ class Model:
             kept = kept[good]
         return Prepared(Batch(inputs), kept, errors)
 
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows are prepared and go through the network at once: fewer where a row is large."""
+        longest = [field.longest for field in self.schema.fields if field.shape[:1] == (None,)]
+        row_bytes = 0
+        for spec in self.preprocess.outputs.values():
+            sizes = [max(longest, default=_STEPS) if size is None else size for size in spec.shape]
+            row_bytes += math.prod(sizes) * getattr(torch, spec.dtype).itemsize
+        return max(1, min(_MOST_ROWS, _MOST_BYTES // max(1, row_bytes)))
+
     def stream(self, batch: Batch) -> Iterator[Answers]:
         """The answers to prepared rows, in order, part by part."""
-        device, size = self.device, batch.rows_a_pass()
+        device, size = self.device, self.rows_at_once
         for start in range(0, len(batch), size):
             with torch.inference_mode():
                 yield from self.task.run(self.network, batch[start : start + size].trimmed().to(device))
@@ -158,12 +172,16 @@ class Model:
         """
         if isinstance(rows, Mapping):
             return self.predict([rows])[0]
-        prepared = self.prepare(rows)
-        if prepared.errors:
-            raise _as_one(prepared.errors, len(prepared.kept) + len(prepared.errors))
-        if not len(prepared.kept):
+        parts: list[Answers] = []
+        for start, part in self._parts(rows):
+            prepared = self.prepare(part)
+            if prepared.errors:
+                errors = [error.at(start + row) for row, error in sorted(prepared.errors.items())]
+                raise _as_one(errors, len(rows) if hasattr(rows, "__len__") else len(errors) + len(prepared.kept))
+            parts += self.stream(prepared.batch)
+        if not parts:
             raise DataError("there is no row to answer")
-        return self.task.join(self.stream(prepared.batch))
+        return self.task.join(parts)
 
     def predict_proba(self, rows: Any) -> np.ndarray[Any, Any]:
         """Probabilities of shape (rows, classes), in the order of `model.task.classes`.
@@ -355,6 +373,18 @@ class Model:
                     f"{show(str(got), 200)} here; the installation differs in a way that changes answers"
                 )
 
+    def _parts(self, rows: Any) -> Iterator[tuple[int, Any]]:
+        """The rows in parts that fit in memory once they are prepared, each with the position of its first row."""
+        size = self.rows_at_once
+        if isinstance(rows, (Rows, np.ndarray, torch.Tensor)) or (
+            isinstance(rows, Sequence) and not isinstance(rows, (str, bytes))
+        ):
+            for start in range(0, len(rows), size):
+                end = min(start + size, len(rows))
+                yield start, rows.take(range(start, end)) if isinstance(rows, Rows) else rows[start:end]
+        else:
+            yield 0, rows
+
     def _columns(self, rows: Any) -> tuple[Columns, dict[int, RowError]]:
         if isinstance(rows, Rows):
             return self.schema.check(rows.columns, len(rows))
@@ -442,12 +472,11 @@ def _target(rows: Rows, argument: str) -> np.ndarray[Any, Any]:
     return rows.target
 
 
-def _as_one(errors: Mapping[int, RowError], length: int) -> DataError:
-    first = [errors[row] for row in sorted(errors)[:5]]
+def _as_one(errors: Sequence[RowError], length: int) -> DataError:
     if len(errors) == 1:
-        return first[0]
+        return errors[0]
     more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-    return DataError(f"{len(errors)} of {length} rows cannot be answered: " + "; ".join(map(str, first)) + more)
+    return DataError(f"{len(errors)} of {length} rows cannot be answered: " + "; ".join(map(str, errors[:5])) + more)
 
 
 def _first_line(error: Exception) -> str:

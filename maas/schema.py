@@ -317,6 +317,8 @@ def _check_steps(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], len
     blank = np.zeros((1, *field.sizes))
     for row, value in enumerate(values):
         array[row] = blank
+        if isinstance(value, np.ndarray) and not value.ndim:
+            value = value.item()
         if not isinstance(value, (list, tuple, np.ndarray)) or not 0 < len(value) <= field.longest:
             wanted = f"1 to {field.longest} steps of {_wanted(field)}"
             got = f"{len(value)} steps" if isinstance(value, (list, tuple, np.ndarray)) else show(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
@@ -217,7 +218,9 @@ def _problem(response: httpx.Response) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """numpy's scalars and arrays, which json does not know, without importing numpy."""
+    """Bytes as base64; numpy's scalars and arrays, without importing numpy."""
+    if isinstance(value, (bytes, bytearray)):
+        return base64.b64encode(value).decode("ascii")
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} is not JSON")

@@ -22,7 +22,7 @@ from maas.schema import Columns, Schema, TensorSpec
 DEFAULT_SIDE = 64
 _LARGEST_SIDE = 512  # images of one size are kept at that size up to here
 _MOST_SIDE = 4096
-_CHUNK_ROWS = 512
+_CHUNK_NUMBERS = 1 << 24
 _BYTES_WORTH_THREADS = 1 << 18  # a tiny image is decoded sooner than a thread is woken; measured on two cores
 _LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as JPEG and Pillow weigh them
 _GOLDEN = 0.6180339887498949
@@ -101,8 +101,9 @@ class Image:
             size, channels = size or found[0], channels or found[1]
         plain = Image(schema, *size, np.zeros(channels), np.ones(channels))
         total, squares = np.zeros(channels), np.zeros(channels)
-        for start in range(0, len(contents), _CHUNK_ROWS):
-            pixels, errors = plain._pixels(contents[start : start + _CHUNK_ROWS])
+        rows = max(1, _CHUNK_NUMBERS // (channels * size[0] * size[1]))
+        for start in range(0, len(contents), rows):
+            pixels, errors = plain._pixels(contents[start : start + rows])
             for row in sorted(errors):
                 raise errors[row].at(start + row)
             values = pixels.double()

@@ -126,9 +126,12 @@ class Handler:
         """For each row its answer, or why it has none."""
         if not rows:
             return []
-        prepared = self.model.prepare(rows)
-        results: dict[int, Result] = dict(prepared.errors)
-        results.update(zip(prepared.kept.tolist(), self._run(prepared.batch), strict=True))
+        results: dict[int, Result] = {}
+        size = self.model.rows_at_once
+        for start in range(0, len(rows), size):
+            prepared = self.model.prepare(rows[start : start + size])
+            results.update((start + row, error) for row, error in prepared.errors.items())
+            results.update(zip((prepared.kept + start).tolist(), self._run(prepared.batch), strict=True))
         return [
             RowError(row, None, "the network gives no finite number for this row")
             if results[row] is None

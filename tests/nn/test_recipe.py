@@ -119,7 +119,7 @@ def test_an_unregistered_class_is_refused_with_the_remedy() -> None:
         recipe(Unregistered)
 
 
-@pytest.mark.parametrize("kind", ["no-such-net", "os.system", "builtins.eval", "MLP", ""])
+@pytest.mark.parametrize("kind", ["hypernet", "os.system", "builtins.eval", "MLP", ""])
 def test_an_unknown_kind_is_refused_with_those_there_are(kind: str) -> None:
     with pytest.raises(
         RecipeError, match=f"no network is registered as '{kind}', there are .*mlp.*; import the module"
