@@ -6,15 +6,16 @@ DIR (or the environment variable MAAS_DATA) holds japanese-vowels/JapaneseVowels
 utterances, 12 channels, 7 to 29 steps. Prints a row of a Markdown table, and the baselines with --baselines. A minute
 for an LSTM or a CNN on one quiet core; a GRU takes longer.
 
-Networks and settings were chosen on the training file alone: the mean accuracy over four stratified splits of it, 70 %
-to learn and 30 % to choose by. The test file is read once, here. In each run a tenth of the training file chooses the
-epoch.
+Networks and settings were chosen on the training file alone: the mean accuracy, then the log loss, over four to six
+stratified splits of it, 70 % to learn and 30 % to choose by. The recurrent networks give up a tenth of the training
+file to choose the epoch; the convolutional one learns from all of it, for 40 epochs, which those splits favoured.
 """
 
 import argparse
 import os
 import statistics
 import time
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,9 +28,10 @@ RECURRENT = {"bidirectional": True, "pooling": "max", "dropout": 0.5}
 NETWORKS = {
     "lstm": (maas.recipe(maas.nn.RNN, cell="lstm", **RECURRENT), {"epochs": 60, "learning_rate": 0.003}),
     "gru": (maas.recipe(maas.nn.RNN, cell="gru", **RECURRENT), {"epochs": 60, "learning_rate": 0.003}),
-    "cnn1d": (maas.recipe(maas.nn.CNN1d), {"epochs": 60, "learning_rate": 0.001}),
+    "cnn1d": (maas.recipe(maas.nn.CNN1d, filters=(128, 128)), {"epochs": 40, "learning_rate": 0.001}),
 }
 NOISE = {"lstm": 0.6, "gru": 0.6, "cnn1d": 0.3}
+LEARN_FROM_ALL = {"cnn1d"}
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,17 @@ def main() -> None:
 
     torch.set_num_threads(1)  # on rows as small as these a second thread gains nothing, and may cost
     recipe, settings = NETWORKS[options.network]
+    validation = (
+        train if options.network in LEARN_FROM_ALL else None
+    )  # the epoch is then that of the least training loss
+    warnings.filterwarnings("ignore", message=r"\d+ validation rows stand in the training rows too")
     scores, seconds = [], []
     for seed in range(options.seeds):
         start = time.perf_counter()
         model = maas.fit(
             recipe,
             train,
+            validation,
             batch_size=16,
             augment=Noise(NOISE[options.network]),
             seed=seed,
