@@ -5,6 +5,7 @@ from maas.data._rows import Rows
 from maas.data._samples import SAMPLES, write_sample
 from maas.data._split import Policy, Split, SplitReport, duplicates
 from maas.data._table import read_columns, read_table
+from maas.data._texts import read_texts
 
 __all__ = [
     "SAMPLES",
@@ -18,5 +19,6 @@ __all__ = [
     "from_dataset",
     "read_columns",
     "read_table",
+    "read_texts",
     "write_sample",
 ]

@@ -3,5 +3,8 @@
 from maas.nn._mlp import MLP
 from maas.nn._recipe import Recipe, recipe
 from maas.nn._register import network, network_class
+from maas.nn._text_cnn import TextCNN
+from maas.nn._text_rnn import TextRNN
+from maas.nn._text_transformer import TextTransformer
 
-__all__ = ["MLP", "Recipe", "network", "network_class", "recipe"]
+__all__ = ["MLP", "Recipe", "TextCNN", "TextRNN", "TextTransformer", "network", "network_class", "recipe"]

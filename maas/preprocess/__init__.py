@@ -2,5 +2,6 @@
 
 from maas.preprocess._base import Preprocess, for_schema, from_state, preprocess
 from maas.preprocess._table import Table
+from maas.preprocess._text import Text, TextOptions
 
-__all__ = ["Preprocess", "Table", "for_schema", "from_state", "preprocess"]
+__all__ = ["Preprocess", "Table", "Text", "TextOptions", "for_schema", "from_state", "preprocess"]
