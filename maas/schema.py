@@ -38,10 +38,12 @@ class TensorSpec:
     Args:
         shape: sizes after the batch axis; None where a size differs from batch to batch.
         dtype: name of the torch dtype, such as "float32".
+        limit: for integers that stand for things, such as tokens: each is from 0 to below this.
     """
 
     shape: tuple[int | None, ...]
     dtype: str
+    limit: int | None = None
 
 
 @dataclass(frozen=True)

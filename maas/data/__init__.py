@@ -7,6 +7,7 @@ from maas.data._samples import SAMPLES, write_sample
 from maas.data._sequences import read_sequences
 from maas.data._split import Policy, Split, SplitReport, duplicates
 from maas.data._table import read_columns, read_table
+from maas.data._texts import read_texts
 from maas.data._windows import windows
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "read_images",
     "read_sequences",
     "read_table",
+    "read_texts",
     "windows",
     "write_sample",
 ]

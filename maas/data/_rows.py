@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -106,10 +106,19 @@ class Rows:
             fields.append(one)
         return replace(self, schema=Schema(tuple(fields)))
 
-    def drop_duplicates(self) -> Rows:
-        """Without rows that repeat an earlier one, and without any row whose copies disagree on the target."""
-        inputs = row_digests(self, with_target=False)
-        whole = row_digests(self, with_target=True)
+    def drop_duplicates(self, alike: Callable[[Columns], Columns] | None = None) -> Rows:
+        """Without rows that repeat an earlier one, and without any row whose copies disagree on the target.
+
+        Args:
+            alike: columns to what two rows are compared by, where a preprocessing will make different rows the same:
+                two tweets that differ in their links only, say. The rows that are kept stay as they are.
+
+        Raises:
+            DataError: no row is left.
+        """
+        seen = self if alike is None else replace(self, columns=alike(self.columns))
+        inputs = row_digests(seen, with_target=False)
+        whole = row_digests(seen, with_target=True)
         targets: dict[bytes, set[bytes]] = {}
         for one, both in zip(inputs, whole, strict=True):
             targets.setdefault(one, set()).add(both)

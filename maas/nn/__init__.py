@@ -7,5 +7,21 @@ from maas.nn._recipe import Recipe, recipe
 from maas.nn._register import network, network_class
 from maas.nn._resnet import ResNet
 from maas.nn._rnn import RNN
+from maas.nn._text_cnn import TextCNN
+from maas.nn._text_rnn import TextRNN
+from maas.nn._text_transformer import TextTransformer
 
-__all__ = ["CNN", "MLP", "RNN", "CNN1d", "Recipe", "ResNet", "network", "network_class", "recipe"]
+__all__ = [
+    "CNN",
+    "MLP",
+    "RNN",
+    "CNN1d",
+    "Recipe",
+    "ResNet",
+    "TextCNN",
+    "TextRNN",
+    "TextTransformer",
+    "network",
+    "network_class",
+    "recipe",
+]

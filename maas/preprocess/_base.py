@@ -55,6 +55,14 @@ class Preprocess(Protocol):
         ...
 
 
+class Learner(Protocol):
+    """What gives a preprocessing: its class, or one with options, as `maas.preprocess.Text.with_options(...)` gives."""
+
+    def learn(self, schema: Schema, columns: Columns) -> Preprocess:
+        """Learn from training rows, and only from them."""
+        ...
+
+
 _REGISTER: dict[str, type[Preprocess]] = {}
 _Class = TypeVar("_Class", bound=type)
 

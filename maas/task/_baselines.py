@@ -11,6 +11,7 @@ import numpy as np
 
 from maas.preprocess import Image
 from maas.schema import Columns, Schema
+from maas.task._text_baselines import has_text, tfidf
 
 _Matrix = np.ndarray[Any, Any]
 _IMAGE_SIDE = 16
@@ -23,6 +24,7 @@ def classification_baselines(
     """Probabilities of shape (test rows, classes) by method: majority class, logistic regression, boosted trees.
 
     Of images the methods see small grey pixels, and learn from 10,000 at the most; their names say so.
+    Texts: majority class, and logistic regression on TF-IDF.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
@@ -32,14 +34,16 @@ def classification_baselines(
     shares = np.bincount(places, minlength=num_classes) / len(places)
     found = {"majority class": np.tile(shares, (len(next(iter(test.values()))), 1))}
     schema, train, places, test, seen = _seen(schema, train, places, test)
-    for name, estimator, matrices in (
-        ("logistic regression", LogisticRegression(max_iter=2000), _linear(schema, train, test)),
-        (
-            "boosted trees",
-            HistGradientBoostingClassifier(random_state=0, early_stopping=early),
-            _trees(schema, train, test),
-        ),
-    ):
+    methods: list[tuple[str, Any, tuple[Any, Any]]]
+    if has_text(schema):
+        methods = [("TF-IDF + logistic regression", LogisticRegression(max_iter=2000, C=3), tfidf(schema, train, test))]
+    else:
+        trees = HistGradientBoostingClassifier(random_state=0, early_stopping=early)
+        methods = [
+            ("logistic regression", LogisticRegression(max_iter=2000), _linear(schema, train, test)),
+            ("boosted trees", trees, _trees(schema, train, test)),
+        ]
+    for name, estimator, matrices in methods:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a baseline that stops before it converges is still a baseline
             estimator.fit(matrices[0], places)
@@ -51,16 +55,24 @@ def classification_baselines(
 
 
 def regression_baselines(schema: Schema, train: Columns, target: _Matrix, test: Columns) -> dict[str, _Matrix]:
-    """Values of shape (test rows,) by method: mean, linear regression with a ridge, boosted trees."""
+    """Values of shape (test rows,) by method: mean, linear regression with a ridge, boosted trees.
+
+    Texts: mean, and a ridge on TF-IDF.
+    """
     from sklearn.ensemble import HistGradientBoostingRegressor
-    from sklearn.linear_model import RidgeCV
+    from sklearn.linear_model import Ridge, RidgeCV
 
     found = {"mean": np.full(len(next(iter(test.values()))), target.mean())}
     schema, train, target, test, seen = _seen(schema, train, target, test)
-    for name, estimator, matrices in (
-        ("ridge regression", RidgeCV(np.logspace(-3, 3, 13)), _linear(schema, train, test)),
-        ("boosted trees", HistGradientBoostingRegressor(random_state=0), _trees(schema, train, test)),
-    ):
+    methods: list[tuple[str, Any, tuple[Any, Any]]]
+    if has_text(schema):
+        methods = [("TF-IDF + ridge regression", Ridge(), tfidf(schema, train, test))]
+    else:
+        methods = [
+            ("ridge regression", RidgeCV(np.logspace(-3, 3, 13)), _linear(schema, train, test)),
+            ("boosted trees", HistGradientBoostingRegressor(random_state=0), _trees(schema, train, test)),
+        ]
+    for name, estimator, matrices in methods:
         estimator.fit(matrices[0], target)
         found[name + seen] = estimator.predict(matrices[1])
     return found

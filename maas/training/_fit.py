@@ -13,7 +13,7 @@ from maas.data import Rows, as_rows, duplicates
 from maas.errors import DataError, show
 from maas.model import Model
 from maas.nn import Recipe
-from maas.preprocess import Preprocess, for_schema
+from maas.preprocess import Learner, for_schema
 from maas.task import Batch
 from maas.training._loop import Augment, num_threads
 from maas.training._loop import train as train_network
@@ -29,7 +29,7 @@ def fit(
     validation: Any = None,
     *,
     task: str | None = None,
-    preprocess: type[Preprocess] | None = None,
+    preprocess: Learner | None = None,
     augment: Augment | None = None,
     epochs: int = 50,
     batch_size: int = 32,
@@ -54,7 +54,8 @@ def fit(
         validation: the same, kept from learning; by default a tenth of `train`, carved out by the policy that split
             `train` off (by class, by group, by time).
         task: "classification" or "regression"; by default what the rows say.
-        preprocess: class of the preprocessing; by default the one that takes these fields.
+        preprocess: the preprocessing to learn: a class, or one with options, as
+            `maas.preprocess.Image.with_options(size=32)`; by default the one that takes these fields.
         augment: random changes to each training batch, such as `maas.preprocess.AugmentImages(flip=True, crop=2)`.
         epochs: passes over the training rows, at most.
         batch_size: rows a step.

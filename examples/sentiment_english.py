@@ -1,0 +1,67 @@
+"""English texts to answers over HTTP: is a review good or bad?
+
+    python examples/sentiment_english.py                                      a small corpus made from templates
+    python examples/sentiment_english.py my.csv --text review --target stars  your own
+
+Prints what was learned, its scores beside simple baselines on the 20 % of texts held out, then asks the served model
+for these texts and compares its answers with those given in process. A minute on two cores, without a GPU.
+"""
+
+import argparse
+import itertools
+import tempfile
+from pathlib import Path
+
+import maas
+from maas.preprocess import Text
+
+THINGS = ["film", "hotel", "book", "meal", "phone", "concert", "bicycle", "course"]
+GOOD = ["great", "lovely", "splendid", "worth every cent", "not bad at all"]
+BAD = ["dull", "awful", "a disappointment", "far too expensive", "not good at all"]
+TEMPLATES = [
+    "The {thing} was {word}.",
+    "I found this {thing} {word}!",
+    "@ann {word}, that {thing}: http://t.co/{thing}",
+]
+
+
+def corpus() -> tuple[list[str], list[str]]:
+    """Every template with every thing and every word: 240 texts."""
+    texts, labels = [], []
+    for label, words in (("good", GOOD), ("bad", BAD)):
+        for template, thing, word in itertools.product(TEMPLATES, THINGS, words):
+            texts.append(template.format(thing=thing, word=word))
+            labels.append(label)
+    return texts, labels
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="?", help="a table, or a folder of one folder a class with .txt files")
+    parser.add_argument("--text", help="the column of texts")
+    parser.add_argument("--target", help="the column to predict")
+    options = parser.parse_args()
+
+    reading = Text.with_options(tokenizer="word", style="tweets", vocabulary=1000, longest=100)
+    rows = maas.data.read_texts(options.data or corpus(), text=options.text, target=options.target)
+    train, test = rows.drop_duplicates(alike=reading.normalised).split(test=0.2, seed=0)
+    print(f"1. {rows}")
+
+    model = maas.fit(maas.recipe(maas.nn.TextRNN), train, preprocess=reading, epochs=30, learning_rate=0.01)
+    evaluation = model.evaluate(test, baselines_from=train)
+    print(f"2. {model}\n\n{evaluation}\n")
+
+    with tempfile.TemporaryDirectory(prefix="maas-example-") as folder:
+        artifact = model.save(Path(folder) / "sentiment", evaluation=evaluation)
+        archive = maas.package(artifact, store=Path(folder) / "model_store")
+        print(f"3. {archive.name}, {archive.stat().st_size:,} bytes; starting TorchServe ...")
+        with maas.serve(Path(folder) / "model_store", models=["sentiment"]) as server:
+            served = server.client("sentiment").predict(test.to_dicts())
+    for row, answer in list(zip(test.to_dicts(), served, strict=True))[:6]:
+        print(f"   {answer['label']!s:<6}{max(answer['probabilities'].values()):.3f}  {next(iter(row.values()))[:80]}")
+    equal = sum(one == other for one, other in zip(served, model.predict(test), strict=True))
+    print(f"4. served and in-process answers equal to the last bit: {equal} of {len(test)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Texts: normalised, cut into tokens, numbered, and padded to the longest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+
+from maas.errors import DataError, FormatError, RowError, show
+from maas.preprocess._base import Arrays, preprocess
+from maas.preprocess._tokenizer import PADDING, UNKNOWN, Tokenizer
+from maas.preprocess._words import LEVELS, STYLES, normalise, split_words
+from maas.schema import Columns, Schema, TensorSpec
+
+_GOLDEN = 0.6180339887498949
+_MOST = 1 << 20
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """How texts are to be read; `Text.with_options` makes one, and `maas.fit(preprocess=...)` takes it.
+
+    Args:
+        tokenizer: "word": runs of letters and digits, marks, single Chinese and Japanese characters; "char":
+            characters; "bpe" or "wordpiece": parts of words, which need the extra `text`.
+        vocabulary: most tokens, the padding and the unknown token among them.
+        longest: most tokens of a text; what comes after is not looked at.
+        lowercase: whether upper and lower case are alike.
+        style: "plain", or "tweets", where links and handles become one token each.
+        bigrams: most pairs of neighbouring characters that have a number of their own; only with "char".
+
+    Raises:
+        DataError: an option is out of its range.
+    """
+
+    tokenizer: str = "word"
+    vocabulary: int = 10_000
+    longest: int = 256
+    lowercase: bool = True
+    style: str = "plain"
+    bigrams: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in (("tokenizer", LEVELS), ("style", STYLES)):
+            if getattr(self, name) not in known:
+                raise DataError(f"`{name}` must be one of {', '.join(known)}, got {show(getattr(self, name))}")
+        for name, least in (("vocabulary", 3), ("longest", 1), ("bigrams", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= _MOST:
+                raise DataError(f"`{name}` must be an integer from {least} to {_MOST}, got {show(value)}")
+        if type(self.lowercase) is not bool:
+            raise DataError(f"`lowercase` must be true or false, got {show(self.lowercase)}")
+        if self.bigrams and self.tokenizer != "char":
+            raise DataError(f"`bigrams` go with tokenizer='char', got tokenizer={self.tokenizer!r}")
+
+    def learn(self, schema: Schema, columns: Columns) -> Text:
+        """Learn the vocabulary from training rows, and only from them."""
+        name = schema.names[0]
+        texts = self.normalised({name: columns[name]})[name]
+        words = [split_words(text, self.tokenizer, self.longest) for text in texts]
+        learned = Tokenizer.learn(self.tokenizer, words, vocabulary=self.vocabulary, bigrams=self.bigrams)
+        return Text(schema, self, learned)
+
+    def normalised(self, columns: Columns) -> Columns:
+        """The texts as the network will be shown them, for `rows.drop_duplicates(alike=options.normalised)`."""
+        done = {}
+        for name, column in columns.items():
+            done[name] = np.empty(len(column), object)
+            done[name][:] = [normalise(text, style=self.style, lowercase=self.lowercase) for text in column]
+        return done
+
+
+@preprocess("text")
+@dataclass(frozen=True)
+class Text:
+    """One field of text to `tokens`, int64 of shape (batch, tokens), and `tokens_lengths`, int64 of shape (batch,).
+
+    A text is normalised (NFKC, white space, by option case, links and handles), cut into at most `longest` tokens and
+    numbered: 0 pads, 1 is any token that was not learned. With bigrams `tokens` is (batch, tokens, 2): each character
+    and the pair that begins with it. A text of which nothing is left is refused.
+
+    The rows stay as they came, so that a served text goes the very same way; two texts that differ only in what is
+    normalised away are found by `rows.drop_duplicates(alike=options.normalised)` before the split.
+
+    Args:
+        schema: one field of kind "text".
+        options: how texts are read.
+        tokenizer: the learned vocabulary.
+    """
+
+    kind = "text"
+
+    schema: Schema
+    options: TextOptions
+    tokenizer: Tokenizer
+
+    @classmethod
+    def takes(cls, schema: Schema) -> bool:
+        return [(field.kind, field.dtype, field.nullable) for field in schema.fields] == [("text", "string", False)]
+
+    @staticmethod
+    def with_options(
+        *,
+        tokenizer: str = "word",
+        vocabulary: int = 10_000,
+        longest: int = 256,
+        lowercase: bool = True,
+        style: str = "plain",
+        bigrams: int = 0,
+    ) -> TextOptions:
+        """This preprocessing, told how: `maas.fit(recipe, train, preprocess=Text.with_options(tokenizer="bpe"))`.
+
+        Args: those of `TextOptions`.
+        """
+        return TextOptions(tokenizer, vocabulary, longest, lowercase, style, bigrams)
+
+    @classmethod
+    def learn(cls, schema: Schema, columns: Columns) -> Text:
+        return TextOptions().learn(schema, columns)
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]:
+        shape = (None, 2) if self.tokenizer.bigrams else (None,)
+        return {"tokens": TensorSpec(shape, "int64", len(self.tokenizer)), "tokens_lengths": TensorSpec((), "int64")}
+
+    def apply(self, columns: Columns) -> tuple[dict[str, torch.Tensor], dict[int, RowError]]:
+        name, options = self.schema.names[0], self.options
+        errors: dict[int, RowError] = {}
+        known: dict[str, list[int]] = {}
+        found: list[np.ndarray[Any, Any]] = []
+        for row, text in enumerate(self.options.normalised({name: columns[name]})[name]):
+            words = split_words(text, options.tokenizer, options.longest)
+            numbers = self.tokenizer.numbers(words, options.longest, known)
+            if not numbers:
+                errors[row] = RowError(row, name, f"field {show(name)} must hold text, got white space or nothing")
+                words, numbers = ["?"], [UNKNOWN]
+            pairs = [self.tokenizer.pairs(words)] if self.tokenizer.bigrams else []
+            found.append(np.array([numbers, *pairs], np.int64))
+        lengths = np.array([part.shape[1] for part in found], np.int64)
+        tokens = np.full((len(found), max(lengths, default=1), 1 + bool(self.tokenizer.bigrams)), PADDING, np.int64)
+        for row, part in enumerate(found):
+            tokens[row, : lengths[row]] = part.T
+        if not self.tokenizer.bigrams:
+            tokens = tokens[:, :, 0]
+        return {"tokens": torch.from_numpy(tokens), "tokens_lengths": torch.from_numpy(lengths)}, errors
+
+    def examples(self, count: int) -> list[dict[str, Any]]:
+        field = self.schema.fields[0]
+        between = "" if self.options.tokenizer == "char" else " "
+        tokens = [token.removeprefix("##") for token in self.tokenizer.tokens]
+        tokens = [token for token in tokens if normalise(token)] or ["?"]
+        rows = []
+        for index in range(count):
+            places = [
+                int((0.5 + (index + 1) * (place + 1) * _GOLDEN) % 1 * len(tokens)) for place in range(4 + 3 * index)
+            ]
+            drawn = [tokens[place] for place in places]
+            if index == 0:  # the greatest numbers, which a network with too small an embedding has no place for
+                drawn = [tokens[-1], *self.tokenizer.bigrams[-1:], *drawn]
+            rows.append({field.name: between.join(drawn)[: field.longest]})
+        return rows
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+        return {"options": asdict(self.options), **self.tokenizer.state()}, {}
+
+    @classmethod
+    def from_state(cls, schema: Schema, state: Mapping[str, Any], arrays: Arrays) -> Text:
+        if not cls.takes(schema):
+            raise FormatError("a text's schema is one field of kind text, a string that is never null")
+        given = state["options"]
+        if type(given) is not dict or set(given) != {field.name for field in fields(TextOptions)}:
+            raise FormatError(f"a text's options must be {', '.join(field.name for field in fields(TextOptions))}")
+        try:
+            options = TextOptions(**given)
+        except (DataError, TypeError) as error:
+            raise FormatError(str(error)) from error
+        return cls(schema, options, Tokenizer.from_state(options.tokenizer, state))
