@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import platform
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from maas import artifact, data, preprocess, task
+from maas import artifact, data
 from maas._version import __version__
 from maas.artifact import Artifact
 from maas.data import Rows, read_columns
@@ -24,18 +23,16 @@ from maas.errors import (
     DataError,
     FormatError,
     MaasError,
-    RecipeError,
     RowError,
-    SkewError,
     show,
 )
 from maas.metrics import Evaluation
+from maas.model._stored import TOLERANCE, WRONG, check_describes, description_of, dtype_of, first_line, parts_of, replay
 from maas.nn import Recipe
 from maas.preprocess import Preprocess
 from maas.schema import Columns, Schema
 from maas.task import Answers, Batch, Task
 
-TOLERANCE = {"float32": 1e-5, "float64": 1e-9, "bfloat16": 2e-2, "float16": 2e-3}
 _NUM_EXAMPLES = 4
 _MOST_ROWS = 4096
 _MOST_BYTES = 64 << 20
@@ -88,7 +85,7 @@ class Model:
         target: str = "target",
         card: Mapping[str, Any] | None = None,
     ) -> None:
-        _check_describes(recipe, network.state_dict())
+        check_describes(recipe, network.state_dict())
         self.network = network.eval()
         if any(isinstance(module, nn.Conv2d) for module in network.modules()):
             self.network.to(memory_format=torch.channels_last)
@@ -243,22 +240,12 @@ class Model:
         answers = self.predict(rows)
         if not answers.finite().all():
             raise ArtifactError("the model answers its example rows with NaN or infinity and will not be saved")
-        state, arrays = self.preprocess.state()
-        task_state, task_arrays = self.task.state()
-        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        tensors |= {f"preprocess.{name}": torch.from_numpy(array) for name, array in arrays.items()}
-        tensors |= {f"task.{name}": torch.from_numpy(array) for name, array in task_arrays.items()}
-        dtype = self._dtype()
+        columns, _ = self.schema.rows_to_columns(rows)
+        description, tensors = description_of(self)
+        dtype = dtype_of(self.network)
         artifact.write(
             path,
-            description={
-                "recipe": self.recipe.to_json(),
-                "preprocess": {"kind": self.preprocess.kind, "state": state},
-                "task": {"kind": self.task.kind, "state": task_state},
-                "schema": self.schema.to_json(),
-                "target": self.target,
-                "transforms": [],
-            },
+            description=description,
             card={
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "versions": {
@@ -271,7 +258,7 @@ class Model:
                 "evaluation": self.card.get("evaluation") if evaluation is None else evaluation.to_json(),
             },
             example={
-                "rows": rows,
+                "rows": Rows(self.schema, columns).to_dicts(),
                 "answers": answers.to_dicts(),
                 "tolerance": {dtype: TOLERANCE[dtype]},
                 "unit": self.task.unit,
@@ -299,79 +286,14 @@ class Model:
     def from_artifact(cls, stored: Artifact, *, device: str | torch.device = "cpu") -> Model:
         """The model in an artifact that has been read; as `load`, from there on."""
         try:
-            model = cls._from(stored).to(device)
+            model = cls(**parts_of(stored)).to(device)
         except ArtifactError:
             raise
-        except (MaasError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
-            raise FormatError(f"the artifact does not describe a model: {_first_line(error)}") from error
-        model._replay(stored.example)
+        except WRONG as error:
+            raise FormatError(f"the artifact does not describe a model: {first_line(error)}") from error
+        replay(model, stored.example)
         model.digest, model.example = stored.digest, stored.example
         return model
-
-    @classmethod
-    def _from(cls, stored: Artifact) -> Model:
-        description = stored.description
-        if description["transforms"] != []:
-            raise FormatError(f"unknown transforms {show(description['transforms'])}")
-        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "preprocess": {}, "task": {}}
-        for name, tensor in stored.tensors.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = tensor
-        schema = Schema.from_json(description["schema"])
-        arrays = {name: tensor.numpy() for name, tensor in parts["preprocess"].items()}
-        learned = preprocess.from_state(
-            _kind(description["preprocess"]), schema, description["preprocess"]["state"], arrays
-        )
-        arrays = {name: tensor.numpy() for name, tensor in parts["task"].items()}
-        answer = task.from_state(_kind(description["task"]), description["task"]["state"], arrays)
-        recipe = Recipe.from_json(description["recipe"])
-        for part, wanted in (("preprocess", learned.state()[1]), ("task", answer.state()[1])):
-            if more := sorted(set(parts[part]) - set(wanted)):
-                raise FormatError(f"tensor '{part}.{more[0]}' belongs to nothing")
-        if type(description["target"]) is not str:
-            raise FormatError(f"the target's name is a string, got {show(description['target'])}")
-        network = _check_describes(recipe, parts["network"])
-        if any(tensor.is_meta for tensor in _unstored(network)):
-            with torch.random.fork_rng(devices=[]):
-                network = recipe.build()  # its sizes are known by now to be those of the file
-            network.load_state_dict(parts["network"], strict=True)
-        else:
-            network.load_state_dict(parts["network"], strict=True, assign=True)
-        return cls(
-            network,
-            recipe=recipe,
-            schema=schema,
-            preprocess=learned,
-            task=answer,
-            target=description["target"],
-            card=stored.card,
-        )
-
-    def _replay(self, example: Mapping[str, Any]) -> None:
-        try:
-            rows, expected = example["rows"], example["answers"]
-            tolerance, unit = example["tolerance"][self._dtype()], example["unit"]
-            if not rows or len(rows) != len(expected) or type(tolerance) is not float or not 0 < tolerance < 1:
-                raise ValueError("example.json needs rows, as many answers, and a tolerance below 1, above 0")
-            if unit != self.task.unit:
-                raise ValueError(f"example.json has the unit {show(unit)}, the task {self.task.unit}")
-            found = self.predict(rows).to_dicts()
-        except (
-            MaasError,
-            LookupError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            ArithmeticError,
-            RuntimeError,
-        ) as error:
-            raise FormatError(f"the golden rows cannot be answered: {_first_line(error)}") from error
-        for row, (wanted, got) in enumerate(zip(expected, found, strict=True)):
-            if not _agree(wanted, got, tolerance, unit):
-                raise SkewError(
-                    f"golden row {row} was answered {show(str(wanted), 200)} when the model was saved, and is answered "
-                    f"{show(str(got), 200)} here; the installation differs in a way that changes answers"
-                )
 
     def _parts(self, rows: Any) -> Iterator[tuple[int, Any]]:
         """The rows in parts that fit in memory once they are prepared, each with the position of its first row."""
@@ -419,51 +341,16 @@ class Model:
             with torch.inference_mode():
                 outputs = self.network(**prepared.batch.to(self.device).inputs)
         except (MaasError, TypeError, ValueError, RuntimeError) as error:
-            raise DataError(f"the network does not take what the preprocessing makes: {_first_line(error)}") from error
+            raise DataError(f"the network does not take what the preprocessing makes: {first_line(error)}") from error
         wanted = (len(rows), self.task.num_outputs)
         if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != wanted:
             got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
             raise DataError(f"a {self.task.kind} wants outputs of shape {wanted} for 2 rows, the network gives {got}")
 
-    def _dtype(self) -> str:
-        """The network's working dtype, as `example.json` names it."""
-        floats = [tensor.dtype for tensor in self.network.state_dict().values() if tensor.is_floating_point()]
-        return str(floats[0] if floats else torch.float32).removeprefix("torch.")
-
 
 def load(path: str | Path, *, device: str | torch.device = "cpu") -> Model:
     """Load an artifact: `Model.load`."""
     return Model.load(path, device=device)
-
-
-def _check_describes(recipe: Recipe, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
-    """The recipe's network on the meta device, once names, shapes and dtypes are found to be those of `tensors`."""
-    with torch.device("meta"):
-        network = recipe.build()
-    wanted = network.state_dict()
-    for name in sorted({*wanted, *tensors}):
-        if name not in tensors or name not in wanted:
-            raise RecipeError(f"the recipe {recipe.kind!r} does not describe this network: only one has {show(name)}")
-        want, have = wanted[name], tensors[name]
-        if want.shape != have.shape or want.dtype != have.dtype:
-            raise RecipeError(
-                f"the recipe {recipe.kind!r} does not describe this network: {show(name)} is {want.dtype} "
-                f"{tuple(want.shape)} by the recipe, {have.dtype} {tuple(have.shape)} in the network"
-            )
-    return network
-
-
-def _unstored(network: nn.Module) -> list[torch.Tensor]:
-    """The buffers that `state_dict` leaves out: the class computes them when it is built."""
-    stored = set(network.state_dict())
-    return [buffer for name, buffer in network.named_buffers() if name not in stored]
-
-
-def _kind(state: Mapping[str, Any]) -> str:
-    if type(state["kind"]) is not str:
-        raise FormatError(f"a kind is a string, got {show(state['kind'])}")
-    kind: str = state["kind"]
-    return kind
 
 
 def _target(rows: Rows, argument: str) -> np.ndarray[Any, Any]:
@@ -477,21 +364,3 @@ def _as_one(errors: Sequence[RowError], length: int) -> DataError:
         return errors[0]
     more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
     return DataError(f"{len(errors)} of {length} rows cannot be answered: " + "; ".join(map(str, errors[:5])) + more)
-
-
-def _first_line(error: Exception) -> str:
-    """What an error says, without the backtrace that torch may append."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:500]
-
-
-def _agree(wanted: Any, got: Any, tolerance: float, unit: float) -> bool:
-    """Whether two answers are the same but for rounding."""
-    if isinstance(wanted, dict) and isinstance(got, dict):
-        return wanted.keys() == got.keys() and all(_agree(wanted[key], got[key], tolerance, unit) for key in wanted)
-    if isinstance(wanted, list) and isinstance(got, list):
-        return len(wanted) == len(got) and all(
-            _agree(one, other, tolerance, unit) for one, other in zip(wanted, got, strict=True)
-        )
-    if type(got) is float and type(wanted) in (int, float) and abs(wanted) <= sys.float_info.max:
-        return bool(abs(wanted - got) <= tolerance * max(unit, abs(wanted)))
-    return type(wanted) is type(got) and bool(wanted == got)

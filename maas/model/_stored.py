@@ -1,0 +1,164 @@
+"""A model and its stored form: what an artifact holds of it, and back, checked at each step."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from maas import preprocess, task
+from maas.artifact import Artifact
+from maas.errors import FormatError, MaasError, RecipeError, SkewError, show
+from maas.nn import Recipe
+from maas.schema import Schema
+
+if TYPE_CHECKING:
+    from maas.model._model import Model
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-9, "bfloat16": 2e-2, "float16": 2e-3}
+WRONG = (MaasError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
+"""What reading a state that no maas wrote may raise."""
+
+
+def description_of(model: Model) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """artifact.json, without what `maas.artifact` adds, and all tensors by their stored names."""
+    state, arrays = model.preprocess.state()
+    task_state, task_arrays = model.task.state()
+    tensors = {f"network.{name}": tensor for name, tensor in model.network.state_dict().items()}
+    tensors |= {f"preprocess.{name}": torch.from_numpy(array) for name, array in arrays.items()}
+    tensors |= {f"task.{name}": torch.from_numpy(array) for name, array in task_arrays.items()}
+    description = {
+        "recipe": model.recipe.to_json(),
+        "preprocess": {"kind": model.preprocess.kind, "state": state},
+        "task": {"kind": model.task.kind, "state": task_state},
+        "schema": model.schema.to_json(),
+        "target": model.target,
+        "transforms": [],
+    }
+    return description, tensors
+
+
+def parts_of(stored: Artifact) -> dict[str, Any]:
+    """The arguments of `Model` out of an artifact.
+
+    Raises:
+        FormatError, or one of `WRONG`: the artifact does not describe a model.
+    """
+    description = stored.description
+    if description["transforms"] != []:
+        raise FormatError(f"unknown transforms {show(description['transforms'])}")
+    parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "preprocess": {}, "task": {}}
+    for name, tensor in stored.tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = tensor
+    schema = Schema.from_json(description["schema"])
+    arrays = {name: tensor.numpy() for name, tensor in parts["preprocess"].items()}
+    learned = preprocess.from_state(
+        _kind(description["preprocess"]), schema, description["preprocess"]["state"], arrays
+    )
+    arrays = {name: tensor.numpy() for name, tensor in parts["task"].items()}
+    answer = task.from_state(_kind(description["task"]), description["task"]["state"], arrays)
+    recipe = Recipe.from_json(description["recipe"])
+    for part, wanted in (("preprocess", learned.state()[1]), ("task", answer.state()[1])):
+        if more := sorted(set(parts[part]) - set(wanted)):
+            raise FormatError(f"tensor '{part}.{more[0]}' belongs to nothing")
+    if type(description["target"]) is not str:
+        raise FormatError(f"the target's name is a string, got {show(description['target'])}")
+    network = check_describes(recipe, parts["network"])
+    if any(tensor.is_meta for tensor in _unstored(network)):
+        with torch.random.fork_rng(devices=[]):
+            network = recipe.build()  # its sizes are known by now to be those of the file
+        network.load_state_dict(parts["network"], strict=True)
+    else:
+        network.load_state_dict(parts["network"], strict=True, assign=True)
+    return {
+        "network": network,
+        "recipe": recipe,
+        "schema": schema,
+        "preprocess": learned,
+        "task": answer,
+        "target": description["target"],
+        "card": stored.card,
+    }
+
+
+def replay(model: Model, example: Mapping[str, Any]) -> None:
+    """Let a model answer its golden rows.
+
+    Raises:
+        FormatError: they cannot be answered.
+        SkewError: an answer differs from the stored one by more than the tolerance.
+    """
+    try:
+        rows, expected = example["rows"], example["answers"]
+        tolerance, unit = example["tolerance"][dtype_of(model.network)], example["unit"]
+        if not rows or len(rows) != len(expected) or type(tolerance) is not float or not 0 < tolerance < 1:
+            raise ValueError("example.json needs rows, as many answers, and a tolerance below 1, above 0")
+        if unit != model.task.unit:
+            raise ValueError(f"example.json has the unit {show(unit)}, the task {model.task.unit}")
+        found = model.predict(rows).to_dicts()
+    except WRONG as error:
+        raise FormatError(f"the golden rows cannot be answered: {first_line(error)}") from error
+    for row, (wanted, got) in enumerate(zip(expected, found, strict=True)):
+        if not _agree(wanted, got, tolerance, unit):
+            raise SkewError(
+                f"golden row {row} was answered {show(str(wanted), 200)} when the model was saved, and is answered "
+                f"{show(str(got), 200)} here; the installation differs in a way that changes answers"
+            )
+
+
+def check_describes(recipe: Recipe, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+    """The recipe's network on the meta device, once names, shapes and dtypes are found to be those of `tensors`."""
+    with torch.device("meta"):
+        network = recipe.build()
+    wanted = network.state_dict()
+    for name in sorted({*wanted, *tensors}):
+        if name not in tensors or name not in wanted:
+            raise RecipeError(f"the recipe {recipe.kind!r} does not describe this network: only one has {show(name)}")
+        want, have = wanted[name], tensors[name]
+        if want.shape != have.shape or want.dtype != have.dtype:
+            raise RecipeError(
+                f"the recipe {recipe.kind!r} does not describe this network: {show(name)} is {want.dtype} "
+                f"{tuple(want.shape)} by the recipe, {have.dtype} {tuple(have.shape)} in the network"
+            )
+    return network
+
+
+def dtype_of(network: nn.Module) -> str:
+    """The network's working dtype, as `example.json` names it."""
+    floats = [tensor.dtype for tensor in network.state_dict().values() if tensor.is_floating_point()]
+    return str(floats[0] if floats else torch.float32).removeprefix("torch.")
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the backtrace that torch may append."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:500]
+
+
+def _unstored(network: nn.Module) -> list[torch.Tensor]:
+    """The buffers that `state_dict` leaves out: the class computes them when it is built."""
+    stored = set(network.state_dict())
+    return [buffer for name, buffer in network.named_buffers() if name not in stored]
+
+
+def _kind(state: Mapping[str, Any]) -> str:
+    if type(state["kind"]) is not str:
+        raise FormatError(f"a kind is a string, got {show(state['kind'])}")
+    kind: str = state["kind"]
+    return kind
+
+
+def _agree(wanted: Any, got: Any, tolerance: float, unit: float) -> bool:
+    """Whether two answers are the same but for rounding."""
+    if isinstance(wanted, dict) and isinstance(got, dict):
+        return wanted.keys() == got.keys() and all(_agree(wanted[key], got[key], tolerance, unit) for key in wanted)
+    if isinstance(wanted, list) and isinstance(got, list):
+        return len(wanted) == len(got) and all(
+            _agree(one, other, tolerance, unit) for one, other in zip(wanted, got, strict=True)
+        )
+    if type(got) is float and type(wanted) in (int, float) and abs(wanted) <= sys.float_info.max:
+        return bool(abs(wanted - got) <= tolerance * max(unit, abs(wanted)))
+    return type(wanted) is type(got) and bool(wanted == got)
