@@ -3,7 +3,7 @@
     python benchmarks/quality/fashion_mnist.py --data DIR --network cnn      10 epochs a seed
     python benchmarks/quality/fashion_mnist.py --data DIR --network resnet   16 epochs a seed
 
-DIR (or the environment's MAAS_DATA) holds the four IDX files, plain or gzip. A tenth of the 60,000 training images,
+DIR (or the environment's MAAS_DATA) holds fashion-mnist/ with the four IDX files, plain or gzip. A tenth of the 60,000 training images,
 carved out by class, chooses the epoch; the 10,000 test images are read once for each seed, after training.
 """
 
@@ -48,7 +48,7 @@ def main() -> None:
     if options.data is None:
         parser.error("say where the data is: --data DIR, or MAAS_DATA")
 
-    train = maas.data.read_images(pair(Path(options.data), "train"), task="classification")
+    train = maas.data.read_images(pair(Path(options.data) / "fashion-mnist", "train"), task="classification")
     if options.rows:
         train = train.take(range(options.rows))
     settings = dict(NETWORKS[options.network])
@@ -59,7 +59,7 @@ def main() -> None:
         start = time.perf_counter()
         models.append(maas.fit(recipe, train, seed=seed, **settings))
         seconds.append(time.perf_counter() - start)
-    test = maas.data.read_images(pair(Path(options.data), "t10k"), task="classification")
+    test = maas.data.read_images(pair(Path(options.data) / "fashion-mnist", "t10k"), task="classification")
     found = [100 * model.evaluate(test).scores["accuracy"] for model in models]
 
     spread = statistics.stdev(found) if len(found) > 1 else float("nan")
