@@ -3,7 +3,7 @@
     python benchmarks/quality/fashion_mnist.py --data DIR --network cnn      10 epochs a seed
     python benchmarks/quality/fashion_mnist.py --data DIR --network resnet   16 epochs a seed
 
-DIR (or the environment's MAAS_DATA) holds fashion-mnist/ with the four IDX files, plain or gzip. A tenth of the 60,000 training images,
+DIR (or MAAS_DATA) holds fashion-mnist/ with the four IDX files, plain or gzip. A tenth of the 60,000 training images,
 carved out by class, chooses the epoch; the 10,000 test images are read once for each seed, after training.
 """
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from maas.errors import RecipeError, show
 from maas.nn._register import network
-from maas.nn._tokens import check_arguments, embed, mask_of, parts, pool, sizes_of_tokens
+from maas.nn._tokens import check_arguments, embed, embedding, mask_of, parts, pool, sizes_of_tokens
 from maas.schema import TensorSpec
 
 
@@ -56,7 +56,7 @@ class TextCNN(nn.Module):
         with torch.random.fork_rng(devices=[], enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
-            self.embedding = nn.Embedding(vocabulary, embedding_dim, padding_idx=0)
+            self.embedding = embedding(vocabulary, embedding_dim)
             self.convolutions = nn.ModuleList(nn.Conv1d(embedding_dim, channels, width) for width in widths)
             self.dropout = nn.Dropout(dropout)
             self.output = nn.Linear(channels * len(widths), out_features)

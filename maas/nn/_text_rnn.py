@@ -14,6 +14,7 @@ from maas.nn._tokens import (
     check_arguments,
     check_choice,
     embed,
+    embedding,
     mask_of,
     parts,
     pool,
@@ -73,7 +74,7 @@ class TextRNN(nn.Module):
         with torch.random.fork_rng(devices=[], enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
-            self.embedding = nn.Embedding(vocabulary, embedding_dim, padding_idx=0)
+            self.embedding = embedding(vocabulary, embedding_dim)
             width, directions = embedding_dim, 2 if bidirectional else 1
             forwards, backwards = [], []
             for _ in range(num_layers):

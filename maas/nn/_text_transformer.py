@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from maas.errors import RecipeError
 from maas.nn._register import network
-from maas.nn._tokens import check_arguments, embed, mask_of, parts, pool, sizes_of_tokens
+from maas.nn._tokens import check_arguments, embed, embedding, mask_of, parts, pool, sizes_of_tokens
 from maas.schema import TensorSpec
 
 
@@ -83,7 +83,7 @@ class TextTransformer(nn.Module):
         with torch.random.fork_rng(devices=[], enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
-            self.embedding = nn.Embedding(vocabulary, width, padding_idx=0)
+            self.embedding = embedding(vocabulary, width)
             self.blocks = nn.ModuleList(Block(width, num_heads, hidden, dropout) for _ in range(num_layers))
             self.norm = nn.LayerNorm(width)
             self.dropout = nn.Dropout(dropout)

@@ -28,6 +28,17 @@ def sizes_of_tokens(name: str, inputs: Mapping[str, TensorSpec], num_outputs: in
     return {"vocabulary": spec.limit, "out_features": num_outputs}
 
 
+def embedding(vocabulary: int, dim: int) -> nn.Embedding:
+    """A table of one vector a token; 0, which pads, stays zero.
+
+    It starts small (deviation 0.05): at torch's deviation of 1 the vectors of rare tokens stay the noise they began as.
+    """
+    table = nn.Embedding(vocabulary, dim, padding_idx=0)
+    with torch.no_grad():
+        table.weight.mul_(0.05)
+    return table
+
+
 def check_arguments(sizes: Mapping[str, Any], dropout: Any, seed: Any) -> None:
     """Raise RecipeError for a size that is no positive integer, or another argument out of its range."""
     for name, size in sizes.items():
