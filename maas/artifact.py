@@ -75,8 +75,7 @@ def write(
         OSError: the disk is full, or the folder cannot be written; what stood there is untouched.
     """
     path = Path(path)
-    if path.exists() and not (path.is_dir() and (is_artifact(path) or not any(path.iterdir()))):
-        raise ArtifactError(f"{path} is not an artifact and will not be replaced; choose another folder")
+    check_replaceable(path)
     documents = {
         "artifact.json": {"format": FORMAT, "weights": [WEIGHTS], **description},
         "card.json": card,
@@ -121,6 +120,12 @@ def read_files(path: str | Path) -> dict[str, bytes]:
             if last_try or _inode(path) == before:  # else the folder was replaced while it was being read
                 raise
     raise AssertionError("unreachable")
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise ArtifactError where something else than an artifact stands, which writing one would destroy."""
+    if path.exists() and not (path.is_dir() and (is_artifact(path) or not any(path.iterdir()))):
+        raise ArtifactError(f"{path} is not an artifact and will not be replaced; choose another folder")
 
 
 def is_artifact(path: str | Path) -> bool:

@@ -11,7 +11,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from maas.errors import DataError, FormatError, RequestRefused, RowError, show
+from maas.errors import ArtifactError, DataError, FormatError, RequestRefused, RowError, show
 
 if TYPE_CHECKING:
     from maas.artifact import Artifact
@@ -21,11 +21,13 @@ _Answers = list[dict[str, Any] | None]
 
 def fit(options: Namespace) -> bool:
     import maas
-    from maas.artifact import is_artifact
+    from maas.artifact import check_replaceable
 
     output = Path(options.output)
-    if output.exists() and not (output.is_dir() and (is_artifact(output) or not any(output.iterdir()))):
-        raise DataError(f"{output} is not an artifact and will not be replaced; choose another --output")
+    try:
+        check_replaceable(output)  # before the training, not after it
+    except ArtifactError as error:
+        raise DataError(f"--output: {error}") from error
     output.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(output.parent, os.W_OK):
         raise DataError(f"{output.parent} cannot be written; choose another --output")

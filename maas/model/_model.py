@@ -31,11 +31,9 @@ from maas.model._stored import TOLERANCE, WRONG, check_describes, description_of
 from maas.nn import Recipe
 from maas.preprocess import Preprocess
 from maas.schema import Columns, Schema
-from maas.task import Answers, Batch, Task
+from maas.task import Answers, Batch, Task, rows_that_fit
 
 _NUM_EXAMPLES = 4
-_MOST_ROWS = 4096
-_MOST_BYTES = 64 << 20
 _STEPS = 256  # assumed of an input whose length differs from row to row
 
 
@@ -141,7 +139,7 @@ class Model:
         for spec in self.preprocess.outputs.values():
             sizes = [max(longest, default=_STEPS) if size is None else size for size in spec.shape]
             row_bytes += math.prod(sizes) * getattr(torch, spec.dtype).itemsize
-        return max(1, min(_MOST_ROWS, _MOST_BYTES // max(1, row_bytes)))
+        return rows_that_fit(row_bytes)
 
     def stream(self, batch: Batch) -> Iterator[Answers]:
         """The answers to prepared rows, in order, part by part."""

@@ -42,7 +42,7 @@ class Field:
         kind: what it means ("numeric", "categorical", "boolean", ...); decides which preprocessing takes it.
         dtype: how it travels. A "label" is a string, a number or a boolean that stands for a category.
         shape: () for a single value, (k,) for a list of k numbers, (None, k) for any number of lists of k numbers.
-        nullable: whether null is accepted: only where training rows had missing values too.
+        nullable: whether null is accepted: only where the table had missing values.
         range: least and greatest value seen in training. Informs; values outside are answered.
         values: categories seen in training. Informs; how others are answered is up to the preprocessing.
         longest: most bytes, characters or, where the shape begins with None, steps that a value may have.

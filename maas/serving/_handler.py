@@ -16,10 +16,10 @@ from maas.client import DESCRIPTION
 from maas.errors import RowError
 from maas.model import Model
 from maas.serving._requests import JSON, PROBLEM_JSON, Asked, Problem, read_request, row_problem, too_many_rows
+from maas.serving._settings import MOST_BODY_BYTES as MOST_RESPONSE_BYTES
 from maas.task import Batch
 
 IMPORTS = "MAAS_IMPORT"
-MOST_RESPONSE_BYTES = 6_553_500
 Result = dict[str, Any] | RowError | Problem | None
 """An answer, why a row is refused, why it failed, or None where it is not finite."""
 

@@ -266,12 +266,7 @@ def _sweep(servers: Path) -> None:
     alive = {Path(server.folder) for server in running_servers()}
     for folder in servers.iterdir():
         starter = folder.name.partition("-")[0]
-        if (
-            starter.isdecimal()
-            and folder not in alive
-            and not Path(f"/proc/{starter}").exists()
-            and sys.platform == "linux"
-        ):
+        if starter.isdecimal() and folder not in alive and not _is_running(int(starter)):
             shutil.rmtree(folder, ignore_errors=True)
 
 

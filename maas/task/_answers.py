@@ -13,6 +13,11 @@ _MOST_ROWS = 4096
 _MOST_BYTES = 64 << 20
 
 
+def rows_that_fit(row_bytes: int) -> int:
+    """How many rows of this size are prepared, and go through a network, at once."""
+    return max(1, min(_MOST_ROWS, _MOST_BYTES // max(1, row_bytes)))
+
+
 @dataclass(frozen=True)
 class Batch:
     """Prepared rows.
@@ -51,7 +56,7 @@ class Batch:
     def rows_a_pass(self) -> int:
         """How many of these rows go through the network at once: fewer where they are large."""
         row_bytes = sum(tensor[:1].numel() * tensor.element_size() for tensor in self.inputs.values())
-        return max(1, min(_MOST_ROWS, _MOST_BYTES // max(1, row_bytes)))
+        return rows_that_fit(row_bytes)
 
     def __getitem__(self, index: Any) -> Batch:
         target = None if self.target is None else self.target[index]
