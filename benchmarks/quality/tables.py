@@ -2,10 +2,10 @@
 
     python benchmarks/quality/tables.py              4 tables, 10 splits each, about seven minutes
 
-Each split (80 % to learn from, stratified for classes) is a function of its seed; both methods learn from and are scored
-on the same rows. Boosted trees are scikit-learn's HistGradientBoosting with its defaults, as in every evaluation of maas,
-and GradientBoosting with its defaults. The network's settings, the same for all classifications, are a first guess that was
-tried on the splits 100 to 102; the splits that are printed are others of the same rows.
+Each split (80 % to learn from, stratified for classes) is a function of its seed; both methods learn from and are
+scored on the same rows. Boosted trees are scikit-learn's HistGradientBoosting with its defaults, as in every evaluation
+of maas, and GradientBoosting with its defaults. The network's settings, the same for all classifications, are a first
+guess that was tried on the splits 100 to 102; the splits that are printed are others of the same rows.
 """
 
 import argparse
@@ -40,9 +40,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--tables", nargs="*", default=["digits", "wine", "breast_cancer", "diabetes"])
     options = parser.parse_args()
-    print(
-        "| table | score | network | HistGradientBoosting | GradientBoosting | network's gain over the better | seconds |"
-    )
+    print("| table | score | network | HistGradientBoosting | GradientBoosting | gain over the better | seconds |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         for name in options.tables:
