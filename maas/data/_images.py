@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from maas.data._arrays import _cells, _numpy
+from maas.data._arrays import _cells, _labels, _numpy
 from maas.data._image_files import is_idx, read_cifar, read_idx
+from maas.data._labels import SEPARATOR
 from maas.data._rows import Rows
 from maas.data._sources import as_objects, plain_column, read_source
-from maas.data._table import TASKS, _find_target, _listed, _target_of
+from maas.data._table import TASKS, _find_targets, _listed, _target_of, _targets_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
@@ -27,8 +28,9 @@ _STARTS_AND_ENDS = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEN
 def read_images(
     source: Any,
     *,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     task: str | None = None,
+    separator: str = SEPARATOR,
     path: str | None = None,
     root: str | Path | None = None,
 ) -> Rows:
@@ -36,15 +38,16 @@ def read_images(
 
     Args:
         source: one of
-            - a folder with one folder of JPEG, PNG or WebP files for each class, `cats/1.jpg`, `dogs/2.png`;
+            - a folder with one folder of JPEG, PNG or WebP files for each class, `cats/1.jpg`, `dogs/2.png`; or with
+              such files and no folder, which have no target;
             - a pair of arrays or tensors `(X, y)`: X uint8 of shape (rows, height, width), or with channels last, 1 or
               3 of them;
             - a pair of paths `(images, labels)` of IDX files, as MNIST comes in, plain or gzip;
             - CIFAR's binary version: its folder (the training part), or the path of one `.bin` file, or a list of them;
             - a table of paths: a `.csv`, `.tsv` or `.parquet` file, or a data frame.
-        target: of a table, the column to predict; found when one is called target, label, class or y. Of CIFAR-100,
-            "fine" (the default) or "coarse".
-        task: "classification" or "regression"; found as in `maas.data.read_table`.
+        target: of a table, the column to predict, or several; as in `maas.data.read_table`. Of CIFAR-100, "fine" (the
+            default) or "coarse".
+        task, separator: as in `maas.data.read_table`.
         path: of a table, the column of paths; found when one is called path, file, filename, file_name or image.
         root: of a table, the folder that its paths start from; by default that of the file.
 
@@ -67,8 +70,10 @@ def read_images(
         if value is not None and form not in forms:
             raise DataError(f"`{name}` is for {' and '.join(forms)}, the source is {form}; leave it out")
     if form == "a table":
-        return _from_table(source, target, task, path, root)
+        return _from_table(source, target, task, separator, path, root)
     if form == "CIFAR files":
+        if not isinstance(target, (str, type(None))):
+            raise DataError(f"`target` of CIFAR-100 is 'fine' or 'coarse', got {show(target)}")
         images, labels = read_cifar(source, target)
         return _from_arrays(images, labels, task, form, target or "y")
     if form == "IDX files":
@@ -115,7 +120,11 @@ def _form(source: Any) -> str:
 def _from_folder(folder: Path, task: str | None) -> Rows:
     classes = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
     if not classes:
-        raise DataError(f"{folder} has no folders; give it one folder of images for each class")
+        found = sorted(one for one in folder.iterdir() if one.suffix.lower() in _SUFFIXES and one.is_file())
+        if not found:
+            raise DataError(f"{folder} has no folders; give it one folder of images for each class")
+        side = {"path": as_objects(map(str, found))}
+        return Rows(Schema((FIELD,)), {"image": _read(found)}, side=side, source=str(folder))
     files: list[Path] = []
     labels: list[str] = []
     for place in classes:
@@ -140,7 +149,7 @@ def _from_idx(source: Sequence[str | Path], task: str | None) -> Rows:
 
 
 def _from_arrays(x: Any, y: Any, task: str | None, source: str, name: str) -> Rows:
-    images, target = _numpy(x, "X"), _numpy(y, "y")
+    images, target = _numpy(x, "X"), _labels(y)
     if images.dtype != np.uint8:
         raise DataError(
             f"X must be uint8, from 0 to 255, got {images.dtype}; scale it first: (X * 255).round().astype('uint8') "
@@ -168,15 +177,22 @@ def _encoded(images: np.ndarray[Any, Any]) -> Iterable[bytes]:
         yield encode_png(torch.from_numpy(image.transpose(2, 0, 1).copy())).numpy().tobytes()
 
 
-def _from_table(source: Any, target: str | None, task: str | None, path: str | None, root: str | Path | None) -> Rows:
+def _from_table(
+    source: Any,
+    target: str | Sequence[str] | None,
+    task: str | None,
+    separator: str,
+    path: str | None,
+    root: str | Path | None,
+) -> Rows:
     raw = read_source(source, missing=(), delimiter=None, encoding="utf8")
-    goal_name = _find_target(target, raw)
+    goals = _find_targets(target, raw)
     if path is None:
-        found = [name for name in raw if name.lower() in _PATH_NAMES and name != goal_name]
+        found = [name for name in raw if name.lower() in _PATH_NAMES and name not in goals]
         if len(found) != 1:
             raise DataError(f"say which column has the paths with `path`; there are {_listed(raw)}")
         path = found[0]
-    elif path not in raw or path == goal_name:
+    elif path not in raw or path in goals:
         raise DataError(f"`path` names no column, or the target: got {show(path)}, there are {_listed(raw)}")
     folder = Path(root) if root is not None else Path(source).parent if isinstance(source, (str, Path)) else Path()
     if not folder.is_dir():
@@ -190,8 +206,8 @@ def _from_table(source: Any, target: str | None, task: str | None, path: str | N
     for row, file in enumerate(files):
         if not file.is_file():
             raise DataError(f"row {row}: there is no file {file}; paths start from {folder}, say `root=` for another")
-    goal, task = _target_of(goal_name, raw[goal_name], task, None)
-    side = {name: column.values for name, column in raw.items() if name not in (path, goal_name)}
+    goal, goal_name, task = _targets_of(goals, raw, task, {}, separator=separator)
+    side = {name: column.values for name, column in raw.items() if name not in (path, *goals)}
     name = str(source) if isinstance(source, (str, Path)) else "a frame"
     images = {"image": _read(files)}
     return Rows(Schema((FIELD,)), images, goal, goal_name, task, {**side, "path": cells}, source=name)

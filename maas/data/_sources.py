@@ -22,7 +22,7 @@ _DATE = re.compile(
 )
 
 _EXACT = 2.0**53
-Kind = Literal["number", "boolean", "date", "text", "category", "empty"]
+Kind = Literal["number", "boolean", "date", "text", "category", "lists", "empty"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Cells:
     Args:
         kind: what all its cells can be read as.
         values: for "number" float64 with NaN where a cell is missing; for "date" datetime64[us], or an object array of
-            texts where they are not ISO 8601; else an object array of bool or str, None where missing.
+            texts where they are not ISO 8601; else an object array of bool, str or, for "lists", list, None where
+            missing.
         texts: each cell as text, None where missing; called when they are wanted. What a CSV says is kept as it stands
             there: "01" is not "1".
     """
@@ -234,6 +235,8 @@ def plain_column(name: str, cells: Sequence[Any], *, categorical: bool = False) 
         return Cells("number", np.array([math.nan if cell is None else float(cell) for cell in cells]), texts)
     if kinds <= {str}:
         return Cells("text", as_objects(cells), texts)
+    if kinds <= {list, tuple, set, frozenset, np.ndarray}:
+        return Cells("lists", as_objects(None if cell is None else list(cell) for cell in cells), texts)
     if kinds <= {bytes}:
         raise DataError(f"column {show(name)} holds bytes, which is not text; decode it first")
     listed = ", ".join(sorted(kind.__name__ for kind in kinds))

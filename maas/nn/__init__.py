@@ -1,5 +1,6 @@
 """Networks: plain torch modules with explicit sizes, and recipes that describe them before the sizes are known."""
 
+from maas.nn._autoencoder import AutoEncoder, ImageAutoEncoder
 from maas.nn._cnn import CNN
 from maas.nn._conv1d import CNN1d
 from maas.nn._mlp import MLP
@@ -7,6 +8,7 @@ from maas.nn._recipe import Recipe, recipe
 from maas.nn._register import network, network_class
 from maas.nn._resnet import ResNet
 from maas.nn._rnn import RNN
+from maas.nn._sequence_autoencoder import SequenceAutoEncoder
 from maas.nn._text_cnn import TextCNN
 from maas.nn._text_rnn import TextRNN
 from maas.nn._text_transformer import TextTransformer
@@ -15,9 +17,12 @@ __all__ = [
     "CNN",
     "MLP",
     "RNN",
+    "AutoEncoder",
     "CNN1d",
+    "ImageAutoEncoder",
     "Recipe",
     "ResNet",
+    "SequenceAutoEncoder",
     "TextCNN",
     "TextRNN",
     "TextTransformer",

@@ -117,6 +117,8 @@ def fit(
 
     learning = learning.observed()
     answer = learner.learn(learning.target, learning.target_name, learning.schema)  # type: ignore[arg-type]
+    if held_out is None and not answer.is_settled:
+        raise DataError(f"this {kind} chooses its threshold by validation rows: give `validation`")
     if learning.target is not None:
         learning = teaching(learning, answer.teaching(learning.target)).observed()
     prepared = (preprocess or for_schema(learning.schema)).learn(learning.schema, learning.columns)
@@ -149,13 +151,12 @@ def fit(
                 progress=progress,
             )
     network.eval()
-    if not answer.is_settled:
-        if held_out is None:
-            raise DataError(f"a {kind} like this one chooses by validation rows: give `validation`")
+    if held_out is not None and not answer.is_settled:
         model.task = answer.settle(model.predict(held_out), held_out.target)  # type: ignore[arg-type]
     model.card["training"] = {
         **settings.to_json(),
         "task": None if task is None else repr(task),
+        "settled": None if answer.is_settled else model.task.state()[0],
         "augment": None if augment is None else repr(augment),
         "device": where.type,
         "threads": num_threads(network, batch_size),
