@@ -11,6 +11,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from maas.cli._task import target_of, task_of
 from maas.errors import ArtifactError, DataError, FormatError, RequestRefused, RowError, show
 
 if TYPE_CHECKING:
@@ -36,20 +37,27 @@ def fit(options: Namespace) -> bool:
     recipe = maas.nn.Recipe(options.network, arguments)
     rows = maas.data.read_table(
         options.data,
-        target=options.target,
+        target=target_of(options),
         task=options.task,
+        separator=options.separator,
         drop=options.drop,
         types=types,
         missing=options.missing,
         delimiter=options.delimiter,
         encoding=options.encoding,
     )
+    task = task_of(options, rows.task)
+    if rows.target is None and options.task != "anomaly":
+        raise DataError(
+            f"say which column to predict with --target; there are {', '.join(map(show, rows.schema.names))}"
+        )
     split = rows.split(options.test, seed=options.seed, group=options.group, time=options.time)
     train, test = split
     _tell(options, f"{rows}\n{split.report}")
     model = maas.fit(
         recipe,
         train,
+        task=task,
         epochs=options.epochs,
         batch_size=options.batch_size,
         optimizer=options.optimizer,
@@ -60,12 +68,18 @@ def fit(options: Namespace) -> bool:
         device=options.device,
     )
     model.save(output)  # first: whatever the evaluation meets, the training is not lost
-    evaluation = model.evaluate(test, baselines_from=train)
-    model.save(output, evaluation=evaluation)
     best = model.card["training"]["best_epoch"]
-    _tell(options, f"{model}, best of {len(model.card['training']['history'])} epochs: {best}\n\n{evaluation}")
+    _tell(options, f"{model}, best of {len(model.card['training']['history'])} epochs: {best}")
+    measured = None
+    if test.target is None:
+        _tell(options, f"not evaluated: the rows have no target; maas evaluate {output} DATA --target COLUMN")
+    else:
+        evaluation = model.evaluate(test, baselines_from=train)
+        model.save(output, evaluation=evaluation)
+        _tell(options, f"\n{evaluation}")
+        measured = evaluation.to_json()
     _tell(options, f"\nsaved in {output}; next: maas package {output}")
-    _result(options, {"artifact": str(output), "evaluation": evaluation.to_json()})
+    _result(options, {"artifact": str(output), "evaluation": measured})
     return False
 
 
@@ -79,7 +93,13 @@ def evaluate(options: Namespace) -> bool:
     found = []
     for path in filter(None, [options.data, options.train]):
         rows, errors = maas.data.read_columns(
-            path, model.schema, target=model.target, task=model.task.kind, text_target=as_text, **read
+            path,
+            model.schema,
+            target=options.target or model.target,
+            task=model.task.kind,
+            text_target=as_text,
+            separator=options.separator,
+            **read,
         )
         if errors:
             raise errors[min(errors)]
@@ -152,7 +172,8 @@ def _describe(stored: Artifact, named: str | None) -> list[str]:
     lines += [
         f"digest     {stored.digest}",
         f"network    {description['recipe']['kind']}({arguments})",
-        f"task       {description['task']['kind']} of {description['target']}",
+        f"task       {description['task']['kind']} of {description['target']}"
+        + _threshold(description["task"]["state"]),
         f"fields     {len(description['schema'])}",
     ]
     for field in description["schema"]:
@@ -163,6 +184,12 @@ def _describe(stored: Artifact, named: str | None) -> list[str]:
     if card.get("evaluation"):
         lines += ["", *str(Evaluation.from_json(card["evaluation"])).splitlines()]
     return lines
+
+
+def _threshold(state: dict[str, Any]) -> str:
+    if "threshold" not in state:
+        return ""
+    return f", threshold {state['threshold']:.6g}" + f" chosen by {state['chosen_by']}" * bool(state.get("chosen_by"))
 
 
 def verify(options: Namespace) -> bool:

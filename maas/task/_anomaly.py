@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from maas.task._answers import Answers, Batch
 from maas.task._base import Arrays, Target, Task, task
 
 Label = str | int | bool
+_LEAST_THRESHOLD = 1e-30  # of a network that rebuilds every validation row exactly
 
 
 @task("anomaly")
@@ -102,6 +102,10 @@ class Anomaly(Task):
         if truth is not None:
             errors = errors[~self._anomalous(truth)]
         rows = len(errors)
+        if errors.min() < 0:
+            raise DataError(
+                f"the network of an anomaly gives errors, 0 or more, got {errors.min():g}; let it give exp of it, say"
+            )
         rank = math.ceil((rows + 1) * (1 - self.false_alarms) - 1e-9)
         if rank > rows:
             warnings.warn(
@@ -111,7 +115,7 @@ class Anomaly(Task):
                 stacklevel=3,
             )
         chosen = float(np.sort(errors)[min(rank, rows) - 1])
-        return replace(self, threshold=max(chosen, sys.float_info.min), num_normal=rows, is_settled=True)
+        return replace(self, threshold=max(chosen, _LEAST_THRESHOLD), num_normal=rows, is_settled=True)
 
     def encode(self, target: Target) -> torch.Tensor:
         """Zeros, float32 of shape (rows,): what the rows teach is in their fields."""
@@ -174,7 +178,7 @@ class Anomaly(Task):
         if self.normal is None:
             raise DataError(
                 "the model learned without labels and does not know which of them are normal; fit it with "
-                "task=maas.task.Anomaly.with_options(normal=...)"
+                "task=maas.task.Anomaly.with_options(normal=...), or maas fit --normal LABEL"
             )
         if target.ndim != 1:
             raise DataError(f"the target of an anomaly is one label a row, got the shape {target.shape}")

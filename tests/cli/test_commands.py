@@ -85,7 +85,7 @@ def test_fit_takes_the_networks_arguments_and_the_tables_options(capsys: Capture
     [
         ("fit nowhere.csv --target y --output m", 2, "there is no file nowhere.csv"),
         ("fit {wine} --target cultivr --output m", 2, "`target` names no column: got 'cultivr'"),
-        ("fit {wine} --output m", 2, "say which column to predict with `target`"),
+        ("fit {wine} --output m", 2, "say which column to predict with --target"),
         ("fit {wine} --target cultivar --output m --set hiden=3", 2, "MLP has no argument 'hiden'"),
         ("fit {wine} --target cultivar --output m --set hidden", 2, "--set wants NAME=VALUE, got 'hidden'"),
         ("fit {wine} --target cultivar --output m --set hidden=[0]", 2, "`hidden` must be positive integers"),
