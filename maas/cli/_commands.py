@@ -189,7 +189,8 @@ def _describe(stored: Artifact, named: str | None) -> list[str]:
 def _threshold(state: dict[str, Any]) -> str:
     if "threshold" not in state:
         return ""
-    return f", threshold {state['threshold']:.6g}" + f" chosen by {state['chosen_by']}" * bool(state.get("chosen_by"))
+    by = state.get("chosen_by")
+    return f", threshold {state['threshold']:.6g}" + ("" if by is None else f" chosen by {by}")
 
 
 def verify(options: Namespace) -> bool:

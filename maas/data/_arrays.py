@@ -20,7 +20,7 @@ def from_arrays(x: Any, y: Any = None, *, task: str | None = None) -> Rows:
 
     Args:
         x: numbers of shape (rows, features); NaN where a value is missing.
-        y: one target a row, of shape (rows,): numbers, strings or booleans; or several labels a row: lists of them, or
+        y: one target a row, of shape (rows,): numbers, strings or booleans; or several labels a row: lists of text, or
             with task="multilabel" ones and zeros of shape (rows, labels).
         task: as in `maas.data.read_table`.
 
@@ -113,8 +113,9 @@ def _numpy(values: Any, name: str) -> np.ndarray[Any, Any]:
 
 
 def _labels(y: Any) -> np.ndarray[Any, Any]:
-    """Targets as an array; lists of labels, which may differ in length, as objects."""
-    if isinstance(y, (list, tuple)) and any(isinstance(one, (list, tuple, set, frozenset)) for one in y):
+    """Targets as an array; lists of labels, which are text and may differ in number, as objects."""
+    nested = isinstance(y, (list, tuple)) and all(isinstance(one, (list, tuple, set, frozenset)) for one in y)
+    if nested and all(isinstance(label, str) for labels in y for label in labels):
         return as_objects(y)
     return _numpy(y, "y")
 

@@ -43,7 +43,7 @@ class Anomaly(Task):
         threshold: the network's number from which on a row is an anomaly.
         false_alarms: the share of normal rows that may be taken for anomalies, above 0 and below 1.
         num_normal: the normal rows that chose the threshold; 0 where it was given.
-        is_settled: whether the threshold stands; if not, `settle` chooses it.
+        settled: whether the threshold stands; if not, `settle` chooses it.
 
     Raises:
         DataError: an argument is out of its range.
@@ -59,7 +59,7 @@ class Anomaly(Task):
     threshold: float = 1.0
     false_alarms: float = 0.01
     num_normal: int = 0
-    is_settled: bool = True
+    settled: bool = True
 
     def __post_init__(self) -> None:
         _check_share(self.false_alarms)
@@ -88,6 +88,10 @@ class Anomaly(Task):
     def unit(self) -> float:
         return 1.0
 
+    @property
+    def is_settled(self) -> bool:
+        return self.settled
+
     def teaching(self, target: Target) -> np.ndarray[Any, Any]:
         """The normal rows."""
         return ~self._anomalous(target)
@@ -115,7 +119,7 @@ class Anomaly(Task):
                 stacklevel=3,
             )
         chosen = float(np.sort(errors)[min(rank, rows) - 1])
-        return replace(self, threshold=max(chosen, _LEAST_THRESHOLD), num_normal=rows, is_settled=True)
+        return replace(self, threshold=max(chosen, _LEAST_THRESHOLD), num_normal=rows, settled=True)
 
     def encode(self, target: Target) -> torch.Tensor:
         """Zeros, float32 of shape (rows,): what the rows teach is in their fields."""
@@ -227,7 +231,7 @@ class AnomalyOptions:
                     f"`normal` says {', '.join(map(show, normal))}, and no training row has that label: there are "
                     f"{', '.join(map(show, known[:20]))}"
                 )
-        return Anomaly(normal, false_alarms=self.false_alarms, is_settled=False)
+        return Anomaly(normal, false_alarms=self.false_alarms, settled=False)
 
 
 def _check_share(share: Any) -> None:

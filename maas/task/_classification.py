@@ -37,7 +37,7 @@ class Classification(Task):
         classes: the labels, in the order of the outputs; with two, the output is the score of the second.
         threshold: of two classes, from 0 to 1.
         chosen_by: what the threshold is the best by; None where it was given. See `Classification.with_options`.
-        is_settled: whether the threshold stands; if not, `settle` chooses it.
+        settled: whether the threshold stands; if not, `settle` chooses it.
         label_smoothing, class_weights: as in `Classification.with_options`, one weight a class. Only learning needs
             them: they are no part of what is stored.
 
@@ -50,7 +50,7 @@ class Classification(Task):
     classes: tuple[Label, ...]
     threshold: float = 0.5
     chosen_by: str | None = None
-    is_settled: bool = True
+    settled: bool = True
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] | None = None
 
@@ -97,6 +97,10 @@ class Classification(Task):
     def unit(self) -> float:
         return 1.0
 
+    @property
+    def is_settled(self) -> bool:
+        return self.settled
+
     def settle(self, answers: Answers, truth: Target) -> Classification:
         """This task with the threshold that is best on these rows; 0.5, with a warning, where they are of one class."""
         assert self.chosen_by is not None
@@ -108,7 +112,7 @@ class Classification(Task):
                 "rows of both",
                 stacklevel=3,
             )
-        return replace(self, threshold=0.5 if threshold is None else threshold, is_settled=True)
+        return replace(self, threshold=0.5 if threshold is None else threshold, settled=True)
 
     def encode(self, target: Target) -> torch.Tensor:
         """Places of the labels in `classes`, int64 of shape (rows,)."""
@@ -256,7 +260,7 @@ class ClassificationOptions:
             plain,
             threshold=threshold,
             chosen_by=chosen_by,
-            is_settled=chosen_by is None,
+            settled=chosen_by is None,
             label_smoothing=float(self.label_smoothing),
             class_weights=self._weights(plain.classes, target),
         )

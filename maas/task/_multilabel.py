@@ -37,7 +37,7 @@ class MultiLabel(Task):
         classes: the labels, in the order of the outputs.
         thresholds: one a label, from 0 to 1.
         chosen_by: what the thresholds are the best by; None where they were given.
-        is_settled: whether the thresholds stand; if not, `settle` chooses them.
+        settled: whether the thresholds stand; if not, `settle` chooses them.
         positive_weights: what the loss of a label that a row has is multiplied by, one a label. Only learning needs
             them: they are no part of what is stored.
 
@@ -50,7 +50,7 @@ class MultiLabel(Task):
     classes: tuple[str, ...]
     thresholds: tuple[float, ...]
     chosen_by: str | None = None
-    is_settled: bool = True
+    settled: bool = True
     positive_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -88,6 +88,10 @@ class MultiLabel(Task):
     def unit(self) -> float:
         return 1.0
 
+    @property
+    def is_settled(self) -> bool:
+        return self.settled
+
     def settle(self, answers: Answers, truth: Target) -> MultiLabel:
         """This task with the threshold of each label that is best on these rows.
 
@@ -102,7 +106,7 @@ class MultiLabel(Task):
                 f"validation rows, which chooses no threshold: theirs stays 0.5; give more validation rows",
                 stacklevel=3,
             )
-        return replace(self, thresholds=_or_half(chosen), is_settled=True)
+        return replace(self, thresholds=_or_half(chosen), settled=True)
 
     def encode(self, target: Target) -> torch.Tensor:
         """Which row has which label: float32 ones and zeros of shape (rows, labels)."""
@@ -224,7 +228,7 @@ class MultiLabelOptions:
             plain,
             thresholds=(threshold,) * len(plain.classes),
             chosen_by=chosen_by,
-            is_settled=chosen_by is None,
+            settled=chosen_by is None,
             positive_weights=weights,
         )
 

@@ -118,7 +118,7 @@ def fit(
     learning = learning.observed()
     answer = learner.learn(learning.target, learning.target_name, learning.schema)  # type: ignore[arg-type]
     if held_out is None and not answer.is_settled:
-        raise DataError(f"this {kind} chooses its threshold by validation rows: give `validation`")
+        raise DataError(f"this {kind} chooses by validation rows: give `validation`")
     if learning.target is not None:
         learning = teaching(learning, answer.teaching(learning.target)).observed()
     prepared = (preprocess or for_schema(learning.schema)).learn(learning.schema, learning.columns)
