@@ -233,7 +233,7 @@ def test_scores_of_a_classification(wine_model: Model, wine_split: Parts) -> Non
     chosen = answers["label"].astype(int)
     probabilities = answers["probabilities"].astype(float)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    assert evaluation.scores == pytest.approx(
+    assert {name: value for name, value in evaluation.scores.items() if name != "ece"} == pytest.approx(
         {
             "accuracy": metrics.accuracy_score(truth, chosen),
             "precision": metrics.precision_score(truth, chosen, average="macro"),

@@ -2,6 +2,7 @@
 
 from maas.preprocess._augment import AugmentImages
 from maas.preprocess._base import Learner, Preprocess, for_schema, from_state, preprocess
+from maas.preprocess._decode import decode
 from maas.preprocess._image import Image
 from maas.preprocess._sequence import Sequence
 from maas.preprocess._table import Table
@@ -16,6 +17,7 @@ __all__ = [
     "Table",
     "Text",
     "TextOptions",
+    "decode",
     "for_schema",
     "from_state",
     "preprocess",
