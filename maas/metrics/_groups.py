@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from maas.metrics._intervals import (
+    as_score,
     ends,
     is_share,
     resampled_means,
@@ -97,7 +98,9 @@ def by_group(name: str, values: _Array, scores: Scores) -> Grouping:
         values: the group of each row as text, an object array of shape (rows,).
         scores: of the same rows.
     """
-    names, place = np.unique(values.astype(str), return_inverse=True)
+    names = sorted(set(values.tolist()))
+    places = {value: index for index, value in enumerate(names)}
+    place = np.array([places[value] for value in values.tolist()])
     parts = [scores.per_row[place == index] for index in range(len(names))]
     rows = len(scores.per_row)
     total = float(scores.per_row.sum())
@@ -105,12 +108,15 @@ def by_group(name: str, values: _Array, scores: Scores) -> Grouping:
     comparisons = 1 if len(parts) == 2 else max(1, sum(can))
     level = 1 - (1 - _LEVEL) / comparisons
     share = is_share(scores.per_row, scores.aggregate)
-    means = None if share or not any(can) else resampled_means(parts)  # (groups, resamples)
+    means = None if share else resampled_means(parts)  # (groups, resamples)
     sizes = np.array([len(part) for part in parts])
     sign = -1.0 if scores.greater_is_better else 1.0
     found = []
     for index, part in enumerate(parts):
-        low, high = score_interval(part, aggregate=scores.aggregate, level=_LEVEL)
+        if means is None:
+            low, high = score_interval(part, level=_LEVEL)
+        else:
+            low, high = ends(as_score(means[index], scores.aggregate), _LEVEL)
         mine = score_of(part, scores.aggregate)
         gap, interval = 0.0, None
         if others := rows - len(part):
@@ -122,13 +128,12 @@ def by_group(name: str, values: _Array, scores: Scores) -> Grouping:
                 interval = share_gap_interval((mine, theirs), (len(part), others), level)
             else:  # the rest is drawn group by group
                 rests = (sizes @ means - sizes[index] * means[index]) / others
-                root = scores.aggregate == "root_mean"
-                drawn = np.sqrt(means[index]) - np.sqrt(np.maximum(rests, 0.0)) if root else means[index] - rests
+                drawn = as_score(means[index], scores.aggregate) - as_score(rests, scores.aggregate)
                 interval = ends(drawn, level)
             if sign < 0:
                 interval = -interval[1], -interval[0]
         gap_low, gap_high = interval or (None, None)
-        found.append(GroupScore(str(names[index]), len(part), mine, low, high, gap, gap_low, gap_high))
+        found.append(GroupScore(names[index], len(part), mine, low, high, gap, gap_low, gap_high))
     found.sort(key=lambda one: (one.gap_low is None, -one.gap, one.value))
     return Grouping(name, scores.primary, tuple(found))
 

@@ -39,7 +39,7 @@ def score_interval(per_row: _Array, *, aggregate: Aggregate = "mean", level: flo
     """
     if is_share(per_row, aggregate):
         return wilson(float(per_row.mean()), len(per_row), level)
-    return ends(resampled_scores([per_row], aggregate)[0], level)
+    return ends(as_score(resampled_means([per_row])[0], aggregate), level)
 
 
 def wilson(share: float, rows: int, level: float) -> tuple[float, float]:
@@ -65,9 +65,9 @@ def share_gap_interval(shares: tuple[float, float], rows: tuple[int, int], level
 
 def resampled_means(parts: list[_Array], *, seed: int = 0) -> _Array:
     """Means of each part's rows drawn again with replacement, float64 of shape (parts, resamples): 4,000, with many
-    rows fewer, 400 at the least."""
+    rows fewer, 1,000 at the least."""
     generator = np.random.default_rng(seed)
-    count = int(np.clip(_MOST_DRAWS // sum(map(len, parts)), 400, 4000))
+    count = int(np.clip(_MOST_DRAWS // sum(map(len, parts)), 1000, 4000))
     means = np.empty((len(parts), count))
     for place, part in enumerate(parts):
         step = max(1, _DRAWS_AT_ONCE // len(part))
@@ -77,10 +77,9 @@ def resampled_means(parts: list[_Array], *, seed: int = 0) -> _Array:
     return means
 
 
-def resampled_scores(parts: list[_Array], aggregate: Aggregate) -> _Array:
-    """As `resampled_means`, of the scores."""
-    means = resampled_means(parts)
-    return np.sqrt(means) if aggregate == "root_mean" else means
+def as_score(means: _Array, aggregate: Aggregate) -> _Array:
+    """Scores out of means."""
+    return np.sqrt(np.maximum(means, 0.0)) if aggregate == "root_mean" else means
 
 
 def ends(values: _Array, level: float) -> tuple[float, float]:

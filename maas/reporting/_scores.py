@@ -28,15 +28,16 @@ def verdict(evaluation: Evaluation) -> str:
     """Whether the network was worth it, in a plain sentence."""
     if not evaluation.baselines:
         return "No baseline was measured beside this network, so nothing here says whether it was needed."
+    score = title_of(evaluation.primary)
     won, drawn, lost = (_named(evaluation.baselines, sign) for sign in (1, 0, -1))
     if lost:
         beaten = f" The network beats {won} only." if won else ""
-        return f"A baseline wins: {lost} {_is(lost)} better than this network in {evaluation.primary}.{beaten}"
+        return f"A baseline wins: {lost} {_is(lost)} better than this network in {score}.{beaten}"
     if drawn and won:
-        return f"The network is better than {won} in {evaluation.primary}; no difference is shown to {drawn}."
+        return f"The network is better than {won} in {score}; no difference is shown to {drawn}."
     if drawn:
-        return f"No difference in {evaluation.primary} is shown between this network and {drawn}."
-    return f"The network is better than {won} in {evaluation.primary}."
+        return f"No difference in {score} is shown between this network and {drawn}."
+    return f"The network is better than {won} in {score}."
 
 
 def warnings(evaluation: Evaluation) -> list[str]:

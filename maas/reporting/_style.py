@@ -45,7 +45,8 @@ thead th{color:var(--muted);font-weight:500;vertical-align:bottom}
 tr>th:first-child{text-align:left;padding-left:0;min-width:7.5em;white-space:normal}
 tr.own th,tr.own td,td.primary{font-weight:650}
 tr.worse td,tr.worse th{color:var(--bad)}
-.heat td{text-align:center;border:1px solid var(--card);min-width:2.6em}
+.heat td{text-align:center;border:1px solid var(--card);min-width:2.5em;padding:5px 6px}
+.heat tr>th:first-child{min-width:0}
 .heat thead tr:first-child th:last-child{text-align:center}
 .heat thead tr+tr th{text-align:center;min-width:0;padding:5px 6px}
 .heat tbody th{white-space:nowrap;padding-right:12px}

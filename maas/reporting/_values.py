@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from maas.reporting._charts import Area, Axis, label_of, legend
+from maas.reporting._charts import Area, Axis, legend
 from maas.reporting._html import Html, cut, tag
 
 _LARGEST = 1e100
@@ -84,7 +84,7 @@ def by_step(steps: Mapping[str, np.ndarray[Any, Any]]) -> Html:
         points = list(enumerate(one, 1))
         marks += [area.line(points, f"s{place}")] if horizon > 1 else []
         marks += [area.dots(points, f"s{place}")] if horizon <= 50 else []
-        entries.append((f"line s{place}", f"{cut(name, 60)}: {label_of(one[0])} to {label_of(one[-1])}"))
+        entries.append((f"line s{place}", f"{cut(name, 60)}: {one[0]:.4g} to {one[-1]:.4g}"))
     chart = area.svg("Error by step ahead", *reversed(marks))
     return tag("figure", tag("figcaption", "Error by step ahead"), chart, legend(*entries))
 
