@@ -102,7 +102,9 @@ section{padding:14px;border-radius:10px}
 .verdict{font-size:1.3rem}
 th,td{padding:5px 7px}
 }
+@page{margin:14mm}
 @media print{
+:root{--page:#fff}
 body{max-width:none;padding:0;font-size:12px;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 section,figure,.card,tr{break-inside:avoid}
 .scroll{overflow:visible}
