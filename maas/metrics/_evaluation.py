@@ -10,10 +10,11 @@ import numpy as np
 
 from maas.metrics._bootstrap import paired_bootstrap
 from maas.metrics._by_class import ClassScore, class_scores
+from maas.metrics._by_group import ScoreRows, by_group
 from maas.metrics._calibration import Calibration
 from maas.metrics._comparison import Comparison
 from maas.metrics._details import Details
-from maas.metrics._groups import Grouping, by_group
+from maas.metrics._groups import Grouping
 from maas.metrics._intervals import score_interval
 from maas.metrics._scores import Scores
 from maas.metrics._stored import read_evaluation
@@ -66,6 +67,7 @@ class Evaluation:
         fingerprint: str,
         num_duplicates: int | None = None,
         groups: Mapping[str, _Array] | None = None,
+        score_rows: ScoreRows | None = None,
     ) -> Evaluation:
         """Put a model's scores beside those of its baselines on the same rows.
 
@@ -74,6 +76,8 @@ class Evaluation:
             model: the model's scores.
             baselines: those of each baseline.
             groups: by name of a column the group of each row, as text.
+            score_rows: scores the model's answers to the rows at some positions; wanted for the groups of a score that
+                is no mean over rows.
         """
         baselines = {name: _with_skill(other, baselines) for name, other in baselines.items()}
         model = _with_skill(model, baselines)
@@ -101,7 +105,7 @@ class Evaluation:
             fingerprint=fingerprint,
             interval=score_interval(model.per_row, aggregate=model.aggregate),
             calibration=model.calibration,
-            groups=tuple(by_group(name, values, model) for name, values in (groups or {}).items()),
+            groups=tuple(by_group(name, values, model, score_rows) for name, values in (groups or {}).items()),
             details=replace(details, steps=steps) if details is not None and steps else details,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -63,7 +64,7 @@ def share_gap_interval(shares: tuple[float, float], rows: tuple[int, int], level
     )
 
 
-def resampled_means(parts: list[_Array], *, seed: int = 0) -> _Array:
+def resampled_means(parts: Sequence[_Array], *, seed: int = 0) -> _Array:
     """Means of each part's rows drawn again with replacement, float64 of shape (parts, resamples): 4,000, with many
     rows fewer, 1,000 at the least."""
     generator = np.random.default_rng(seed)

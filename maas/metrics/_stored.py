@@ -77,11 +77,13 @@ def _grouping(state: Mapping[str, Any]) -> Grouping:
 
 
 def _group(state: Mapping[str, Any]) -> GroupScore:
-    score, low, high, gap = (_number(state[name]) for name in ("score", "low", "high", "gap"))
-    gap_low, gap_high = (_optional(_number, state[name]) for name in ("gap_low", "gap_high"))
-    if (gap_low is None) != (gap_high is None):
-        raise FormatError("the interval of a gap has two ends, or none")
-    return GroupScore(_text(state["value"]), _count(state["num_rows"]), score, low, high, gap, gap_low, gap_high)
+    numbers = [_optional(_number, state[name]) for name in ("score", "low", "high", "gap", "gap_low", "gap_high")]
+    known = [number is not None for number in numbers]
+    if known != sorted(known, reverse=True) or known[0] != known[2] or known[4] != known[5]:
+        raise FormatError(
+            "a group has a score with its interval, then a gap, then the gap's interval, or fewer of these"
+        )
+    return GroupScore(_text(state["value"]), _count(state["num_rows"]), *numbers)
 
 
 def _scores(state: Mapping[str, Any]) -> dict[str, float | None]:

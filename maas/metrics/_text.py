@@ -56,7 +56,7 @@ def _groups(grouping: Grouping) -> list[str]:
     wide = max(len(one.value) for one in shown) + 2
     lines = [grouping.verdict, f"{'':<{wide}}{'rows':>9}{grouping.primary:>11}  95 % interval"]
     for one in shown:
-        interval = f"{_cell(one.low)} to {_cell(one.high)}"
+        interval = "-" if one.low is None else f"{_cell(one.low)} to {_cell(one.high)}"
         lines.append(f"{one.value:<{wide}}{one.num_rows:>9,}{_cell(one.score):>11}  {interval}")
     if len(grouping.groups) > len(shown):
         lines.append(f"and {len(grouping.groups) - len(shown):,} more groups")

@@ -205,14 +205,15 @@ class Model:
         rows = data.as_rows(test, task=self.task.kind)
         grouped = data.group_values(rows, groups)
         truth = _target(rows, "test")
-        scores = self.task.score(self.predict(rows), truth)
+        answers = self.predict(rows)
+        scores = self.task.score(answers, truth)
         others = {}
         duplicates = None
         if baselines_from is not None:
             train = data.as_rows(baselines_from, task=self.task.kind)
             duplicates, _ = data.duplicates(train, rows)
             found = self.task.baselines(self.schema, train.columns, _target(train, "baselines_from"), rows.columns)
-            others = {name: self.task.score(answers, truth) for name, answers in found.items()}
+            others = {name: self.task.score(other, truth) for name, other in found.items()}
         return Evaluation.compare(
             self.task.kind,
             scores,
@@ -220,6 +221,7 @@ class Model:
             fingerprint=rows.fingerprint(),
             num_duplicates=duplicates,
             groups=grouped,
+            score_rows=lambda chosen: self.task.score(answers.take(chosen), truth[chosen]),
         )
 
     def save(

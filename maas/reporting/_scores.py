@@ -135,10 +135,11 @@ def group_tables(groupings: Sequence[Grouping]) -> Html:
         rows = []
         for one in grouping.groups[:_MOST_GROUPS]:
             judged = one.gap_low is not None and one.gap_high is not None
-            gap = f"{signed(one.gap_low or 0.0)} to {signed(one.gap_high or 0.0)}" if judged else "too few rows"
-            wide = signed(one.gap) if len(grouping.groups) > 1 else "–"
+            gap = f"{signed(one.gap_low or 0.0)} to {signed(one.gap_high or 0.0)}" if judged else "not judged"
+            wide = "–" if one.gap is None else signed(one.gap)
+            interval = "–" if one.low is None else f"{cell(one.low)} to {cell(one.high)}"
             worse = one.gap_low is not None and one.gap_low > 0
-            texts = [f"{one.num_rows:,}", cell(one.score), f"{cell(one.low)} to {cell(one.high)}", wide, gap]
+            texts = [f"{one.num_rows:,}", cell(one.score), interval, wide, gap]
             cells = (tag("td", text) for text in texts)
             rows.append(
                 tag("tr", tag("th", cut(one.value, 80), scope="row"), *cells, class_="worse" if worse else None)

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
-from maas.metrics import Evaluation, Grouping, classification_scores, regression_scores
+from maas.metrics import Evaluation, Grouping, Scores, classification_scores, regression_scores
 
 Values = np.ndarray[Any, Any]
 
@@ -66,6 +67,61 @@ def test_the_gap_of_an_error_is_drawn_again_with_its_rows() -> None:
     assert "served worse than all other rows in rmse: b, by" in evaluation.groups[0].verdict
 
 
+def f1_scores(truth: Values, answer: Values) -> Scores:
+    """F1, which is no mean over rows, with what each row adds to it (delta method)."""
+    hits, whole = 2.0 * (truth & answer), (truth * 1.0 + answer)
+    f1 = float(hits.sum() / whole.sum()) if whole.any() else None
+    per_row = np.zeros(len(truth)) if f1 is None else f1 + (hits - f1 * whole) / whole.mean()
+    return Scores({"f1": f1}, "f1", True, per_row)
+
+
+def test_a_score_that_is_no_mean_over_rows_is_scored_group_by_group() -> None:
+    """Reference: scikit-learn on each group's rows, and a bootstrap of its own; normal against percentile, hence 15 %."""
+    generator = np.random.default_rng(0)
+    truth = generator.random(500) < 0.4
+    groups = np.array(["a"] * 200 + ["b"] * 270 + ["none"] * 30, object)
+    truth[groups == "none"] = False
+    answer = np.where(generator.random(500) < np.where(groups == "a", 0.7, 0.9), truth, ~truth) & (groups != "none")
+    evaluation = Evaluation.compare(
+        "detection",
+        f1_scores(truth, answer),
+        {},
+        fingerprint="f",
+        groups={"g": groups},
+        score_rows=lambda chosen: f1_scores(truth[chosen], answer[chosen]),
+    )
+    a, b, none = evaluation.groups[0].groups
+    wanted = {name: f1_score(truth[groups == name], answer[groups == name]) for name in "ab"}
+    assert (a.value, a.score, b.value, b.score) == ("a", pytest.approx(wanted["a"]), "b", pytest.approx(wanted["b"]))
+    others = groups != "a"
+    assert a.gap == pytest.approx(f1_score(truth[others], answer[others]) - wanted["a"])
+    draws = []
+    for _ in range(1500):
+        chosen = generator.choice(200, 200)
+        draws.append(2 * (truth & answer)[chosen].sum() / (truth[chosen].sum() + answer[chosen].sum()))
+    low, high = np.quantile(draws, [0.025, 0.975])
+    assert (a.low, a.high) == pytest.approx((low, high), abs=0.15 * (high - low))
+    assert a.gap_low is not None
+    assert a.gap_low > 0
+    assert none.value == "none"
+    assert (none.num_rows, none.score, none.gap, none.gap_low) == (30, None, None, None)
+    assert evaluation.groups[0].verdict.endswith("; 1 group not judged: fewer than 30 rows or no f1")
+    assert "none" in str(evaluation)
+    assert Evaluation.from_json(evaluation.to_json()) == evaluation
+
+
+def test_a_mean_over_rows_is_the_same_either_way() -> None:
+    truth, value = np.zeros(90), np.random.default_rng(0).normal(size=90)
+    groups = {"g": np.array(["a", "b", "c"] * 30, object)}
+    found = [
+        Evaluation.compare(
+            "regression", regression_scores(truth, value), {}, fingerprint="f", groups=groups, score_rows=one
+        ).groups
+        for one in (None, lambda chosen: regression_scores(truth[chosen], value[chosen]))
+    ]
+    assert found[0] == found[1]
+
+
 def test_with_more_groups_each_interval_is_wider() -> None:
     """Bonferroni: three comparisons in place of one."""
     two, _ = classified({"a": (60, 80), "b": (90, 100)})
@@ -87,7 +143,7 @@ def sentence(shares: dict[str, tuple[int, int]]) -> str:
     [
         ({"a": (60, 80), "b": (98, 100)}, ["served worse than all other rows in accuracy: a, by 0.23 ("]),
         ({"a": (75, 80), "b": (96, 100)}, ["no group is shown to be served worse; the widest gap is that of a, 0.02"]),
-        ({"a": (60, 80), "b": (98, 100), "c": (0, 5)}, ["worse", "; 1 group of fewer than 30 rows not judged"]),
+        ({"a": (60, 80), "b": (98, 100), "c": (0, 5)}, ["worse", "; 1 group not judged: fewer than 30 rows"]),
         ({"a": (3, 20), "b": (20, 20)}, ["no group can be judged, that takes 30 rows in it and in the rest"]),
         ({"a": (90, 100)}, ["no group can be judged"]),
     ],

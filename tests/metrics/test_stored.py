@@ -60,7 +60,7 @@ def test_what_a_later_version_adds_is_passed_over() -> None:
         (["interval"], [1.0], "ValueError"),
         (["calibration", "count"], [1], "a confidence, an accuracy and a count each"),
         (["groups", 0, "groups"], [], "a grouping must have a group"),
-        (["groups", 0, "groups", 0, "gap_low"], None, "has two ends, or none"),
+        (["groups", 0, "groups", 0, "gap_low"], None, "a score with its interval, then a gap"),
         (["groups", 0, "groups", 0, "value"], ["x"], "must have a string where it has list of 1"),
     ],
 )
