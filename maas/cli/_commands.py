@@ -11,6 +11,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from maas.cli._labelled import labelled
 from maas.errors import ArtifactError, DataError, FormatError, RequestRefused, RowError, show
 
 if TYPE_CHECKING:
@@ -106,35 +107,9 @@ def report(options: Namespace) -> bool:
 
 
 def _evaluated(options: Namespace, model: Model) -> tuple[Evaluation, Rows]:
-    test = _labelled(options, model, options.data)
-    train = None if options.train is None else _labelled(options, model, options.train)
+    test = labelled(options, model, options.data)
+    train = None if options.train is None else labelled(options, model, options.train)
     return model.evaluate(test, baselines_from=train, groups=options.groups), test
-
-
-def _labelled(options: Namespace, model: Model, path: str) -> Rows:
-    """Rows with their target, of a table or of what the model's one field is read from."""
-    from maas import data
-
-    kinds = [field.kind for field in model.schema.fields]
-    if kinds == ["image"]:
-        return data.read_images(path, task=model.task.kind)
-    if kinds == ["sequence"] and Path(path).suffix.lower() == ".ts":
-        return data.read_sequences(path, task=model.task.kind)
-    classes = model.task.state()[0].get("classes", [])
-    rows, errors = data.read_columns(
-        path,
-        model.schema,
-        target=model.target,
-        task=model.task.kind,
-        text_target=any(isinstance(label, str) for label in classes),
-        side=options.groups,
-        missing=options.missing,
-        delimiter=options.delimiter,
-        encoding=options.encoding,
-    )
-    if errors:
-        raise errors[min(errors)]
-    return rows
 
 
 def predict(options: Namespace) -> bool:

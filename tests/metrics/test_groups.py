@@ -76,7 +76,7 @@ def f1_scores(truth: Values, answer: Values) -> Scores:
 
 
 def test_a_score_that_is_no_mean_over_rows_is_scored_group_by_group() -> None:
-    """Reference: scikit-learn on each group's rows, and a bootstrap of its own; normal against percentile, hence 15 %."""
+    """Reference: scikit-learn on each group's rows, and a bootstrap; normal against percentile: 15 %."""
     generator = np.random.default_rng(0)
     truth = generator.random(500) < 0.4
     groups = np.array(["a"] * 200 + ["b"] * 270 + ["none"] * 30, object)
