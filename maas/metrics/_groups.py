@@ -58,7 +58,7 @@ class Grouping:
         why = f"or no {self.primary} " if any(one.score is None for one in self.groups) else ""
         note = f"; {_groups(small)} not judged: fewer than {FEWEST_ROWS} rows {why}".rstrip() if small else ""
         if not judged:
-            return f"by {self.name}: no group can be judged, that takes {FEWEST_ROWS} rows in it and in the rest"
+            return f"by {self.name}: no group can be judged: that takes {FEWEST_ROWS} rows in it and in the rest"
         worse = [one for one in judged if one.gap_low is not None and one.gap_low > 0]
         if not worse:
             widest = judged[0]

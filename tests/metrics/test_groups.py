@@ -144,7 +144,7 @@ def sentence(shares: dict[str, tuple[int, int]]) -> str:
         ({"a": (60, 80), "b": (98, 100)}, ["served worse than all other rows in accuracy: a, by 0.23 ("]),
         ({"a": (75, 80), "b": (96, 100)}, ["no group is shown to be served worse; the widest gap is that of a, 0.02"]),
         ({"a": (60, 80), "b": (98, 100), "c": (0, 5)}, ["worse", "; 1 group not judged: fewer than 30 rows"]),
-        ({"a": (3, 20), "b": (20, 20)}, ["no group can be judged, that takes 30 rows in it and in the rest"]),
+        ({"a": (3, 20), "b": (20, 20)}, ["no group can be judged: that takes 30 rows in it and in the rest"]),
         ({"a": (90, 100)}, ["no group can be judged"]),
     ],
 )  # fmt: skip
