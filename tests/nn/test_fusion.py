@@ -43,10 +43,8 @@ def test_it_is_its_encoders_joined_before_the_head() -> None:
     given = tensors()
     assert network.names == ("note", "photo", "table")
     note, photo, table = network.encoders
-    features = torch.cat(
-        [note(given["note__tokens"], given["note__tokens_lengths"]), photo(given["photo__image"]), table(given["table__x"])],
-        dim=1,
-    )  # fmt: skip
+    read = note(given["note__tokens"], given["note__tokens_lengths"])
+    features = torch.cat([read, photo(given["photo__image"]), table(given["table__x"])], dim=1)
     hidden = torch.tanh(network.head.hidden[0](torch.tanh(features)))
     torch.testing.assert_close(network(**given), network.head.output(hidden))
 
