@@ -64,7 +64,12 @@ class Recipe:
         arguments = dict(self.arguments)
         if hasattr(cls, "resolve"):
             arguments = cls.resolve(arguments, inputs, num_outputs)
-        sizes = cls.sizes(inputs, num_outputs) if hasattr(cls, "sizes") else {}
+        try:
+            sizes = cls.sizes(inputs, num_outputs) if hasattr(cls, "sizes") else {}
+        except RecipeError as error:
+            if not all("__" in name for name in inputs):
+                raise
+            raise RecipeError(f"{error}; of mixed rows, maas.nn.Fusion takes a network for each part") from error
         for name, size in sizes.items():
             if arguments.setdefault(name, size) != size:
                 raise RecipeError(

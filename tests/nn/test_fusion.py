@@ -126,6 +126,8 @@ def test_what_does_not_fit_the_data_is_refused() -> None:
         maas.recipe(Fusion, out_features=5).resolve(INPUTS, 2)
     with pytest.raises(RecipeError, match="takes the inputs of mixed rows, as photo__image, the data gives x; use a n"):
         maas.recipe(Fusion).resolve({"x": TensorSpec((3,), "float32")}, 2)
+    with pytest.raises(RecipeError, match=r"an MLP takes .* table__x .*; of mixed rows, maas.nn.Fusion takes a"):
+        maas.recipe(MLP).resolve(INPUTS, 2)
     with pytest.raises(RecipeError, match=r"no encoder is known for the inputs smell of the part 'nose'; give one, as"):
         maas.recipe(Fusion).resolve({"nose__smell": TensorSpec((3,), "float32")}, 2)
 
