@@ -41,7 +41,9 @@ class Recipe:
             try:
                 json.dumps(value, allow_nan=False, default=_plain)
             except (TypeError, ValueError, RecursionError) as error:
-                raise RecipeError(f"`{name}` of {cls.__name__} must be a JSON value, got {show(value)}") from error
+                raise RecipeError(
+                    f"`{name}` of {cls.__name__} must be a JSON value, got {show(value)}: {error}"
+                ) from error
         frozen = json.dumps(dict(self.arguments), default=_plain)
         if len(frozen) > _MOST_BYTES:
             raise RecipeError(f"the arguments of a recipe take at most {_MOST_BYTES} bytes, got {len(frozen)}")
@@ -139,7 +141,9 @@ def _plain(value: Any) -> Any:
     """What json is to write of a value that it does not know."""
     if isinstance(value, Recipe):
         return value.to_json()
-    raise TypeError(f"{type(value).__name__} is not a JSON value")
+    if isinstance(value, type):
+        raise TypeError(f"{value.__name__} is a class; give maas.recipe({value.__name__})")
+    raise TypeError(f"a {type(value).__name__} is none")
 
 
 def _check_levels(value: Any, name: str, level: int = 1) -> None:

@@ -25,9 +25,19 @@ class MixedOptions:
 
     Args:
         parts: by part, its preprocessing; the others are read as they are by themselves.
+
+    Raises:
+        DataError: one is no preprocessing.
     """
 
     parts: Mapping[str, Learner]
+
+    def __post_init__(self) -> None:
+        for name, learner in self.parts.items():
+            if not callable(getattr(learner, "learn", None)):
+                raise DataError(
+                    f"the part {show(name)} must be a preprocessing, as Text.with_options(), got {show(learner)}"
+                )
 
     def learn(self, schema: Schema, columns: Columns) -> Mixed:
         """Learn each part from training rows, and only from them.
@@ -45,7 +55,10 @@ class MixedOptions:
             raise DataError(f"these rows have no part {show(unknown[0])}, they have {', '.join(wanted)}")
         learned = {}
         for name, part in wanted.items():
-            learner = self.parts[name] if name in self.parts else for_schema(part)
+            learner: Any = self.parts[name] if name in self.parts else for_schema(part)
+            if isinstance(learner, type) and not learner.takes(part):
+                fields = ", ".join(f"{show(field.name)} ({field.kind})" for field in part.fields)
+                raise DataError(f"{learner.__name__} does not take the part {name} of these rows: {fields}")
             learned[name] = learner.learn(part, {field: columns[field] for field in part.names})
         return Mixed(schema, learned)
 

@@ -71,6 +71,15 @@ def test_a_recipe_holds_recipes_as_json() -> None:
     assert Recipe.from_json(json.loads(json.dumps(given.to_json()))) == given
 
 
+def test_a_class_in_place_of_a_recipe_is_told_with_the_remedy() -> None:
+    with pytest.raises(
+        RecipeError, match=r"`parts` of Fusion must be a JSON value.*TextRNN is a class; give maas.recipe"
+    ):
+        maas.recipe(Fusion, parts={"note": TextRNN})
+    with pytest.raises(RecipeError, match=r"`parts` of Fusion must be a JSON value, got dict of 1: a Tensor is none"):
+        maas.recipe(Fusion, parts={"note": torch.zeros(1)})
+
+
 def test_resolving_binds_every_argument_of_every_part() -> None:
     given = maas.recipe(Fusion, parts={"note": maas.recipe(TextRNN, hidden_size=4)}, width=6)
     resolved = given.resolve(INPUTS, 3)

@@ -137,6 +137,10 @@ def test_parts_are_told_how(mixed: Mixed) -> None:
     assert learned.outputs["note__tokens"].limit != mixed.outputs["note__tokens"].limit
     with pytest.raises(DataError, match="have no part 'picture', they have table, photo, note, wave"):
         Mixed.with_options(picture=Image).learn(SCHEMA, columns())
+    with pytest.raises(DataError, match=r"Image does not take the part note of these rows: 'note' \(text\)"):
+        Mixed.with_options(note=Image).learn(SCHEMA, columns())
+    with pytest.raises(DataError, match=r"the part 'note' must be a preprocessing, as Text.with_options.*, got 5"):
+        Mixed.with_options(note=5)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="mixed rows have fields of several kinds, these have 'size', 'colour' of one"):
         Mixed.with_options(table=Table).learn(Schema((SIZE, COLOUR)), columns())
 

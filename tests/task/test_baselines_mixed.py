@@ -83,3 +83,12 @@ def test_names_say_what_is_seen(fields: tuple[Field, ...], names: list[str]) -> 
     columns = {field.name: given[field.name] for field in fields}
     found = classification_baselines(Schema(fields), columns, (total > 1).astype(int), columns, 2)
     assert list(found) == ["majority class", *names]
+
+
+def test_texts_without_a_word_of_two_letters_are_seen_by_their_characters() -> None:
+    """scikit-learn finds no word in these."""
+    columns = {"note": objects([":)", ":("] * 10), "size": np.zeros(20)}
+    target = np.array([1, 0] * 10)
+    for fields in ((NOTE,), (NOTE, SIZE)):
+        found = classification_baselines(Schema(fields), columns, target, columns, 2)
+        assert list(found.values())[1].argmax(axis=1).tolist() == target.tolist()
