@@ -138,6 +138,10 @@ def _recipes(parts: Any) -> dict[str, Recipe]:
             raise RecipeError(f"the part {show(name)} must be a recipe, as maas.recipe(maas.nn.MLP), got {show(one)}")
         if one.kind == kind_of(Fusion):
             raise RecipeError(f"the part {show(name)} is a Fusion itself, and a part of a row has no parts")
+        if one.learns != "gradient":
+            raise RecipeError(
+                f"the part {show(name)} learns in closed form, which an encoder cannot; give another network"
+            )
         found[name] = one
     return found
 

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from maas.errors import FormatError, RecipeError, show
-from maas.nn._register import kind_of, network_class
+from maas.nn._register import Learns, kind_of, learns, network_class
 from maas.schema import TensorSpec
 
 _MOST_BYTES = 1 << 16
@@ -51,6 +51,11 @@ class Recipe:
         for name, value in plain.items():
             _check_levels(value, name)
         object.__setattr__(self, "arguments", plain)
+
+    @property
+    def learns(self) -> Learns:
+        """ "gradient" or "closed_form"; see `maas.network`."""
+        return learns(self.kind)
 
     def resolve(self, inputs: Mapping[str, TensorSpec], num_outputs: int) -> Recipe:
         """Fill in the sizes that the data gives and every default, so that a later default changes nothing.

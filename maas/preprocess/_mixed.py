@@ -55,10 +55,11 @@ class MixedOptions:
             raise DataError(f"these rows have no part {show(unknown[0])}, they have {', '.join(wanted)}")
         learned = {}
         for name, part in wanted.items():
-            learner: Any = self.parts[name] if name in self.parts else for_schema(part)
-            if isinstance(learner, type) and not learner.takes(part):
+            learner = self.parts[name] if name in self.parts else for_schema(part)
+            takes: Any = getattr(learner, "takes", None)  # a class has it, one with options may not
+            if takes is not None and not takes(part):
                 fields = ", ".join(f"{show(field.name)} ({field.kind})" for field in part.fields)
-                raise DataError(f"{learner.__name__} does not take the part {name} of these rows: {fields}")
+                raise DataError(f"the preprocessing given for the part {show(name)} does not take its fields: {fields}")
             learned[name] = learner.learn(part, {field: columns[field] for field in part.names})
         return Mixed(schema, learned)
 

@@ -12,6 +12,7 @@ import torch
 import maas
 from maas.errors import RecipeError
 from maas.nn import CNN, MLP, Fusion, Recipe, TextCNN, TextRNN, network_class
+from maas.nn._register import _LEARNS
 from maas.schema import TensorSpec
 
 INPUTS = {
@@ -164,6 +165,12 @@ def test_what_does_not_fit_the_data_is_refused() -> None:
 def test_arguments_out_of_range(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         Fusion(**{"parts": PARTS, "out_features": 2, "width": 6, **arguments})
+
+
+def test_an_encoder_that_learns_in_closed_form_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_LEARNS, "mlp", "closed_form")
+    with pytest.raises(RecipeError, match="the part 'table' learns in closed form, which an encoder cannot; give anot"):
+        Fusion(PARTS, 2, width=6)
 
 
 def test_an_encoder_of_another_width_and_an_input_of_no_part_are_told() -> None:

@@ -137,7 +137,7 @@ def test_parts_are_told_how(mixed: Mixed) -> None:
     assert learned.outputs["note__tokens"].limit != mixed.outputs["note__tokens"].limit
     with pytest.raises(DataError, match="have no part 'picture', they have table, photo, note, wave"):
         Mixed.with_options(picture=Image).learn(SCHEMA, columns())
-    with pytest.raises(DataError, match=r"Image does not take the part note of these rows: 'note' \(text\)"):
+    with pytest.raises(DataError, match=r"given for the part 'note' does not take its fields: 'note' \(text\)"):
         Mixed.with_options(note=Image).learn(SCHEMA, columns())
     with pytest.raises(DataError, match=r"the part 'note' must be a preprocessing, as Text.with_options.*, got 5"):
         Mixed.with_options(note=5)  # type: ignore[arg-type]
@@ -241,9 +241,7 @@ def test_an_installed_package_registers_through_its_entry_point(
         "        return cls()\n\n"
         "@maas.task.task('entry.count')\n"
         "class Count:\n"
-        "    @classmethod\n"
-        "    def learn(cls, target, name):\n"
-        "        return cls()\n"
+        "    pass\n"
     )
     info = tmp_path / "entry_smells-1.0.dist-info"
     info.mkdir()
@@ -255,11 +253,11 @@ def test_an_installed_package_registers_through_its_entry_point(
     with pytest.raises(FormatError, match=r"unknown preprocessing 'entry.smell'.*@maas.preprocess.preprocess"):
         from_state("entry.smell", schema, {}, {})
     with pytest.raises(FormatError, match=r"unknown task 'entry.count'.*@maas.task.task"):
-        maas.task.from_state("entry.count", {}, {})
+        maas.task.from_state("entry.count", {}, {}, schema)
     with pytest.raises(DataError, match="`task` must be one of classification"):
-        maas.task.learn("entry.count", np.zeros(2))
+        maas.task.task_class("entry.count")
     monkeypatch.syspath_prepend(tmp_path)
     assert type(from_state("entry.smell", schema, {}, {})).__name__ == "Smell"
     assert for_schema(schema).__name__ == "Smell"
     assert Mixed.takes(Schema((*schema.fields, SIZE)))
-    assert type(maas.task.learn("entry.count", np.zeros(2))).__name__ == "Count"
+    assert maas.task.task_class("entry.count").__name__ == "Count"
