@@ -63,7 +63,7 @@ def run(work: Path) -> None:
         dropout=0.2,
     )
     crop = maas.preprocess.AugmentImages(flip=False, crop=1)
-    model = maas.fit(recipe, train, augment=crop, epochs=12)
+    model = maas.fit(recipe, train, augment=crop, epochs=10)
     evaluation = model.evaluate(test, baselines_from=train)
     encoders = {name: part["kind"] for name, part in model.recipe.arguments["parts"].items()}
     print(f"2. {model} of {encoders}\n\n{evaluation}\n")
@@ -74,7 +74,7 @@ def run(work: Path) -> None:
         (maas.recipe(maas.nn.CNN), ["photo"]),
         (maas.recipe(maas.nn.TextCNN), ["note"]),
     ):
-        alone = maas.fit(recipe, seeing(train, names), epochs=8)
+        alone = maas.fit(recipe, seeing(train, names), epochs=6)
         accuracy = alone.evaluate(seeing(test, names)).scores["accuracy"]
         print(f"   {accuracy:.4f} {' and '.join(names)}")
 

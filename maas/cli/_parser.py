@@ -166,7 +166,7 @@ def _fit(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="COLUMN=KIND",
-        help="numeric, categorical, boolean, text or image (paths)",
+        help="numeric, categorical, boolean, text, image (paths) or sequence",
     )
     command.add_argument(
         "--test", type=float, default=0.2, metavar="SHARE", help="held-out rows (default: %(default)s)"

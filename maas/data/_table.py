@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from maas.data._encoded import LONGEST_IMAGE, read_images_of
+from maas.data._lists import as_steps, sequence_field
 from maas.data._rows import Rows
 from maas.data._sources import Cells, as_objects, parse_number, read_source
 from maas.errors import DataError, RowError, show
 from maas.schema import Columns, Field, Schema, suggestion
 
-KINDS = ("numeric", "categorical", "boolean", "image", "text")
+KINDS = ("numeric", "categorical", "boolean", "image", "text", "sequence")
 TASKS = ("classification", "regression")
 LONGEST_TEXT = 100_000
 _TARGET_NAMES = ("target", "label", "class", "y")
@@ -46,7 +47,8 @@ def read_table(
         drop: columns to keep from the network. They stay usable in `split(group=..., time=...)`.
         types: kind of a column by name, where it is not what it looks like: "numeric", "categorical", "boolean",
             "text", or "image": the paths of JPEG, PNG or WebP files, which start from the table's folder (of a data
-            frame: from the current one), or, in a data frame or a Parquet file, their bytes.
+            frame: from the current one), or, in a data frame or a Parquet file, their bytes; or "sequence", of which
+            those hold numbers of shape (steps,) or (steps, channels) in each cell.
         missing: further spellings of a missing value in a CSV, such as "?". Known already: an empty cell, NA, N/A,
             #N/A, NaN, null, None.
         delimiter: of a CSV; by default a comma, in a `.tsv` a tab.
@@ -134,12 +136,15 @@ def _field_of(name: str, cells: Cells, kind: str | None) -> Field:
     if cells.kind == "empty":
         raise DataError(f"column {show(name)} is empty in every row; leave it out with drop=[{name!r}]")
     nullable = bool(cells.missing.any())
+    if kind == "sequence":
+        return sequence_field(name, cells)
     if kind in ("image", "text"):
         return _whole_field(name, cells, kind)
-    if cells.kind == "bytes":
+    if cells.kind in ("bytes", "lists"):
+        one = "image" if cells.kind == "bytes" else "sequence"
         raise DataError(
-            f"column {show(name)} holds bytes, which is not text; decode it first, say types={{{name!r}: 'image'}} "
-            f"where they are images, or leave it out with drop=[{name!r}]"
+            f"column {show(name)} holds {cells.kind}; say types={{{name!r}: {one!r}}} where each is one {one}, or "
+            f"leave it out with drop=[{name!r}]"
         )
     if kind == "categorical" or (kind is None and cells.kind == "category"):
         return Field(name, "categorical", "label", nullable=nullable)
@@ -212,7 +217,7 @@ def _text_field(name: str, cells: Cells, nullable: bool) -> Field:
         raise DataError(
             f"column {show(name)} has {different:,} different texts in {len(present):,} rows, such as "
             f"{show(present[0][1])}: a name, an identifier or free text is not a category. Leave it out with "
-            f"drop=[{name!r}], or say types={{{name!r}: 'categorical'}}"
+            f"drop=[{name!r}], or say types={{{name!r}: 'categorical'}}, or 'text' to have it read"
         )
     return Field(name, "categorical", "label", nullable=nullable)
 
@@ -223,7 +228,7 @@ def _checked(schema: Schema, raw: Mapping[str, Cells], source: Any) -> tuple[Col
     wanted: dict[str, np.ndarray[Any, Any]] = {}
     unread: dict[int, RowError] = {}
     for field in schema.fields:
-        if field.dtype == "bytes" and raw[field.name].kind != "bytes":
+        if field.kind == "image" and raw[field.name].kind != "bytes":
             wanted[field.name], errors = read_images_of(field.name, raw[field.name], folder)
             unread = {**errors, **unread}
         else:
@@ -236,6 +241,8 @@ def _cast(field: Field, cells: Cells) -> np.ndarray[Any, Any]:
     """A column's cells as a field wants them, as far as they can be; the rest is left for the check to refuse."""
     if field.dtype in ("bytes", "string"):
         return cells.values if cells.kind == "bytes" else as_objects(_stripped(one) for one in cells.strings)
+    if cells.kind == "lists":
+        return as_objects(as_steps(one) if field.shape[:1] == (None,) else one for one in cells.values)
     if field.dtype == "label":
         return cells.labels
     if field.dtype == "number":
@@ -274,8 +281,8 @@ def _target_of(
         )
     if cells.kind == "date":
         raise DataError(f"the target {show(name)} holds dates; predict a number of days or hours instead")
-    if cells.kind == "bytes":
-        raise DataError(f"the target {show(name)} holds bytes, which is not text; decode it first")
+    if cells.kind in ("bytes", "lists"):
+        raise DataError(f"the target {show(name)} holds {cells.kind}, and one number or label a row is wanted")
     if cells.kind == "number":
         _check_finite(name, cells.values)
         whole = bool((cells.values == np.round(cells.values)).all())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas
 import polars
 import pyarrow
@@ -126,11 +127,11 @@ def test_a_missing_image_or_text_names_rows_and_remedy(folder: Path) -> None:
 
 def test_bytes_are_no_text(folder: Path) -> None:
     table = pandas.DataFrame({**TABLE, "photo": contents(folder)})
-    with pytest.raises(DataError, match=r"'photo' holds bytes, which is not text; .* types=\{'photo': 'image'\} where"):
+    with pytest.raises(DataError, match=r"'photo' holds bytes; say types=\{'photo': 'image'\} where each is one image"):
         read_table(table)
-    with pytest.raises(DataError, match=r"column 'photo' holds bytes, which is not text; decode it first"):
+    with pytest.raises(DataError, match=r"column 'photo' holds bytes, and no text; decode it first"):
         read_table(table, types={"photo": "text"})
-    with pytest.raises(DataError, match=r"the target 'photo' holds bytes"):
+    with pytest.raises(DataError, match=r"the target 'photo' holds bytes, and one number"):
         read_table(table, target="photo", drop=["y"])
     with pytest.raises(DataError, match=r"holds bytes"):
         read_texts(table, text="photo")
@@ -152,3 +153,48 @@ def test_mixed_rows_are_split_and_copies_are_found(folder: Path) -> None:
         train, test = read_table(frame, types=TYPES).split(0.4, seed=0)
     assert (len(train), len(test)) == (12, 8)
     assert len(read_table(frame, types=TYPES).drop_duplicates()) == 4
+
+
+WAVES: list[Any] = [[[1.0, 2.0], [3.0, None]], [[5.0, 6.0]], [[0.0, 1.0], [2.0, 3.0]], [[7.0, 8.0]] * 5]
+
+
+def test_a_column_of_sequences(tmp_path: Path) -> None:
+    table = {"wave": WAVES, "size": [1.0, 2.0, 3.0, 4.0], "y": ["p", "q", "p", "q"]}
+    pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "table.parquet")
+    arrays = [np.array(wave, np.float64) for wave in WAVES]
+    for source in (pandas.DataFrame(table), polars.DataFrame(table), tmp_path / "table.parquet"):
+        rows = read_table(source, types={"wave": "sequence"})
+        field = rows.schema["wave"]
+        assert (field.kind, field.dtype, field.shape, field.nullable, field.longest) == (
+            *("sequence", "number", (None, 2), True, 10),
+        )
+        for found, wanted in zip(rows.columns["wave"], arrays, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+        again, errors = read_columns(source, rows.schema)
+        assert errors == {}
+        np.testing.assert_array_equal(again.columns["wave"][0], arrays[0])
+    flat = pandas.DataFrame({"wave": [np.arange(3), np.arange(3), np.arange(2)], "y": ["p", "q", "p"]})
+    one = read_table(flat, types={"wave": "sequence"})
+    assert one.schema["wave"].shape == (None, 1)
+    assert [len(wave) for wave in one.columns["wave"]] == [3, 3, 2]
+
+
+def test_what_is_no_column_of_sequences_is_told() -> None:
+    def read(cells: list[Any], types: dict[str, str] | None) -> Rows:
+        return read_table(pandas.DataFrame({"wave": cells, "y": [0, 1]}), types=types)
+
+    says = {"wave": "sequence"}
+    with pytest.raises(DataError, match=r"'wave' holds lists; say types=\{'wave': 'sequence'\} where each is one seq"):
+        read([[1], [2]], None)
+    with pytest.raises(DataError, match="'wave' cannot be a sequence: its cells are no lists of numbers"):
+        read([1.0, 2.0], says)
+    for cells in ([[1], None], [[1], ["a"]], [[1], []], [[1], [[1], [1, 2]]], [[1], [[[1]]]]):
+        with pytest.raises(DataError, match=r"'wave' has no sequence in row 1: it wants numbers of shape \(steps,\)"):
+            read(cells, says)
+    with pytest.raises(DataError, match=r"'wave' must have the same channels in every row, got \[1, 2\]"):
+        read([[1], [[1, 2]]], says)
+    with pytest.raises(DataError, match="field 'wave' must be finite"):
+        read([[1], [np.inf]], says)
+    rows = read([[1, 2], [3]], says)
+    _, errors = read_columns(pandas.DataFrame({"wave": [[1.0] * 9, ["a"]]}), rows.schema)
+    assert sorted(errors) == [0, 1]  # longer than twice the longest, and no numbers
