@@ -51,7 +51,7 @@ def _judged(one: WorstRow) -> Html:
         texts = [("truth", f"{one.truth:,.6g}"), ("answer", f"{one.answer:,.6g}"), ("off by", f"{off:+,.4g}")]
         return _pairs(texts)
     sure = "" if one.confidence is None else f" ({one.confidence:.1%})"
-    note = "" if not one.right else tag("p", "right, but unsure", class_="note")
+    note = "" if not one.right else tag("p", "answered rightly", class_="note")
     return join(_pairs([("truth", cut(str(one.truth), 80)), ("answer", cut(str(one.answer), 80) + sure)]), note)
 
 
