@@ -229,14 +229,14 @@ class Audio:
 
     def examples(self, count: int) -> list[dict[str, Any]]:
         soundfile = library()
-        rate = self.options.sample_rate
         shortest, longest = (min(one, _MOST_EXAMPLE_SECONDS) for one in self.durations)
         rows = []
         for index in range(count):  # sweeps through all bands, each from another pitch on, and quieter
+            rate = self.options.sample_rate * (1 + index % 2)  # every other one has to be resampled
             seconds = shortest + (longest - shortest) * index / max(1, count - 1)
             time = np.arange(max(1, round(seconds * rate))) / rate
             share = (time / max(seconds, 1 / rate) + (index + 1) * _GOLDEN) % 1
-            phase = 2 * np.pi * np.cumsum(share * rate / 2) / rate
+            phase = np.pi * np.cumsum(share * self.options.sample_rate) / rate
             buffer = io.BytesIO()
             soundfile.write(buffer, np.sin(phase) * 0.8 / (index + 1), rate, format="WAV", subtype="PCM_16")
             rows.append({self.schema.names[0]: base64.b64encode(buffer.getvalue()).decode("ascii")})
