@@ -63,7 +63,7 @@ def decode_audio(content: bytes, sample_rate: int, *, longest: float, cut: bool 
             samples = file.read(wanted, dtype="float32", always_2d=True)  # (samples, channels)
     except soundfile.SoundFileError as error:
         raise ValueError(_damaged(content)) from error
-    if len(samples) < wanted:
+    if len(samples) < wanted:  # as older versions of the library end a truncated file
         raise ValueError(_damaged(content))
     if not np.isfinite(samples).all():
         raise ValueError("has samples that are NaN or infinite; store it again without them")

@@ -110,6 +110,10 @@ def test_a_frame_by_hand() -> None:
     np.testing.assert_allclose(found, np.log(power @ mel_filters(RATE, 512, 40).numpy()), rtol=1e-9)
 
 
+def test_silence_has_the_least_power() -> None:
+    assert (log_mel(np.zeros(500), sample_rate=RATE, window=400, hop=160, num_mels=40) == np.log(1e-8)).all()
+
+
 def test_long_sounds_are_taken_in_parts_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     sound = noise(9000)[:, 0].astype(np.float64)
     whole = log_mel(sound, sample_rate=RATE, window=400, hop=160, num_mels=40)

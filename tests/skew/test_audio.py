@@ -5,6 +5,7 @@ import io
 import os
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,20 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(os.cpu_count() or 1)
     yield
     torch.set_num_threads(before)
+
+
+def test_long_sounds_go_through_the_network_few_at_a_time(trained: Trained) -> None:
+    """64 MiB of frames at once (maas.task.rows_that_fit): 4 bytes, 32 bands, 1 frame a 10 ms of the longest allowed."""
+    model = trained[0]["birds"]
+    learned = model.preprocess
+    assert isinstance(learned, Audio)
+    frames = 1 + round(100 * learned.longest_seconds)
+    assert model.rows_at_once == min(4096, (64 << 20) // (frames * 32 * 4 + 8))
+    model.preprocess = replace(learned, durations=(0.1, 300.0))
+    try:
+        assert model.rows_at_once == (64 << 20) // (60_001 * 32 * 4 + 8) == 8
+    finally:
+        model.preprocess = learned
 
 
 @pytest.mark.usefixtures("threads")
