@@ -1,5 +1,6 @@
 """Networks: plain torch modules with explicit sizes, and recipes that describe them before the sizes are known."""
 
+from maas.nn._backbone import Backbone
 from maas.nn._cnn import CNN
 from maas.nn._conv1d import CNN1d
 from maas.nn._mlp import MLP
@@ -15,6 +16,7 @@ __all__ = [
     "CNN",
     "MLP",
     "RNN",
+    "Backbone",
     "CNN1d",
     "Recipe",
     "ResNet",
