@@ -60,7 +60,7 @@ def parts_of(stored: Artifact) -> dict[str, Any]:
         _kind(description["preprocess"]), schema, description["preprocess"]["state"], arrays
     )
     arrays = {name: tensor.numpy() for name, tensor in parts["task"].items()}
-    answer = task.from_state(_kind(description["task"]), description["task"]["state"], arrays)
+    answer = task.from_state(_kind(description["task"]), description["task"]["state"], arrays, schema)
     recipe = Recipe.from_json(description["recipe"])
     for part, wanted in (("preprocess", learned.state()[1]), ("task", answer.state()[1])):
         if more := sorted(set(parts[part]) - set(wanted)):

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from maas.errors import FormatError, RecipeError, show
-from maas.nn._register import kind_of, network_class
+from maas.nn._register import Learns, kind_of, learns, network_class
 from maas.schema import TensorSpec
 
 _MOST_BYTES = 1 << 16
@@ -43,6 +43,11 @@ class Recipe:
         if len(frozen) > _MOST_BYTES:
             raise RecipeError(f"the arguments of a recipe take at most {_MOST_BYTES} bytes, got {len(frozen)}")
         object.__setattr__(self, "arguments", json.loads(frozen))  # tuples become lists; nothing is shared
+
+    @property
+    def learns(self) -> Learns:
+        """ "gradient" or "closed_form"; see `maas.network`."""
+        return learns(self.kind)
 
     def resolve(self, inputs: Mapping[str, TensorSpec], num_outputs: int) -> Recipe:
         """Fill in the sizes that the data gives and every default, so that a later default changes nothing.

@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from torch import nn
 
 from maas.errors import RecipeError, show
 
 ENTRY_POINTS = "maas.networks"
+Learns = Literal["gradient", "closed_form"]
 _KIND = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _REGISTER: dict[str, type[nn.Module]] = {}
+_LEARNS: dict[str, Learns] = {}
 _Class = TypeVar("_Class", bound=type[nn.Module])
 
 
-def network(kind: str) -> Callable[[_Class], _Class]:
+def network(kind: str, *, learns: Learns = "gradient") -> Callable[[_Class], _Class]:
     """Register a network class under a name, so that recipes can describe it and artifacts can name it.
 
     The arguments of `__init__` must be JSON values (numbers, strings, booleans, lists, None). A class method
@@ -26,6 +28,8 @@ def network(kind: str) -> Callable[[_Class], _Class]:
 
     Args:
         kind: lower-case name, such as "my_net". It is what artifacts store: keep it for as long as they live.
+        learns: "gradient", by the training loop; or "closed_form", by one call of its `solve(parts)`, where each call
+            of `parts()` gives the training rows anew, as batches.
 
     Raises:
         RecipeError: the name is malformed, or another class has it.
@@ -45,6 +49,7 @@ def network(kind: str) -> Callable[[_Class], _Class]:
         if other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
             raise RecipeError(f"the kind {kind!r} is taken by {other.__module__}.{other.__qualname__}")
         _REGISTER[kind] = cls
+        _LEARNS[kind] = learns
         return cls
 
     return register
@@ -65,6 +70,12 @@ def network_class(kind: str) -> type[nn.Module]:
             f"that registers it with @maas.network({show(kind)})"
         )
     return _REGISTER[kind]
+
+
+def learns(kind: str) -> Learns:
+    """How the network of this kind learns."""
+    network_class(kind)
+    return _LEARNS[kind]
 
 
 def kind_of(cls: type[nn.Module]) -> str:

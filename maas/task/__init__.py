@@ -1,7 +1,7 @@
 """What the answer is: classes or numbers, their encoding, loss, scores, and the baselines they are held against."""
 
 from maas.task._answers import Answers, Batch, rows_that_fit
-from maas.task._base import Task, from_state, learn, task
+from maas.task._base import Task, TaskLearner, from_state, task, task_class
 from maas.task._classification import Classification
 from maas.task._forecast import Forecast
 from maas.task._regression import Regression
@@ -13,8 +13,9 @@ __all__ = [
     "Forecast",
     "Regression",
     "Task",
+    "TaskLearner",
     "from_state",
-    "learn",
     "rows_that_fit",
     "task",
+    "task_class",
 ]

@@ -33,6 +33,11 @@ class Batch:
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
 
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live."""
+        return next(iter(self.inputs.values())).device
+
     def to(self, device: torch.device) -> Batch:
         target = None if self.target is None else self.target.to(device)
         return Batch({name: tensor.to(device) for name, tensor in self.inputs.items()}, target)

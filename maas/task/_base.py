@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,57 +19,90 @@ Arrays = Mapping[str, np.ndarray[Any, Any]]
 Target = np.ndarray[Any, Any]
 
 
-class Task(Protocol):
+class Task(ABC):
     """What the answer is, with whatever of it was learned from the training rows' target."""
 
-    kind: str
+    kind: ClassVar[str]
+    needs_target: ClassVar[bool] = True
 
     @classmethod
-    def learn(cls, target: Target, name: str) -> Task:
-        """Learn the target's encoding from training rows. Raises DataError for a target that cannot be learned."""
-        ...
+    @abstractmethod
+    def learn(cls, target: Target, name: str, schema: Schema) -> Task:
+        """Learn the target's encoding from training rows. Raises DataError for a target that cannot be learned.
+
+        Args:
+            target: one entry a row; None for rows without target, where `needs_target` is False.
+            name: the target's, for errors.
+            schema: the fields of the rows.
+        """
 
     @property
+    @abstractmethod
     def num_outputs(self) -> int:
         """How many numbers the network must give for a row."""
-        ...
 
     @property
+    @abstractmethod
     def unit(self) -> float:
         """The size of a difference between answers that matters: what tolerances are multiples of."""
-        ...
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to choose once the network is trained."""
+        return True
+
+    def settle(self, answers: Answers, truth: Target) -> Task:
+        """Choose what is left, such as a threshold, by the answers to validation rows."""
+        return self
+
+    def teaching(self, target: Target) -> np.ndarray[Any, Any] | None:
+        """Which rows the network learns from, bool of shape (rows,); None for all of them."""
+        return None
+
+    @abstractmethod
     def encode(self, target: Target) -> torch.Tensor:
         """The target as `loss` wants it, one entry a row."""
-        ...
 
+    @abstractmethod
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """The loss of each row, of shape (batch,), not reduced."""
-        ...
 
+    @abstractmethod
     def run(self, network: nn.Module, batch: Batch) -> Iterator[Answers]:
         """The answers to a batch, in one part or, where they grow, in several."""
-        ...
 
     def join(self, stream: Iterable[Answers]) -> Answers:
         """The parts that `run` gave as whole answers."""
-        ...
+        return Answers.join(list(stream))
 
+    @abstractmethod
     def score(self, answers: Answers, truth: Target) -> Scores:
         """How good the answers are."""
-        ...
 
+    @abstractmethod
     def baselines(self, schema: Schema, train: Columns, target: Target, test: Columns) -> dict[str, Answers]:
         """What simple methods, taught by the training rows, answer to the test rows."""
-        ...
 
+    @abstractmethod
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         """All that was learned, as JSON and arrays."""
-        ...
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], arrays: Arrays) -> Task:
+    @abstractmethod
+    def from_state(cls, state: Mapping[str, Any], arrays: Arrays, schema: Schema) -> Task:
         """The inverse of `state`. Raises FormatError for a state that this class did not write."""
+
+
+class TaskLearner(Protocol):
+    """What gives a task: its class, or one with options, as `Classification.with_options(...)` gives."""
+
+    @property
+    def kind(self) -> str:
+        """The name that artifacts store."""
+        ...
+
+    def learn(self, target: Target, name: str, schema: Schema) -> Task:
+        """Learn the target's encoding from training rows."""
         ...
 
 
@@ -87,18 +121,18 @@ def task(kind: str) -> Callable[[_Class], _Class]:
     return register
 
 
-def learn(kind: str, target: Target, name: str = "target") -> Task:
-    """Learn the task of this kind from the target of training rows.
+def task_class(kind: str) -> type[Task]:
+    """The task registered under a name.
 
     Raises:
-        DataError: the kind is unknown, or the target cannot be learned.
+        DataError: there is none.
     """
-    if kind not in _REGISTER:
+    if not isinstance(kind, str) or kind not in _REGISTER:
         raise DataError(f"`task` must be one of {', '.join(_REGISTER)}, got {show(kind)}")
-    return _REGISTER[kind].learn(target, name)
+    return _REGISTER[kind]
 
 
-def from_state(kind: str, state: Mapping[str, Any], arrays: Arrays) -> Task:
+def from_state(kind: str, state: Mapping[str, Any], arrays: Arrays, schema: Schema) -> Task:
     """Rebuild a stored task.
 
     Raises:
@@ -106,4 +140,4 @@ def from_state(kind: str, state: Mapping[str, Any], arrays: Arrays) -> Task:
     """
     if kind not in _REGISTER:
         raise FormatError(f"unknown task {show(kind)}; registered are {', '.join(sorted(_REGISTER))}")
-    return _REGISTER[kind].from_state(state, arrays)
+    return _REGISTER[kind].from_state(state, arrays, schema)

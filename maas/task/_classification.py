@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from maas.errors import DataError, FormatError, show
 from maas.metrics import Scores, classification_scores
 from maas.schema import Columns, Schema, label_text
 from maas.task._answers import Answers, Batch
-from maas.task._base import Arrays, Target, task
+from maas.task._base import Arrays, Target, Task, task
 from maas.task._baselines import classification_baselines
 
 Label = str | int | bool
@@ -24,13 +25,15 @@ Label = str | int | bool
 
 @task("classification")
 @dataclass(frozen=True)
-class Classification:
+class Classification(Task):
     """One class a row. Two classes take one output and a sigmoid, more take a softmax.
 
     Answers have `label`, in the type it had in the training data, and `probabilities` by class.
 
     Args:
         classes: the labels, in the order of the outputs; with two, the output is the score of the second.
+        label_smoothing, class_weights: as in `Classification.with_options`, one weight a class. Only learning needs
+            them: they are no part of what is stored.
 
     Raises:
         DataError: fewer than two classes, or two that are written alike.
@@ -39,6 +42,8 @@ class Classification:
     kind = "classification"
 
     classes: tuple[Label, ...]
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         texts = [label_text(label) for label in self.classes]
@@ -47,8 +52,18 @@ class Classification:
         if repeated := [text for text, count in Counter(texts).items() if count > 1]:
             raise DataError(f"classes must differ as text, got {show(repeated[0])} more than once")
 
+    @staticmethod
+    def with_options(
+        *, label_smoothing: float = 0.0, class_weights: str | Mapping[Label, float] | None = None
+    ) -> ClassificationOptions:
+        """This task, told how to learn: `maas.fit(..., task=Classification.with_options(class_weights="balanced"))`.
+
+        Args: those of `ClassificationOptions`.
+        """
+        return ClassificationOptions(label_smoothing, class_weights)
+
     @classmethod
-    def learn(cls, target: Target, name: str = "target") -> Classification:
+    def learn(cls, target: Target, name: str = "target", schema: Schema | None = None) -> Classification:
         found = {label_text(label): label for label in map(_label, target.tolist())}
         if len(found) < 2:
             raise DataError(
@@ -72,7 +87,7 @@ class Classification:
         return torch.from_numpy(self._places(target))
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """Cross entropy of each row, in nats.
+        """Cross entropy of each row, in nats, times the weight of its class.
 
         The target is one class a row, or, where rows were mixed, the probabilities of the classes: float of shape
         (batch, classes), where the last classes may be left out if no row has them.
@@ -82,10 +97,16 @@ class Classification:
         assert target is not None
         if target.dim() == 2:
             target = F.pad(target.to(logits.dtype), (0, len(self.classes) - target.shape[1]))
-            target = target[:, 1] if self.num_outputs == 1 else target
         if self.num_outputs == 1:
-            return F.binary_cross_entropy_with_logits(logits[:, 0], target.to(logits.dtype), reduction="none")
-        return F.cross_entropy(logits, target, reduction="none")
+            second = (target[:, 1] if target.dim() == 2 else target).to(logits.dtype)
+            second = second * (1 - self.label_smoothing) + self.label_smoothing / 2
+            losses = F.binary_cross_entropy_with_logits(logits[:, 0], second, reduction="none")
+        else:
+            losses = F.cross_entropy(logits, target, reduction="none", label_smoothing=self.label_smoothing)
+        if self.class_weights is None:
+            return losses
+        weights = torch.tensor(self.class_weights, device=losses.device)
+        return losses * (target @ weights.to(target.dtype) if target.dim() == 2 else weights[target])
 
     def run(self, network: nn.Module, batch: Batch) -> Iterator[Answers]:
         logits = network(**batch.inputs).float()  # (batch, num_outputs)
@@ -106,9 +127,6 @@ class Classification:
             {"probabilities": names},
         )
 
-    def join(self, stream: Iterable[Answers]) -> Answers:
-        return Answers.join(list(stream))
-
     def score(self, answers: Answers, truth: Target) -> Scores:
         """Scores; a class that the training rows lacked stands beside the others, and every answer to it is wrong."""
         labels = [label_text(label) for label in self.classes]
@@ -126,7 +144,7 @@ class Classification:
         return {"classes": list(self.classes)}, {}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], arrays: Arrays) -> Classification:
+    def from_state(cls, state: Mapping[str, Any], arrays: Arrays, schema: Schema | None = None) -> Classification:
         classes = state["classes"]
         if type(classes) is not list or not all(type(label) in (str, int, bool) for label in classes):
             raise FormatError("classes must be strings, integers or booleans, in a list")
@@ -144,6 +162,60 @@ class Classification:
                 f"rows, or fit with some of them"
             )
         return np.array([places[text] for text in texts], np.int64)
+
+
+@dataclass(frozen=True)
+class ClassificationOptions:
+    """How a classification is to be learned; `maas.fit(task=...)` takes it.
+
+    Args:
+        label_smoothing: share of each row's target that is spread evenly over all classes, from 0 to below 1
+            (Szegedy et al. 2016).
+        class_weights: what a row's loss is multiplied by: "balanced", rows / (classes x rows of the class), or a
+            weight for each class.
+
+    Raises:
+        DataError: an option is out of its range.
+    """
+
+    label_smoothing: float = 0.0
+    class_weights: str | Mapping[Label, float] | None = None
+
+    kind: ClassVar[str] = Classification.kind
+
+    def __post_init__(self) -> None:
+        smoothing = self.label_smoothing
+        if isinstance(smoothing, bool) or not isinstance(smoothing, (int, float)) or not 0 <= smoothing < 1:
+            raise DataError(f"`label_smoothing` must be from 0 to below 1, got {show(smoothing)}")
+        weights = self.class_weights
+        if weights is not None and weights != "balanced" and not isinstance(weights, Mapping):
+            raise DataError(f'`class_weights` must be "balanced" or a weight for each class, got {show(weights)}')
+        if isinstance(weights, Mapping):
+            for label, weight in weights.items():
+                if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
+                    raise DataError(f"the weight of class {show(label)} must be 0 or more, got {show(weight)}")
+
+    def learn(self, target: Target, name: str = "target", schema: Schema | None = None) -> Classification:
+        """Learn the classes, and the weights of theirs, from the target of training rows."""
+        plain = Classification.learn(target, name)
+        return replace(
+            plain, label_smoothing=float(self.label_smoothing), class_weights=self._weights(plain.classes, target)
+        )
+
+    def _weights(self, classes: tuple[Label, ...], target: Target) -> tuple[float, ...] | None:
+        if self.class_weights is None:
+            return None
+        texts = [label_text(label) for label in classes]
+        if not isinstance(self.class_weights, Mapping):
+            counts = Counter(map(label_text, target.tolist()))
+            return tuple(len(target) / (len(texts) * counts[text]) for text in texts)
+        given = {label_text(label): float(weight) for label, weight in self.class_weights.items()}
+        if set(given) != set(texts):
+            raise DataError(
+                f"`class_weights` must have a weight for each class: got {', '.join(given)}, there are "
+                f"{', '.join(texts)}"
+            )
+        return tuple(given[text] for text in texts)
 
 
 def _label(value: Any) -> Label:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from maas.errors import DataError, FormatError, show
 from maas.metrics import Scores, forecast_scores
 from maas.schema import Columns, Schema
 from maas.task._answers import Answers, Batch
-from maas.task._base import Arrays, Target, task
+from maas.task._base import Arrays, Target, Task, task
 from maas.task._baselines import forecast_baselines
 
 _MOST_OUTPUTS = 1 << 20
@@ -23,7 +23,7 @@ _MOST_OUTPUTS = 1 << 20
 
 @task("forecast")
 @dataclass(frozen=True)
-class Forecast:
+class Forecast(Task):
     """The next `horizon` steps, of one channel or several. The network learns each channel standardised.
 
     Answers have `values`, in the target's own unit: `horizon` numbers, or as many lists of a number a channel.
@@ -41,7 +41,7 @@ class Forecast:
     scale: np.ndarray[Any, Any]
 
     @classmethod
-    def learn(cls, target: Target, name: str = "target") -> Forecast:
+    def learn(cls, target: Target, name: str = "target", schema: Schema | None = None) -> Forecast:
         values = _numbers(target, name)
         with np.errstate(over="ignore", invalid="ignore"):
             mean, scale = values.mean(axis=(0, 1)), values.std(axis=(0, 1))
@@ -80,9 +80,6 @@ class Forecast:
         values = outputs.double().cpu().numpy().reshape(len(batch), self.horizon, *self.mean.shape)
         yield Answers({"values": values * self.scale + self.mean})
 
-    def join(self, stream: Iterable[Answers]) -> Answers:
-        return Answers.join(list(stream))
-
     def score(self, answers: Answers, truth: Target) -> Scores:
         return forecast_scores(_numbers(truth, "target"), answers["values"])
 
@@ -94,7 +91,7 @@ class Forecast:
         return {"horizon": self.horizon}, {"mean": self.mean, "scale": self.scale}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], arrays: Arrays) -> Forecast:
+    def from_state(cls, state: Mapping[str, Any], arrays: Arrays, schema: Schema | None = None) -> Forecast:
         horizon, mean, scale = state["horizon"], arrays["mean"], arrays["scale"]
         if type(horizon) is not int or not 0 < horizon <= _MOST_OUTPUTS or horizon * mean.size > _MOST_OUTPUTS:
             raise FormatError(f"a forecast's horizon must be a positive number of steps, got {show(horizon)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from maas.errors import DataError, FormatError, show
 from maas.metrics import Scores, regression_scores
 from maas.schema import Columns, Schema
 from maas.task._answers import Answers, Batch
-from maas.task._base import Arrays, Target, task
+from maas.task._base import Arrays, Target, Task, task
 from maas.task._baselines import regression_baselines
 
 _LEAST_SCALE = 1e-100
@@ -22,7 +22,7 @@ _LEAST_SCALE = 1e-100
 
 @task("regression")
 @dataclass(frozen=True)
-class Regression:
+class Regression(Task):
     """One number a row. The network learns it standardised; answers have `value`, in the target's own unit.
 
     Args:
@@ -35,7 +35,7 @@ class Regression:
     scale: float = 1.0
 
     @classmethod
-    def learn(cls, target: Target, name: str = "target") -> Regression:
+    def learn(cls, target: Target, name: str = "target", schema: Schema | None = None) -> Regression:
         values = _floats(target, name)
         if len(np.unique(values)) < 2:
             raise DataError(f"the target {show(name)} is {values[0]:g} in every row: there is nothing to learn")
@@ -68,9 +68,6 @@ class Regression:
         outputs = network(**batch.inputs)  # (batch, 1)
         yield Answers({"value": outputs[:, 0].double().cpu().numpy() * self.scale + self.mean})
 
-    def join(self, stream: Iterable[Answers]) -> Answers:
-        return Answers.join(list(stream))
-
     def score(self, answers: Answers, truth: Target) -> Scores:
         return regression_scores(_floats(truth, "target"), answers["value"])
 
@@ -82,7 +79,7 @@ class Regression:
         return {"mean": self.mean, "scale": self.scale}, {}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], arrays: Arrays) -> Regression:
+    def from_state(cls, state: Mapping[str, Any], arrays: Arrays, schema: Schema | None = None) -> Regression:
         mean, scale = state["mean"], state["scale"]
         if type(mean) is not float or type(scale) is not float or not np.isfinite([mean, scale]).all() or scale <= 0:
             raise FormatError(f"a regression's mean and scale must be finite numbers, got {show(mean)}, {show(scale)}")

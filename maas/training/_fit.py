@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from maas import task as tasks
-from maas.data import Rows, as_rows, duplicates
+from maas.data import Rows, as_rows
 from maas.errors import DataError, show
 from maas.model import Model
 from maas.nn import Recipe
 from maas.preprocess import Learner, for_schema
-from maas.task import Batch
-from maas.training._loop import Augment, num_threads
+from maas.task import Batch, TaskLearner, task_class
+from maas.training._loop import Augment, Outcome, num_threads
 from maas.training._loop import train as train_network
+from maas.training._parts import carve, teaching
 from maas.training._settings import Settings
-
-VALIDATION_SHARE = 0.1
-_FEWEST_ROWS = 4
 
 
 def fit(
@@ -28,7 +25,7 @@ def fit(
     train: Any,
     validation: Any = None,
     *,
-    task: str | None = None,
+    task: str | TaskLearner | None = None,
     preprocess: Learner | None = None,
     augment: Augment | None = None,
     epochs: int = 50,
@@ -37,6 +34,10 @@ def fit(
     learning_rate: float = 1e-3,
     weight_decay: float = 0.01,
     momentum: float = 0.9,
+    schedule: str = "constant",
+    warmup: float | None = None,
+    precision: str = "float32",
+    keep: str = "best",
     patience: int | None = None,
     seed: int = 0,
     device: str | torch.device | None = None,
@@ -46,23 +47,30 @@ def fit(
 
     Everything that is learned (preprocessing, the target's encoding, the weights) is learned from the training rows
     without the validation part; that part chooses the epoch. Classification minimises cross entropy, regression
-    the mean squared error of the standardised target.
+    the mean squared error of the standardised target. A network that learns in closed form is solved in one go: it
+    needs none of the settings of the loop, and learns from the validation part too where that was not given.
 
     Args:
         recipe: what to train: `maas.recipe(maas.nn.MLP, hidden=(64, 64))`.
         train: rows with their target: `maas.data.Rows`, a pair `(X, y)` of arrays or tensors, or a torch `Dataset`.
-        validation: the same, kept from learning; by default a tenth of `train`, carved out by the policy that split
-            `train` off (by class, by group, by time).
-        task: "classification" or "regression"; by default what the rows say.
+        validation: the same, kept from learning; or the share of `train` to carve out by the policy that split
+            `train` off (by class, by group, by time), by default a tenth; or 0 for none, with `keep="last"`.
+        task: its name, such as "classification" or "regression", or the task with options, such as
+            `maas.task.Classification.with_options(label_smoothing=0.1)`; by default what the rows say.
         preprocess: the preprocessing to learn: a class, or one with options, as
             `maas.preprocess.Image.with_options(size=32)`; by default the one that takes these fields.
         augment: random changes to each training batch, such as `maas.preprocess.AugmentImages(flip=True, crop=2)`.
         epochs: passes over the training rows, at most.
         batch_size: rows a step.
         optimizer: "adamw" (Loshchilov and Hutter 2019), "adam" (Kingma and Ba 2015) or "sgd".
-        learning_rate: step size.
+        learning_rate: step size; with a schedule its greatest value.
         weight_decay: decoupled for "adamw", an L2 penalty for the others.
         momentum: of "sgd"; the others pass it over.
+        schedule: of the learning rate over all steps: "constant", "cosine" (down to 0) or "one_cycle" (up, then down).
+        warmup: share of the steps over which the learning rate rises first; by default 0, and 0.3 for "one_cycle".
+        precision: "float32", or "bfloat16" for the forward pass of training steps; weights, evaluation and answers
+            stay float32.
+        keep: the weights of the "best" epoch by validation loss, or of the "last", as schedules that end at 0 want.
         patience: stop after so many epochs without a lower validation loss; None: never.
         seed: of initial weights, order of rows and dropout: on one device, with the same versions and number of
             threads, the same seed gives the same model.
@@ -70,7 +78,7 @@ def fit(
         progress: show a bar; by default when standard error is a terminal.
 
     Returns:
-        A model with the weights of its best epoch. `model.card["training"]` holds settings and history.
+        A model. `model.card["training"]` holds settings and history.
 
     Raises:
         DataError: the rows or an argument cannot be used, or the loss is not finite.
@@ -78,16 +86,39 @@ def fit(
     """
     if not isinstance(recipe, Recipe):
         raise DataError(f"`recipe` must be a recipe, such as maas.recipe(maas.nn.MLP), got {show(recipe)}")
-    settings = Settings(epochs, batch_size, optimizer, learning_rate, weight_decay, momentum, patience, seed)
+    settings = Settings(
+        epochs,
+        batch_size,
+        optimizer,
+        learning_rate,
+        weight_decay,
+        momentum,
+        schedule,
+        warmup,
+        precision,
+        keep,
+        patience,
+        seed,
+    )
     where = _device(device)
-    given = as_rows(train, task=task)
-    learning, held_out = _carve(given, validation, seed, task)
-    learning = learning.observed()
-    kind = task or learning.task
-    if kind is None or learning.target is None or held_out.target is None:
+    named = task if task is None or isinstance(task, str) else task.kind
+    given = as_rows(train, task=named)
+    if (kind := named or given.task) is None:
         raise DataError("the rows have no target to learn; name it with maas.data.read_table(..., target=...)")
+    learner = task_class(kind) if task is None or isinstance(task, str) else task
+    needs_target = task_class(kind).needs_target
+    in_one_go = recipe.learns == "closed_form" and validation is None
+    learning, held_out = carve(given, 0 if in_one_go else validation, seed, named)
+    if held_out is None and not in_one_go and (keep == "best" or patience is not None):
+        raise DataError('without a validation part there is no best epoch: give keep="last" and no `patience`')
+    for rows in (learning, held_out):
+        if rows is not None and rows.target is None and needs_target:
+            raise DataError("the rows have no target to learn; name it with maas.data.read_table(..., target=...)")
 
-    answer = tasks.learn(kind, learning.target, learning.target_name)
+    learning = learning.observed()
+    answer = learner.learn(learning.target, learning.target_name, learning.schema)  # type: ignore[arg-type]
+    if learning.target is not None:
+        learning = teaching(learning, answer.teaching(learning.target)).observed()
     prepared = (preprocess or for_schema(learning.schema)).learn(learning.schema, learning.columns)
     resolved = recipe.resolve(prepared.outputs, answer.num_outputs)
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
@@ -101,18 +132,30 @@ def fit(
             task=answer,
             target=given.target_name,
         )
-        outcome = train_network(
-            network,
-            answer,
-            _batch(model, learning).to(where),
-            _batch(model, held_out).to(where),
-            settings,
-            augment=augment,
-            progress=progress,
-        )
+        if recipe.learns == "closed_form":
+            network.solve(lambda: _batches(model, learning))  # type: ignore[operator]
+            outcome = Outcome([], 0, stopped_early=False)
+        else:
+            choosing = held_out
+            if held_out is not None and held_out.target is not None:
+                choosing = teaching(held_out, answer.teaching(held_out.target))
+            outcome = train_network(
+                network,
+                answer,
+                _batch(model, learning).to(where),
+                None if choosing is None else _batch(model, choosing).to(where),
+                settings,
+                augment=augment,
+                progress=progress,
+            )
     network.eval()
+    if not answer.is_settled:
+        if held_out is None:
+            raise DataError(f"a {kind} like this one chooses by validation rows: give `validation`")
+        model.task = answer.settle(model.predict(held_out), held_out.target)  # type: ignore[arg-type]
     model.card["training"] = {
         **settings.to_json(),
+        "task": None if task is None else repr(task),
         "augment": None if augment is None else repr(augment),
         "device": where.type,
         "threads": num_threads(network, batch_size),
@@ -123,7 +166,7 @@ def fit(
     model.card["data"] = {
         "source": Path(given.source).name,
         "num_rows": len(learning),
-        "num_validation_rows": len(held_out),
+        "num_validation_rows": 0 if held_out is None else len(held_out),
         "fingerprint": given.fingerprint(),
         "split": given.policy.kind if given.policy else None,
     }
@@ -131,55 +174,18 @@ def fit(
     return model
 
 
-def _carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Rows, Rows]:
-    """The rows to learn from and those to choose the epoch by."""
-    if validation is None:
-        if len(given) < _FEWEST_ROWS:
-            raise DataError(
-                f"{len(given)} rows are too few to carve a validation part out of; give at least {_FEWEST_ROWS}, or "
-                f"`validation` rows"
-            )
-        policy = given.policy
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # `split` has told of duplicates; copies in a validation part do no harm
-            learning, held_out = given.split(
-                VALIDATION_SHARE,
-                seed=seed,
-                group=policy.group if policy else None,
-                time=policy.time if policy else None,
-                stratify=False if policy and policy.stratify is False else None,
-            )
-        return _keep_classes(given, learning, held_out)
-    held_out = as_rows(validation, task=task)
-    if held_out.schema.names != given.schema.names:
-        raise DataError(
-            f"`validation` must have the fields of `train`: got {', '.join(held_out.schema.names)}, "
-            f"want {', '.join(given.schema.names)}"
-        )
-    if same := duplicates(given, held_out)[0]:
-        warnings.warn(f"{same} validation rows stand in the training rows too", stacklevel=3)
-    return given, held_out
-
-
-def _keep_classes(given: Rows, learning: Rows, held_out: Rows) -> tuple[Rows, Rows]:
-    """Without validation rows of a class that the other part lacks: a class is learned before it is asked for."""
-    if given.target is None or learning.target is None or held_out.target is None or given.task != "classification":
-        return learning, held_out
-    known = set(learning.target.tolist())
-    common = [row for row, label in enumerate(held_out.target.tolist()) if label in known]
-    if len(common) == len(held_out):
-        return learning, held_out
-    if not common:
-        raise DataError("no validation row is of a class that the other rows have; give `validation` rows")
-    return learning, held_out.take(common)
+def _batches(model: Model, rows: Rows) -> Iterator[Batch]:
+    """The rows, prepared in parts that fit in memory, on the model's device."""
+    size = model.rows_at_once
+    for start in range(0, len(rows), size):
+        yield _batch(model, rows.take(range(start, min(start + size, len(rows))))).to(model.device)
 
 
 def _batch(model: Model, rows: Rows) -> Batch:
     prepared = model.prepare(rows)
     if prepared.errors:
         raise prepared.errors[min(prepared.errors)]
-    assert rows.target is not None
-    return Batch(prepared.batch.inputs, model.task.encode(rows.target))
+    return Batch(prepared.batch.inputs, None if rows.target is None else model.task.encode(rows.target))
 
 
 def _device(wish: str | torch.device | None) -> torch.device:

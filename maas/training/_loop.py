@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from maas.errors import DataError
 from maas.task import Batch, Task
-from maas.training._settings import Settings
+from maas.training._settings import PRECISIONS, Settings
 
 Augment = Callable[[Batch, torch.Tensor, int, int], Batch]
 """Batch, positions of its rows (int64 on the CPU), seed, epoch -> batch: random, yet a function of its arguments."""
@@ -28,7 +28,7 @@ class Outcome:
     """What a training run did.
 
     Args:
-        history: one record an epoch: epoch, train_loss, validation_loss, seconds.
+        history: one record an epoch: epoch, train_loss, validation_loss (None without validation rows), seconds.
         best_epoch: the epoch, counted from 1, whose weights the network now has.
         stopped_early: whether `patience` ran out.
     """
@@ -42,17 +42,18 @@ def train(
     network: nn.Module,
     task: Task,
     train: Batch,
-    validation: Batch,
+    validation: Batch | None,
     settings: Settings,
     *,
     augment: Augment | None = None,
     progress: bool | None = None,
 ) -> Outcome:
-    """Train a network in place; it ends with the weights of its best epoch by validation loss.
+    """Train a network in place; it ends with the weights of its best epoch by validation loss, or of its last one.
 
     Args:
         network: on the device of the batches.
-        train, validation: prepared rows with their target, on one device.
+        train, validation: prepared rows with their target, on one device; without validation rows the last epoch
+            counts.
         augment: changes a batch before each step; a function of the batch, its rows, the seed and the epoch.
         progress: whether to show a bar; None: when standard error is a terminal.
 
@@ -67,7 +68,7 @@ def _train(
     network: nn.Module,
     task: Task,
     train: Batch,
-    validation: Batch,
+    validation: Batch | None,
     settings: Settings,
     augment: Augment | None,
     progress: bool | None,
@@ -75,22 +76,29 @@ def _train(
     optimizer = settings.make_optimizer(network.parameters())
     lengths = train.lengths()
     lengths = None if lengths is None else lengths.cpu()
+    device, dtype = train.device, PRECISIONS[settings.precision]
     history: list[dict[str, Any]] = []
-    best_loss, best_epoch, best = math.inf, 0, _snapshot(network)
+    best_loss, best_epoch = math.inf, 0
+    best: dict[str, torch.Tensor] | None = None
+    step, steps = 0, settings.epochs * len(batches(torch.arange(len(train)), settings.batch_size))
     bar = tqdm(total=settings.epochs, unit="epoch", disable=None if progress is None else not progress, leave=False)
     with bar:
         for epoch in range(1, settings.epochs + 1):
             start = time.perf_counter()
             network.train()
-            total = torch.zeros((), device=train.target.device if train.target is not None else None)
+            total = torch.zeros((), device=device)
             order = epoch_order(len(train), settings.seed, epoch)
             for index in batches(order, settings.batch_size, lengths):
-                batch = train[index.to(total.device)].trimmed()
+                batch = train[index.to(device)].trimmed()
                 if augment is not None:
                     batch = augment(batch, index, settings.seed, epoch)
+                for group in optimizer.param_groups:
+                    group["lr"] = settings.rate(step, steps)
+                step += 1
                 optimizer.zero_grad(set_to_none=True)
                 try:
-                    loss = task.loss(network, batch).mean()
+                    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+                        loss = task.loss(network, batch).mean()
                 except ValueError as error:
                     if "more than 1 value per channel" not in str(error):
                         raise
@@ -102,8 +110,9 @@ def _train(
                 optimizer.step()
                 total += loss.detach() * len(batch)
             train_loss = total.item() / len(train)
-            validation_loss = mean_loss(network, task, validation)
-            if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
+            validation_loss = None if validation is None else mean_loss(network, task, validation)
+            losses = {"train_loss": train_loss, "validation_loss": validation_loss}
+            if not all(loss is None or math.isfinite(loss) for loss in losses.values()):
                 raise DataError(
                     f"training diverged in epoch {epoch}: the loss is {train_loss} in training, {validation_loss} in "
                     f"validation; try a lower learning_rate than {settings.learning_rate:g}"
@@ -111,18 +120,24 @@ def _train(
             history.append(
                 {
                     "epoch": epoch,
-                    "train_loss": train_loss,
-                    "validation_loss": validation_loss,
+                    **losses,
                     "seconds": round(time.perf_counter() - start, 4),
                 }
             )
-            if validation_loss < best_loss:
-                best_loss, best_epoch, best = validation_loss, epoch, _snapshot(network)
-            bar.set_postfix(train_loss=f"{train_loss:.4f}", validation_loss=f"{validation_loss:.4f}", refresh=False)
+            if validation_loss is None:
+                best_epoch = epoch
+            elif validation_loss < best_loss:
+                best_loss, best_epoch = validation_loss, epoch
+                best = _snapshot(network) if settings.keep == "best" else None
+            shown = {name: f"{loss:.4f}" for name, loss in losses.items() if loss is not None}
+            bar.set_postfix(shown, refresh=False)
             bar.update()
             if settings.patience is not None and epoch - best_epoch >= settings.patience:
                 break
-    network.load_state_dict(best)
+    if best is not None:
+        network.load_state_dict(best)
+    else:
+        best_epoch = len(history)
     return Outcome(history, best_epoch, stopped_early=len(history) < settings.epochs)
 
 

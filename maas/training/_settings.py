@@ -17,6 +17,10 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
     "sgd": torch.optim.SGD,
 }
+SCHEDULES = ("constant", "cosine", "one_cycle")
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+KEEPS = ("best", "last")
+_ONE_CYCLE_WARMUP, _ONE_CYCLE_START, _ONE_CYCLE_END = 0.3, 1 / 25, 1e-4
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,10 @@ class Settings:
     learning_rate: float
     weight_decay: float
     momentum: float
+    schedule: str
+    warmup: float | None
+    precision: str
+    keep: str
     patience: int | None
     seed: int
 
@@ -40,12 +48,20 @@ class Settings:
         for name in ("epochs", "batch_size", *["patience"] * (self.patience is not None)):
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 raise DataError(f"`{name}` must be a positive integer, got {show(getattr(self, name))}")
-        if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
-            raise DataError(f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, got {show(self.optimizer)}")
+        for name, known in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("precision", PRECISIONS),
+            ("keep", KEEPS),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in known:
+                raise DataError(f"`{name}` must be one of {', '.join(known)}, got {show(value)}")
         for name, least, most in (
             ("learning_rate", math.ulp(0.0), math.inf),
             ("weight_decay", 0.0, math.inf),
             ("momentum", 0.0, 1.0),
+            *[("warmup", 0.0, 1.0)] * (self.warmup is not None),
         ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < most:
@@ -60,6 +76,26 @@ class Settings:
         if self.optimizer == "sgd":
             options["momentum"] = self.momentum
         return OPTIMIZERS[self.optimizer](parameters, **options)
+
+    def rate(self, step: int, steps: int) -> float:
+        """The learning rate of a step, counted from 0, out of so many: a pure function.
+
+        - "constant": `learning_rate`, after the warm-up.
+        - "cosine": half a cosine from `learning_rate`, after the warm-up, to 0 (Loshchilov and Hutter 2017, eq. 5).
+        - "one_cycle": warm-up from a 25th, then half a cosine down to a 10,000th (Smith and Topin 2018).
+
+        The warm-up is linear, over the share `warmup` of the steps: by default 0, and 0.3 for "one_cycle".
+        """
+        cycle = self.schedule == "one_cycle"
+        share = _ONE_CYCLE_WARMUP * cycle if self.warmup is None else self.warmup
+        start, end = (_ONE_CYCLE_START, _ONE_CYCLE_END) if cycle else (0.0, 0.0)
+        rising = share * steps
+        if step < rising:
+            return self.learning_rate * (start + (1 - start) * (step + 1) / (rising + 1))
+        if self.schedule == "constant":
+            return self.learning_rate
+        done = min(1.0, (step - rising) / max(1.0, steps - rising))
+        return self.learning_rate * (end + (1 - end) * (1 + math.cos(math.pi * done)) / 2)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -18,7 +18,10 @@ from maas import task
 from maas.data import Rows, windows
 from maas.errors import DataError, FormatError
 from maas.metrics import Evaluation
+from maas.schema import Field, Schema
 from maas.task import Answers, Batch, Forecast
+
+ONE_FIELD = Schema((Field("x", "numeric", "number"),))
 
 TARGET = np.array([[[1.0, 10.0], [2.0, 30.0]], [[3.0, 20.0], [4.0, 40.0]], [[5.0, 0.0], [9.0, 20.0]]])
 
@@ -141,7 +144,7 @@ def test_another_horizon_cannot_be_scored() -> None:
 def test_state_round_trip(target: np.ndarray[Any, Any]) -> None:
     learned = Forecast.learn(target)
     state, arrays = learned.state()
-    rebuilt = task.from_state("forecast", json.loads(json.dumps(state)), arrays)
+    rebuilt = task.from_state("forecast", json.loads(json.dumps(state)), arrays, ONE_FIELD)
     assert torch.equal(rebuilt.encode(target), learned.encode(target))
     assert rebuilt.num_outputs == learned.num_outputs
 

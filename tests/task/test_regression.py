@@ -14,7 +14,10 @@ from torch.nn import functional as F
 
 from maas import task
 from maas.errors import DataError, FormatError
+from maas.schema import Field, Schema
 from maas.task import Answers, Batch, Regression
+
+ONE_FIELD = Schema((Field("x", "numeric", "number"),))
 
 TARGET = np.array([10.0, 30.0, 20.0, 60.0])
 
@@ -26,7 +29,7 @@ class Named(nn.Linear):
 
 def test_learns_mean_and_deviation() -> None:
     """Reference: numpy's mean and population deviation."""
-    learned = task.learn("regression", TARGET)
+    learned = task.Regression.learn(TARGET)
     assert learned == Regression(float(TARGET.mean()), float(TARGET.std()))
     assert learned.num_outputs == 1
     encoded = learned.encode(TARGET)
@@ -90,7 +93,7 @@ def test_answers_that_are_not_finite_are_told() -> None:
 @pytest.mark.parametrize("learned", [Regression(), Regression(1.5, 2.0), Regression(-1e300, 5e-324)])
 def test_state_round_trip(learned: Regression) -> None:
     state, arrays = learned.state()
-    assert task.from_state("regression", json.loads(json.dumps(state)), arrays) == learned
+    assert task.from_state("regression", json.loads(json.dumps(state)), arrays, ONE_FIELD) == learned
 
 
 @pytest.mark.parametrize(
@@ -99,4 +102,4 @@ def test_state_round_trip(learned: Regression) -> None:
 )
 def test_a_state_that_it_did_not_write_is_refused(mean: Any, scale: Any) -> None:
     with pytest.raises(FormatError, match="a regression's mean and scale must be finite numbers"):
-        task.from_state("regression", {"mean": mean, "scale": scale}, {})
+        task.from_state("regression", {"mean": mean, "scale": scale}, {}, ONE_FIELD)
