@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -13,7 +13,7 @@ from maas.nn._cnn import image_sizes
 from maas.nn._register import network
 from maas.schema import TensorSpec
 
-BACKBONES = (
+_NAMES = (
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
     *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2"),
     *("mobilenet_v3_small", "mobilenet_v3_large"),
@@ -54,6 +54,8 @@ class Backbone(nn.Module):
     1528106
     """
 
+    names: ClassVar[tuple[str, ...]] = _NAMES
+
     def __init__(
         self,
         name: str,
@@ -65,8 +67,8 @@ class Backbone(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if not isinstance(name, str) or name not in BACKBONES:
-            raise RecipeError(f"`name` must be one of {', '.join(BACKBONES)}, got {show(name)}")
+        if not isinstance(name, str) or name not in _NAMES:
+            raise RecipeError(f"`name` must be one of {', '.join(_NAMES)}, got {show(name)}")
         if type(out_features) is not int or out_features < 1:
             raise RecipeError(f"`out_features` must be a positive integer, got {show(out_features)}")
         if type(channels) is not int or channels != _CHANNELS:
