@@ -10,7 +10,8 @@ import orjson
 
 from maas.client import DESCRIPTION, IDENTITY
 from maas.errors import RowError, show
-from maas.schema import Schema
+from maas.schema import Field, Schema
+from maas.serving._npy import read_npy
 
 JSON = "application/json"
 MOST_ROWS = 10_000
@@ -68,7 +69,8 @@ def read_request(parts: Mapping[str, Any], headers: Mapping[str, Any], schema: S
 
     JSON is one row or `{"instances": [rows]}`. A multipart form is one row, with a part for each field: bytes and
     strings as they are, others as JSON. Where the schema has one field and its dtype is "bytes", a body of any other
-    media type but text is its value; where it is "string", a body of text/plain.
+    media type but text is its value; where it is "string", a body of text/plain; where it is "number", an array in
+    the .npy format: one value of the field, or one more axis in front that counts rows.
 
     Args:
         parts: the request's parts by name; a bare body is called "body".
@@ -91,6 +93,8 @@ def read_request(parts: Mapping[str, Any], headers: Mapping[str, Any], schema: S
     if not body:
         raise Problem(400, "empty", "Empty body", 'the body must be a row as a JSON object, or {"instances": [rows]}')
     if media and media != JSON and not media.endswith("+json"):
+        if len(schema.fields) == 1 and schema.fields[0].dtype == "number" and not media.startswith("text/"):
+            return _array_rows(_bytes(body), schema.fields[0])
         return Asked([_bare_row(body, media, schema)], single=True)
     value = _json(body, "the body")
     if isinstance(value, dict):
@@ -128,6 +132,27 @@ def _bare_row(body: Any, media: str, schema: Schema) -> dict[str, Any]:
     if alone and field.dtype == "bytes" and not media.startswith("text/"):
         return {field.name: _bytes(body)}
     raise _unsupported(media, schema)
+
+
+def _array_rows(body: bytes, field: Field) -> Asked:
+    """The rows of a .npy body, whose array is one value of the only field, or many."""
+    try:
+        array = read_npy(body)
+        axes = len(field.shape)
+        if array.ndim == axes:
+            return Asked([{field.name: array}], single=True)
+        if array.ndim != axes + 1 or not len(array):
+            raise ValueError(
+                f"an array must have {axes} axes for one row, or {axes + 1} of which the first counts rows, got shape "
+                f"{array.shape}"
+            )
+    except ValueError as error:
+        raise Problem(
+            400, "not-npy", "Not a .npy array", f"the body must be a .npy file: {_ascii(str(error))}"
+        ) from error
+    if len(array) > MOST_ROWS:
+        raise too_many_rows(f"a request may have {MOST_ROWS} rows, got {len(array)}")
+    return Asked([{field.name: row} for row in array])
 
 
 def _form_row(parts: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
@@ -172,6 +197,8 @@ def _unsupported(media: str, schema: Schema) -> Problem:
         wanted += ", or the bytes themselves as Content-Type: application/octet-stream"
     elif dtype == "string":
         wanted += ", or the text itself as Content-Type: text/plain"
+    elif dtype == "number":
+        wanted += ", or an array in the .npy format as Content-Type: application/x-npy"
     return Problem(
         415,
         "media-type",
