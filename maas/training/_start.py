@@ -89,17 +89,17 @@ class _Kept:
     def learn(self, schema: Schema, columns: Columns) -> Preprocess:
         before = self.model.schema
         remedy = "give `preprocess` to learn a new one, and know that the weights have not seen what it makes"
-        for old, new in zip(before.fields, schema.fields, strict=False):
-            if (old.name, old.kind, old.dtype) != (new.name, new.kind, new.dtype):
-                raise DataError(
-                    f"the preprocessing of `start` takes {show(old.name)}, a {old.kind} {old.dtype}, the rows have "
-                    f"{show(new.name)}, a {new.kind} {new.dtype}; {remedy}"
-                )
         if len(before.fields) != len(schema.fields):
             raise DataError(
                 f"the preprocessing of `start` takes {len(before.fields)} fields, the rows have {len(schema.fields)}; "
                 f"{remedy}"
             )
+        for old, new in zip(before.fields, schema.fields, strict=True):
+            if (old.name, old.kind, old.dtype) != (new.name, new.kind, new.dtype):
+                raise DataError(
+                    f"the preprocessing of `start` takes {show(old.name)}, a {old.kind} {old.dtype}, the rows have "
+                    f"{show(new.name)}, a {new.kind} {new.dtype}; {remedy}"
+                )
         state, arrays = self.model.preprocess.state()
         try:
             return preprocessing.from_state(self.model.preprocess.kind, schema, state, arrays)

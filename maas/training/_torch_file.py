@@ -37,16 +37,12 @@ def read_state_dict(path: Path, content: bytes) -> Mapping[str, torch.Tensor]:
         DataError: it is something else: a whole module, a TorchScript archive, a checkpoint with more than weights, or
             would run code. Nothing of it has run.
     """
-    if zipfile.is_zipfile(io.BytesIO(content)):
-        named = set(_globals_of_zip(path, content))
-    else:
-        stream = io.BytesIO(content)
-        named = {name for _ in range(_LEGACY_PICKLES) for name in _globals(path, stream)}
-    if foreign := sorted(name for name in named if not _HARMLESS.fullmatch(name)):
-        raise DataError(
-            f"`start` {path.name} holds more than tensors: it names {show(foreign[0].replace(' ', '.'))}, and reading "
-            f"that could run code; give a state dict: {_REMEDY}"
-        )
+    for name in _globals_of_zip(path, content) if zipfile.is_zipfile(io.BytesIO(content)) else _legacy(path, content):
+        if not _HARMLESS.fullmatch(name):
+            raise DataError(
+                f"`start` {path.name} holds more than tensors: it names {show(name.replace(' ', '.'))}, and reading "
+                f"that could run code; give a state dict: {_REMEDY}"
+            )
     try:
         found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged file makes torch raise
@@ -60,6 +56,15 @@ def read_state_dict(path: Path, content: bytes) -> Mapping[str, torch.Tensor]:
             f"{show(inner[0])}; is it a whole checkpoint? {_REMEDY}"
         )
     return found
+
+
+def _legacy(path: Path, content: bytes) -> Iterator[str]:
+    """The globals that a file of torch's first format names: several pickles, and then numbers."""
+    if not content.startswith(b"\x80"):  # how every pickle of torch begins
+        raise DataError(f"`start` {path.name} is no file that torch.save wrote; {_REMEDY}")
+    stream = io.BytesIO(content)
+    for _ in range(_LEGACY_PICKLES):
+        yield from _globals(path, stream)
 
 
 def _globals_of_zip(path: Path, content: bytes) -> Iterator[str]:
