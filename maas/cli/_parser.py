@@ -162,7 +162,11 @@ def _fit(command: argparse.ArgumentParser) -> None:
     command.add_argument("--task", choices=["classification", "regression"], help="default: by the target's values")
     command.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="keep from the network")
     command.add_argument(
-        "--type", action="append", default=[], metavar="COLUMN=KIND", help="numeric, categorical or boolean"
+        "--type",
+        action="append",
+        default=[],
+        metavar="COLUMN=KIND",
+        help="numeric, categorical, boolean, text, image (paths) or sequence",
     )
     command.add_argument(
         "--test", type=float, default=0.2, metavar="SHARE", help="held-out rows (default: %(default)s)"

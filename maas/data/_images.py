@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from maas.data._arrays import _cells, _numpy
+from maas.data._encoded import LONGEST_IMAGE, read_image
 from maas.data._image_files import is_idx, read_cifar, read_idx
 from maas.data._rows import Rows
 from maas.data._sources import as_objects, plain_column, read_source
@@ -16,12 +17,10 @@ from maas.data._table import TASKS, _find_target, _listed, _target_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
-FIELD = Field("image", "image", "bytes", longest=20_000_000)
+FIELD = Field("image", "image", "bytes", longest=LONGEST_IMAGE)
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
 _PATH_NAMES = ("path", "file", "filename", "file_name", "image")
-# The first bytes of each format, and the bytes without which a file is cut off.
-_STARTS_AND_ENDS = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND"), (b"RIFF", None))
 
 
 def read_images(
@@ -126,7 +125,8 @@ def _from_folder(folder: Path, task: str | None) -> Rows:
         labels += [place.name] * len(found)
     goal, task = _target_of("class", plain_column("class", labels), task, None)
     side = {"path": as_objects(map(str, files))}
-    return Rows(Schema((FIELD,)), {"image": _read(files)}, goal, "class", task, side, source=str(folder))
+    images = {"image": as_objects(map(read_image, files))}
+    return Rows(Schema((FIELD,)), images, goal, "class", task, side, source=str(folder))
 
 
 def _from_idx(source: Sequence[str | Path], task: str | None) -> Rows:
@@ -193,23 +193,5 @@ def _from_table(source: Any, target: str | None, task: str | None, path: str | N
     goal, task = _target_of(goal_name, raw[goal_name], task, None)
     side = {name: column.values for name, column in raw.items() if name not in (path, goal_name)}
     name = str(source) if isinstance(source, (str, Path)) else "a frame"
-    images = {"image": _read(files)}
+    images = {"image": as_objects(map(read_image, files))}
     return Rows(Schema((FIELD,)), images, goal, goal_name, task, {**side, "path": cells}, source=name)
-
-
-def _read(files: Sequence[Path]) -> np.ndarray[Any, Any]:
-    """The bytes of image files. What is no image, or cut off, is told here, where its path is known."""
-    contents = np.empty(len(files), object)
-    for row, file in enumerate(files):
-        content = file.read_bytes()
-        if len(content) > FIELD.longest:
-            raise DataError(f"{file} has {len(content):,} bytes, an image may have {FIELD.longest:,}; make it smaller")
-        for start, end in _STARTS_AND_ENDS:
-            if content.startswith(start):
-                if end is not None and end not in content[len(start) :]:
-                    raise DataError(f"{file} is cut off: it has {len(content):,} bytes and no end; copy it again")
-                break
-        else:
-            raise DataError(f"{file} is no JPEG, PNG or WebP image: it starts with {show(content[:16])}; remove it")
-        contents[row] = content
-    return contents

@@ -3,6 +3,7 @@
 from maas.nn._backbone import Backbone
 from maas.nn._cnn import CNN
 from maas.nn._conv1d import CNN1d
+from maas.nn._fusion import Fusion
 from maas.nn._mlp import MLP
 from maas.nn._recipe import Recipe, recipe
 from maas.nn._register import network, network_class
@@ -18,6 +19,7 @@ __all__ = [
     "RNN",
     "Backbone",
     "CNN1d",
+    "Fusion",
     "Recipe",
     "ResNet",
     "TextCNN",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -33,6 +34,9 @@ class Backbone(nn.Module):
     It is built without weights. `maas.fit(..., start=...)` puts some in, and `freeze="body"` keeps them: transfer
     learning. Parameters are named as torchvision names them, behind "body."; the last layer's are left out, and the
     new one's are "head.weight" and "head.bias".
+
+    Without starting weights, a MobileNetV3 needs some hundreds of steps before it evaluates well: torchvision lets its
+    running batch statistics move by a hundredth a step.
 
     Args:
         name: of torchvision: a ResNet, ResNeXt, Wide ResNet, MobileNetV3, EfficientNet or vision transformer (ViT),
@@ -114,7 +118,7 @@ class Backbone(nn.Module):
         adopted = dict(tensors)
         wanted = dict(self.named_parameters()).get(_POSITIONS)
         if _POSITIONS in adopted and wanted is not None:
-            adopted[_POSITIONS] = _interpolated(adopted[_POSITIONS], wanted.shape[1])
+            adopted[_POSITIONS] = _interpolated(adopted[_POSITIONS], wanted)
         return adopted
 
 
@@ -149,15 +153,16 @@ def _renamed(name: str) -> str:
     return name.replace(".mlp.linear_1.", ".mlp.0.").replace(".mlp.linear_2.", ".mlp.3.")
 
 
-def _interpolated(positions: torch.Tensor, length: int) -> torch.Tensor:
-    """A position embedding, (1, 1 + old side**2, features), for so many positions; the first is the class token's."""
-    if positions.dim() != 3 or positions.shape[1] == length:
-        return positions
-    old, new = round((positions.shape[1] - 1) ** 0.5), round((length - 1) ** 0.5)
-    if positions.shape[0] != 1 or old < 1 or old**2 != positions.shape[1] - 1:
+def _interpolated(positions: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """A position embedding, (1, 1 + old side**2, features), for another side; the first is the class token's."""
+    if positions.shape == wanted.shape or positions.dim() != 3 or positions.shape[2] != wanted.shape[2]:
+        return positions  # whoever loads it tells a wrong shape
+    length, features = positions.shape[1:]
+    old, new = math.isqrt(max(0, length - 1)), math.isqrt(wanted.shape[1] - 1)
+    if positions.shape[0] != 1 or not 1 <= old <= _MOST_SIDE // 14 or old**2 != length - 1:
         raise RecipeError(
             f"{_POSITIONS!r} must have 1 + side**2 positions, those of a square image, got {tuple(positions.shape)}"
         )
-    grid = positions[:, 1:].permute(0, 2, 1).reshape(1, -1, old, old)  # (1, features, old side, old side)
+    grid = positions[:, 1:].permute(0, 2, 1).reshape(1, features, old, old)
     resized = nn.functional.interpolate(grid.float(), (new, new), mode="bicubic", align_corners=True)
     return torch.cat([positions[:, :1], resized.flatten(2).permute(0, 2, 1).to(positions.dtype)], dim=1)

@@ -3,6 +3,7 @@
 from maas.preprocess._augment import AugmentImages
 from maas.preprocess._base import Learner, Preprocess, for_schema, from_state, preprocess
 from maas.preprocess._image import Image
+from maas.preprocess._mixed import Mixed, MixedOptions
 from maas.preprocess._sequence import Sequence
 from maas.preprocess._table import Table
 from maas.preprocess._text import Text, TextOptions
@@ -11,6 +12,8 @@ __all__ = [
     "AugmentImages",
     "Image",
     "Learner",
+    "Mixed",
+    "MixedOptions",
     "Preprocess",
     "Sequence",
     "Table",

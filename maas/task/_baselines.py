@@ -15,6 +15,7 @@ from maas.task._text_baselines import has_text, tfidf
 
 _Matrix = np.ndarray[Any, Any]
 _IMAGE_SIDE = 16
+_PLAIN = ("number", "boolean", "label")
 _MOST_IMAGES = 10_000
 
 
@@ -24,7 +25,8 @@ def classification_baselines(
     """Probabilities of shape (test rows, classes) by method: majority class, logistic regression, boosted trees.
 
     Of images the methods see small grey pixels, and learn from 10,000 at the most; their names say so.
-    Texts: majority class, and logistic regression on TF-IDF.
+    Texts: majority class, and logistic regression on TF-IDF. Mixed rows: all of that beside each other, but for boosted
+    trees, which do not see texts; the names say what each sees.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
@@ -38,11 +40,11 @@ def classification_baselines(
     if has_text(schema):
         methods = [("TF-IDF + logistic regression", LogisticRegression(max_iter=2000, C=3), tfidf(schema, train, test))]
     else:
-        trees = HistGradientBoostingClassifier(random_state=0, early_stopping=early)
-        methods = [
-            ("logistic regression", LogisticRegression(max_iter=2000), _linear(schema, train, test)),
-            ("boosted trees", trees, _trees(schema, train, test)),
-        ]
+        methods = _methods(
+            ("logistic regression", LogisticRegression(max_iter=2000)),
+            ("boosted trees", HistGradientBoostingClassifier(random_state=0, early_stopping=early)),
+            *(schema, train, test),
+        )
     for name, estimator, matrices in methods:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a baseline that stops before it converges is still a baseline
@@ -57,7 +59,7 @@ def classification_baselines(
 def regression_baselines(schema: Schema, train: Columns, target: _Matrix, test: Columns) -> dict[str, _Matrix]:
     """Values of shape (test rows,) by method: mean, linear regression with a ridge, boosted trees.
 
-    Texts: mean, and a ridge on TF-IDF.
+    Texts: mean, and a ridge on TF-IDF. Mixed rows as in a classification.
     """
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.linear_model import Ridge, RidgeCV
@@ -68,10 +70,12 @@ def regression_baselines(schema: Schema, train: Columns, target: _Matrix, test: 
     if has_text(schema):
         methods = [("TF-IDF + ridge regression", Ridge(), tfidf(schema, train, test))]
     else:
-        methods = [
-            ("ridge regression", RidgeCV(np.logspace(-3, 3, 13)), _linear(schema, train, test)),
-            ("boosted trees", HistGradientBoostingRegressor(random_state=0), _trees(schema, train, test)),
-        ]
+        texts = any(field.kind == "text" for field in schema.fields)
+        methods = _methods(
+            ("ridge regression", Ridge() if texts else RidgeCV(np.logspace(-3, 3, 13))),
+            ("boosted trees", HistGradientBoostingRegressor(random_state=0)),
+            *(schema, train, test),
+        )
     for name, estimator, matrices in methods:
         estimator.fit(matrices[0], target)
         found[name + seen] = estimator.predict(matrices[1])
@@ -85,6 +89,7 @@ def _seen(
     images = [field for field in schema.fields if field.kind == "image"]
     if not images:
         return schema, train, target, test, ""
+    others = " fields and" if any(field.dtype in _PLAIN for field in schema.fields) else ""
     length = len(target)
     # Evenly over all rows, for those of a folder are sorted by class.
     chosen = np.linspace(0, length - 1, min(length, _MOST_IMAGES)).astype(np.intp)
@@ -98,8 +103,29 @@ def _seen(
         for columns in (train, test):
             columns[field.name] = small.apply(columns)[0]["image"].double().flatten(1).numpy()
         fields[field.name] = replace(field, kind="numeric", dtype="number", shape=(sides[0] * sides[1],))
-        seen = f" on {sides[0]} x {sides[1]} grey pixels" + f" of {_MOST_IMAGES:,} rows" * (length > _MOST_IMAGES)
+        seen = f" on{others} {sides[0]} x {sides[1]} grey pixels"
+    seen += f" of {_MOST_IMAGES:,} rows" * (length > _MOST_IMAGES)
     return Schema(tuple(fields.values())), train, target[chosen], test, seen
+
+
+def _methods(
+    linear: tuple[str, Any], trees: tuple[str, Any], schema: Schema, train: Columns, test: Columns
+) -> list[tuple[str, Any, tuple[Any, Any]]]:
+    """A linear model and trees, each with the matrices of what it can see; the linear one sees texts too."""
+    texts = tuple(field for field in schema.fields if field.kind == "text")
+    rest = tuple(field for field in schema.fields if field.dtype in _PLAIN)
+    if not rest:  # nothing that these methods take
+        return [(f"{linear[0]} on TF-IDF", linear[1], tfidf(Schema(texts), train, test))] if texts else []
+    plain = Schema(rest)
+    dense = _linear(plain, train, test)
+    methods = [(*trees, _trees(plain, train, test))]
+    if not texts:
+        return [(*linear, dense), *methods]
+    from scipy.sparse import csr_matrix, hstack
+
+    words = tfidf(Schema(texts), train, test)
+    beside = tuple(hstack([csr_matrix(one), two], "csr") for one, two in zip(dense, words, strict=True))
+    return [(f"{linear[0]} with TF-IDF", linear[1], beside), (f"{trees[0]} without texts", *methods[0][1:])]
 
 
 def forecast_baselines(schema: Schema, train: Columns, target: _Matrix, test: Columns) -> dict[str, _Matrix]:

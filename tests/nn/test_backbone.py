@@ -76,13 +76,22 @@ def test_names_of_vision_transformers_as_they_were_published() -> None:
     assert set(network.adopt(old)) == set(network.state_dict()) - {"head.weight", "head.bias"}
 
 
-def test_positions_that_are_not_of_a_square_are_refused() -> None:
+@pytest.mark.parametrize("shape", [(1, 4, 768), (2, 5, 768), (1, 1, 768), (1, 10**8 + 1, 768)])
+def test_positions_that_are_not_of_a_square_are_refused(shape: tuple[int, ...]) -> None:
+    """The last of them would take 300 GB, and is a single number in a file."""
     with torch.device("meta"):
         network = Backbone("vit_b_32", 3)
     with pytest.raises(
-        RecipeError, match=r"'body.encoder.pos_embedding' must have 1 \+ side\*\*2 positions, .* got \(1, 4, 8\)"
+        RecipeError, match=r"pos_embedding' must have 1 \+ side\*\*2 positions, .* got \(\d, \d+, 768\)"
     ):
-        network.adopt({"body.encoder.pos_embedding": torch.zeros(1, 4, 8)})
+        network.adopt({"body.encoder.pos_embedding": torch.zeros(1).expand(shape)})
+
+
+def test_positions_of_other_features_are_left_to_whoever_loads_them() -> None:
+    with torch.device("meta"):
+        network = Backbone("vit_b_32", 3)
+    given = torch.zeros(1).expand(1, 5, 10**9)
+    assert network.adopt({"body.encoder.pos_embedding": given})["body.encoder.pos_embedding"] is given
 
 
 def test_sizes_follow_from_the_data() -> None:
