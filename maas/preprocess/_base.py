@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-<<<<<<< HEAD
-from typing import Any, ClassVar, Protocol, TypeVar
-=======
 from importlib.metadata import entry_points
-from typing import Any, Protocol, TypeVar
->>>>>>> main
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import torch
