@@ -1,6 +1,7 @@
 """Networks: plain torch modules with explicit sizes, and recipes that describe them before the sizes are known."""
 
 from maas.nn._audio_cnn import AudioCNN
+from maas.nn._backbone import Backbone
 from maas.nn._cnn import CNN
 from maas.nn._conv1d import CNN1d
 from maas.nn._fusion import Fusion
@@ -18,6 +19,7 @@ __all__ = [
     "MLP",
     "RNN",
     "AudioCNN",
+    "Backbone",
     "CNN1d",
     "Fusion",
     "Recipe",
