@@ -16,8 +16,13 @@ def labelled(options: Namespace, model: Model, path: str) -> Rows:
     from maas import data
 
     kinds = [field.kind for field in model.schema.fields]
-    if kinds == ["image"]:
-        return data.read_images(path, task=model.task.kind)
+    readers = {"image": data.read_images, "audio": data.read_audio}
+    if (
+        len(kinds) == 1 and kinds[0] in readers and kinds[0] == model.schema.names[0]
+    ):  # the names these readers give their fields
+        is_table = Path(path).suffix.lower() in (".csv", ".tsv", ".parquet")
+        target = model.target if is_table else None
+        return readers[kinds[0]](path, target=target, task=model.task.kind)
     if kinds == ["sequence"] and Path(path).suffix.lower() == ".ts":
         return data.read_sequences(path, task=model.task.kind)
     classes = model.task.state()[0].get("classes", [])

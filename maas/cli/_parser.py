@@ -25,7 +25,7 @@ examples:
 """
 
 
-_LABELLED = "rows with their target: a .csv, .tsv or .parquet file, for images a folder too, for sequences a .ts file"
+_LABELLED = "rows with their target: .csv, .tsv or .parquet, for images or sounds a folder, for sequences a .ts file"
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from maas.data._encoded import LONGEST_IMAGE, read_images_of
+from maas.data._encoded import LONGEST, READERS, read_files_of
 from maas.data._lists import as_steps, sequence_field
 from maas.data._rows import Rows
 from maas.data._sources import Cells, as_objects, parse_number, read_source
 from maas.errors import DataError, RowError, show
 from maas.schema import Columns, Field, Schema, suggestion
 
-KINDS = ("numeric", "categorical", "boolean", "image", "text", "sequence")
+KINDS = ("numeric", "categorical", "boolean", "image", "audio", "text", "sequence")
 TASKS = ("classification", "regression")
 LONGEST_TEXT = 100_000
 _TARGET_NAMES = ("target", "label", "class", "y")
@@ -37,8 +37,8 @@ def read_table(
     """Read a table and find out what its columns are.
 
     A column of numbers is "numeric", of text "categorical", of true and false "boolean". What would be a guess is
-    refused with advice: dates, text among numbers, text that differs in nearly every row. A column of images or of free
-    text is one where `types` says so; beside other columns it makes mixed rows, which `maas.nn.Fusion` takes.
+    refused with advice: dates, text among numbers, text that differs in nearly every row. A column of images, sounds
+    or free text is one where `types` says so; beside other columns it makes mixed rows, which `maas.nn.Fusion` takes.
 
     Args:
         source: path of a `.csv`, `.tsv` or `.parquet` file, or a data frame (pandas, polars, pyarrow, ...).
@@ -46,9 +46,9 @@ def read_table(
         task: "classification" or "regression". Found: text, booleans and up to 20 different integers are classes.
         drop: columns to keep from the network. They stay usable in `split(group=..., time=...)`.
         types: kind of a column by name, where it is not what it looks like: "numeric", "categorical", "boolean",
-            "text", or "image": the paths of JPEG, PNG or WebP files, which start from the table's folder (of a data
-            frame: from the current one), or, in a data frame or a Parquet file, their bytes; or "sequence", of which
-            those hold numbers of shape (steps,) or (steps, channels) in each cell.
+            "text", "image" or "audio": the paths of JPEG, PNG or WebP, of WAV or FLAC files, which start from the
+            table's folder (of a data frame: from the current one), or, in a data frame or a Parquet file, their bytes;
+            or "sequence", of which those hold numbers of shape (steps,) or (steps, channels) in each cell.
         missing: further spellings of a missing value in a CSV, such as "?". Known already: an empty cell, NA, N/A,
             #N/A, NaN, null, None.
         delimiter: of a CSV; by default a comma, in a `.tsv` a tab.
@@ -141,7 +141,7 @@ def _field_of(name: str, cells: Cells, kind: str | None) -> Field:
     nullable = bool(cells.missing.any())
     if kind == "sequence":
         return sequence_field(name, cells)
-    if kind in ("image", "text"):
+    if kind is not None and kind in ("text", *READERS):
         return _whole_field(name, cells, kind)
     if cells.kind in ("bytes", "lists"):
         one = "image" if cells.kind == "bytes" else "sequence"
@@ -187,7 +187,7 @@ def _field_of(name: str, cells: Cells, kind: str | None) -> Field:
 
 
 def _whole_field(name: str, cells: Cells, kind: str) -> Field:
-    """An image or a text a row. None may be missing: there is nothing to put in its place."""
+    """An image, a sound or a text a row. None may be missing: there is nothing to put in its place."""
     blank = cells.missing
     if kind == "text":
         blank = np.array([one is None or not one.strip() for one in cells.strings], bool)
@@ -200,7 +200,7 @@ def _whole_field(name: str, cells: Cells, kind: str) -> Field:
         )
     if kind == "text":
         return Field(name, "text", "string", longest=LONGEST_TEXT)
-    return Field(name, "image", "bytes", longest=LONGEST_IMAGE)
+    return Field(name, kind, "bytes", longest=LONGEST)
 
 
 def _text_field(name: str, cells: Cells, nullable: bool) -> Field:
@@ -231,8 +231,8 @@ def _checked(schema: Schema, raw: Mapping[str, Cells], source: Any) -> tuple[Col
     wanted: dict[str, np.ndarray[Any, Any]] = {}
     unread: dict[int, RowError] = {}
     for field in schema.fields:
-        if field.kind == "image" and raw[field.name].kind != "bytes":
-            wanted[field.name], errors = read_images_of(field.name, raw[field.name], folder)
+        if field.kind in READERS and raw[field.name].kind != "bytes":
+            wanted[field.name], errors = read_files_of(field.name, field.kind, raw[field.name], folder)
             unread = {**errors, **unread}
         else:
             wanted[field.name] = _cast(field, raw[field.name])

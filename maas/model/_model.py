@@ -137,7 +137,8 @@ class Model:
         longest = [field.longest for field in self.schema.fields if field.shape[:1] == (None,)]
         row_bytes = 0
         for spec in self.preprocess.outputs.values():
-            sizes = [max(longest, default=_STEPS) if size is None else size for size in spec.shape]
+            most = spec.longest or max(longest, default=_STEPS)
+            sizes = [most if size is None else size for size in spec.shape]
             row_bytes += math.prod(sizes) * getattr(torch, spec.dtype).itemsize
         return rows_that_fit(row_bytes)
 

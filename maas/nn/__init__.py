@@ -1,5 +1,7 @@
 """Networks: plain torch modules with explicit sizes, and recipes that describe them before the sizes are known."""
 
+from maas.nn._audio_cnn import AudioCNN
+from maas.nn._backbone import Backbone
 from maas.nn._cnn import CNN
 from maas.nn._conv1d import CNN1d
 from maas.nn._fusion import Fusion
@@ -16,6 +18,8 @@ __all__ = [
     "CNN",
     "MLP",
     "RNN",
+    "AudioCNN",
+    "Backbone",
     "CNN1d",
     "Fusion",
     "Recipe",

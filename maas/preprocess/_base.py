@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ Arrays = Mapping[str, np.ndarray[Any, Any]]
 class Preprocess(Protocol):
     """Columns in, tensors out, by what was learned on training rows. Serialisable as JSON and arrays."""
 
-    kind: str
+    kind: ClassVar[str]
 
     @classmethod
     def takes(cls, schema: Schema) -> bool:

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from maas.preprocess import Image
-from maas.schema import Columns, Schema
+from maas.schema import Columns, Field, Schema
+from maas.task._audio_baselines import summaries
 from maas.task._text_baselines import has_text, tfidf
 
 _Matrix = np.ndarray[Any, Any]
 _IMAGE_SIDE = 16
 _PLAIN = ("number", "boolean", "label")
-_MOST_IMAGES = 10_000
+_MOST_ENCODED = 10_000
 
 
 def classification_baselines(
@@ -24,7 +25,8 @@ def classification_baselines(
 ) -> dict[str, _Matrix]:
     """Probabilities of shape (test rows, classes) by method: majority class, logistic regression, boosted trees.
 
-    Of images the methods see small grey pixels, and learn from 10,000 at the most; their names say so.
+    Of images the methods see small grey pixels, of sounds summaries of their bands, and learn from 10,000 at the most;
+    their names say so.
     Texts: majority class, and logistic regression on TF-IDF. Mixed rows: all of that beside each other, but for boosted
     trees, which do not see texts; the names say what each sees.
     """
@@ -85,27 +87,33 @@ def regression_baselines(schema: Schema, train: Columns, target: _Matrix, test: 
 def _seen(
     schema: Schema, train: Columns, target: _Matrix, test: Columns
 ) -> tuple[Schema, Columns, _Matrix, Columns, str]:
-    """The rows as these methods can take them, each image as numbers; and what to add to a method's name."""
-    images = [field for field in schema.fields if field.kind == "image"]
-    if not images:
+    """The rows as these methods can take them, images and sounds as numbers; and what to add to a method's name."""
+    encoded = [field for field in schema.fields if field.kind in ("image", "audio")]
+    if not encoded:
         return schema, train, target, test, ""
     others = " fields and" if any(field.dtype in _PLAIN for field in schema.fields) else ""
     length = len(target)
     # Evenly over all rows, for those of a folder are sorted by class.
-    chosen = np.linspace(0, length - 1, min(length, _MOST_IMAGES)).astype(np.intp)
+    chosen = np.linspace(0, length - 1, min(length, _MOST_ENCODED)).astype(np.intp)
     train = {name: column[chosen] for name, column in train.items()}
     test = dict(test)
     fields = {field.name: field for field in schema.fields}
-    for field in images:
-        learned = Image.with_options(channels=1).learn(Schema((field,)), train)
-        sides = min(_IMAGE_SIDE, learned.height), min(_IMAGE_SIDE, learned.width)
-        small = replace(learned, height=sides[0], width=sides[1])
-        for columns in (train, test):
-            columns[field.name] = small.apply(columns)[0]["image"].double().flatten(1).numpy()
-        fields[field.name] = replace(field, kind="numeric", dtype="number", shape=(sides[0] * sides[1],))
-        seen = f" on{others} {sides[0]} x {sides[1]} grey pixels"
-    seen += f" of {_MOST_IMAGES:,} rows" * (length > _MOST_IMAGES)
+    for field in encoded:
+        of = _pixels if field.kind == "image" else summaries
+        (train[field.name], test[field.name]), what = of(field, train, test)
+        fields[field.name] = replace(field, kind="numeric", dtype="number", shape=train[field.name].shape[1:])
+        seen = f" on{others} {what}"
+    seen += f" of {_MOST_ENCODED:,} rows" * (length > _MOST_ENCODED)
     return Schema(tuple(fields.values())), train, target[chosen], test, seen
+
+
+def _pixels(field: Field, train: Columns, test: Columns) -> tuple[list[_Matrix], str]:
+    """Of training and test rows a matrix each, float64 of shape (rows, pixels), and what its columns are."""
+    learned = Image.with_options(channels=1).learn(Schema((field,)), train)
+    sides = min(_IMAGE_SIDE, learned.height), min(_IMAGE_SIDE, learned.width)
+    small = replace(learned, height=sides[0], width=sides[1])
+    found = [small.apply(columns)[0]["image"].double().flatten(1).numpy() for columns in (train, test)]
+    return found, f"{sides[0]} x {sides[1]} grey pixels"
 
 
 def _methods(

@@ -76,6 +76,10 @@ def test_a_report_on_a_folder_of_images(capsys: Capture) -> None:
     maas.fit(recipe, rows, epochs=1, device="cpu", progress=False).save("m")
     assert run(capsys, "report", "m", "--data", "images")[0] == 0
     assert Path("report.html").read_text("utf-8").count("data:image/png;base64,") == 12
+    lines = [f"images/{label}/{place}.png,{label}" for label in ("dark", "light") for place in range(6)]
+    Path("paths.csv").write_text("\n".join(["path,class", *lines]))
+    code, out, _ = run(capsys, "evaluate", "m", "paths.csv", "--json")
+    assert (code, json.loads(out)["num_rows"]) == (0, 12)
 
 
 @pytest.mark.parametrize(

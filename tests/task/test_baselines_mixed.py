@@ -73,13 +73,13 @@ def test_a_linear_model_sees_all_and_trees_all_but_texts() -> None:
                 "boosted trees without texts on 4 x 4 grey pixels",
             ],
         ),
-        ((NOTE, Field("wave", "audio", "bytes")), ["logistic regression on TF-IDF"]),
-        ((Field("wave", "audio", "bytes"),), []),
+        ((NOTE, Field("scent", "odour", "bytes")), ["logistic regression on TF-IDF"]),
+        ((Field("scent", "odour", "bytes"),), []),
     ],
 )
 def test_names_say_what_is_seen(fields: tuple[Field, ...], names: list[str]) -> None:
     train, total = rows(40, 0)
-    given = {**train, "wave": train["photo"]}
+    given = {**train, "scent": train["photo"]}
     columns = {field.name: given[field.name] for field in fields}
     found = classification_baselines(Schema(fields), columns, (total > 1).astype(int), columns, 2)
     assert list(found) == ["majority class", *names]
