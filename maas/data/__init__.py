@@ -2,6 +2,7 @@
 
 from maas.data._arrays import as_rows, from_arrays, from_dataset
 from maas.data._audio import read_audio
+from maas.data._groups import group_values
 from maas.data._images import read_images
 from maas.data._rows import Rows
 from maas.data._samples import SAMPLES, write_sample
@@ -21,6 +22,7 @@ __all__ = [
     "duplicates",
     "from_arrays",
     "from_dataset",
+    "group_values",
     "read_audio",
     "read_columns",
     "read_images",

@@ -99,6 +99,7 @@ def read_columns(
     target: str | None = None,
     task: str | None = None,
     text_target: bool = False,
+    side: Sequence[str] = (),
     missing: Sequence[str] = (),
     delimiter: str | None = None,
     encoding: str = "utf8",
@@ -111,6 +112,7 @@ def read_columns(
         target: name of the target's column, when its values are wanted.
         task: "classification" or "regression"; wanted with `target`.
         text_target: the classes are texts, so "01" is not the number 1.
+        side: further columns to keep, where the table has them: to tell scores apart by.
 
     Returns:
         The rows, and the errors by row. The cells of a row in error hold placeholders.
@@ -123,12 +125,13 @@ def read_columns(
         if name not in raw:
             raise DataError(f"column {show(name)} is missing" + suggestion(name, raw))
     columns, errors = _checked(schema, raw, source)
+    kept = {name: raw[name].values for name in side if name in raw and name not in schema.names}
     if target is None:
-        return Rows(schema, columns, source=str(source)), errors
+        return Rows(schema, columns, side=kept, source=str(source)), errors
     if target not in raw:
         raise DataError(f"the target {show(target)} names no column, there are {_listed(raw)}")
     goal, task = _target_of(target, raw[target], task, None, as_text=text_target)
-    return Rows(schema, columns, goal, target, task, source=str(source)), errors
+    return Rows(schema, columns, goal, target, task, kept, source=str(source)), errors
 
 
 def _field_of(name: str, cells: Cells, kind: str | None) -> Field:

@@ -3,6 +3,7 @@
 from maas.preprocess._audio import Audio, AudioOptions
 from maas.preprocess._augment import AugmentImages
 from maas.preprocess._base import Learner, Preprocess, for_schema, from_state, preprocess
+from maas.preprocess._decode import decode
 from maas.preprocess._image import Image
 from maas.preprocess._mixed import Mixed, MixedOptions
 from maas.preprocess._sequence import Sequence
@@ -22,6 +23,7 @@ __all__ = [
     "Table",
     "Text",
     "TextOptions",
+    "decode",
     "for_schema",
     "from_state",
     "preprocess",
