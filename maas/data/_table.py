@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._encoded import LONGEST, READERS, read_files_of
 from maas.data._labels import SEPARATOR, columns_of_labels, label_sets
+from maas.data._lists import as_steps, sequence_field
 from maas.data._rows import Rows
 from maas.data._sources import Cells, as_objects, parse_number, read_source
 from maas.errors import DataError, RowError, show
-from maas.schema import Field, Schema, suggestion
+from maas.schema import Columns, Field, Schema, suggestion
 
-KINDS = ("numeric", "categorical", "boolean")
+KINDS = ("numeric", "categorical", "boolean", "image", "audio", "text", "sequence")
 TASKS = ("classification", "regression", "multilabel", "anomaly")
+LONGEST_TEXT = 100_000
 _TARGET_NAMES = ("target", "label", "class", "y")
 _MOST_CLASSES_OF_INTEGERS = 20
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
@@ -36,7 +39,8 @@ def read_table(
     """Read a table and find out what its columns are.
 
     A column of numbers is "numeric", of text "categorical", of true and false "boolean". What would be a guess is
-    refused with advice: dates, text among numbers, text that differs in nearly every row.
+    refused with advice: dates, text among numbers, text that differs in nearly every row. A column of images, sounds
+    or free text is one where `types` says so; beside other columns it makes mixed rows, which `maas.nn.Fusion` takes.
 
     Args:
         source: path of a `.csv`, `.tsv` or `.parquet` file, or a data frame (pandas, polars, pyarrow, ...).
@@ -46,7 +50,10 @@ def read_table(
             integers are classes; lists, and several columns, are several labels a row.
         separator: what stands between the labels of a row where one column of text holds them: "red|blue".
         drop: columns to keep from the network. They stay usable in `split(group=..., time=...)`.
-        types: kind of a column by name, "numeric", "categorical" or "boolean", where it is not what it looks like.
+        types: kind of a column by name, where it is not what it looks like: "numeric", "categorical", "boolean",
+            "text", "image" or "audio": the paths of JPEG, PNG or WebP, of WAV or FLAC files, which start from the
+            table's folder (of a data frame: from the current one), or, in a data frame or a Parquet file, their bytes;
+            or "sequence", of which those hold numbers of shape (steps,) or (steps, channels) in each cell.
         missing: further spellings of a missing value in a CSV, such as "?". Known already: an empty cell, NA, N/A,
             #N/A, NaN, null, None.
         delimiter: of a CSV; by default a comma, in a `.tsv` a tab.
@@ -82,8 +89,7 @@ def read_table(
 
     features = {column: cells for column, cells in raw.items() if column not in drop and column not in goals}
     schema = Schema(tuple(_field_of(column, cells, types.get(column)) for column, cells in features.items()))
-    wanted = {field.name: _cast(field, features[field.name]) for field in schema.fields}
-    columns, errors = schema.check(wanted, len(next(iter(raw.values())).values))
+    columns, errors = _checked(schema, features, source)
     if errors:
         raise errors[min(errors)]
     goal, goal_name, task = _targets_of(goals, raw, task, types, separator=separator)
@@ -99,6 +105,7 @@ def read_columns(
     task: str | None = None,
     text_target: bool = False,
     separator: str = SEPARATOR,
+    side: Sequence[str] = (),
     missing: Sequence[str] = (),
     delimiter: str | None = None,
     encoding: str = "utf8",
@@ -111,6 +118,7 @@ def read_columns(
         target: name of the target's column, when its values are wanted; of several labels' columns "a,b,c".
         task, separator: as in `read_table`; the task is wanted with `target`.
         text_target: the classes are texts, so "01" is not the number 1.
+        side: further columns to keep, where the table has them: to tell scores apart by.
 
     Returns:
         The rows, and the errors by row. The cells of a row in error hold placeholders.
@@ -122,24 +130,32 @@ def read_columns(
     for name in schema.names:
         if name not in raw:
             raise DataError(f"column {show(name)} is missing" + suggestion(name, raw))
-    length = len(next(iter(raw.values())).values)
-    columns, errors = schema.check({field.name: _cast(field, raw[field.name]) for field in schema.fields}, length)
+    columns, errors = _checked(schema, raw, source)
+    kept = {name: raw[name].values for name in side if name in raw and name not in schema.names}
     if target is None:
-        return Rows(schema, columns, source=str(source)), errors
+        return Rows(schema, columns, side=kept, source=str(source)), errors
     names = target.split(",") if target not in raw and task == "multilabel" else [target]
     if missed := [name for name in names if name not in raw]:
         raise DataError(f"the target {show(missed[0])} names no column, there are {_listed(raw)}")
     goal, _, task = _targets_of(names, raw, task, {}, separator=separator, as_text=text_target)
-    return Rows(schema, columns, goal, target, task, source=str(source)), errors
+    return Rows(schema, columns, goal, target, task, kept, source=str(source)), errors
 
 
 def _field_of(name: str, cells: Cells, kind: str | None) -> Field:
     """What a feature column is."""
     if cells.kind == "empty":
         raise DataError(f"column {show(name)} is empty in every row; leave it out with drop=[{name!r}]")
-    if cells.kind == "lists":
-        raise DataError(f"column {show(name)} holds lists, which are no number and no category; leave it out with drop")
     nullable = bool(cells.missing.any())
+    if kind == "sequence":
+        return sequence_field(name, cells)
+    if kind is not None and kind in ("text", *READERS):
+        return _whole_field(name, cells, kind)
+    if cells.kind in ("bytes", "lists"):
+        one = "image" if cells.kind == "bytes" else "sequence"
+        raise DataError(
+            f"column {show(name)} holds {cells.kind}; say types={{{name!r}: {one!r}}} where each is one {one}, or "
+            f"leave it out with drop=[{name!r}]"
+        )
     if kind == "categorical" or (kind is None and cells.kind == "category"):
         return Field(name, "categorical", "label", nullable=nullable)
     if cells.kind == "date":
@@ -177,6 +193,23 @@ def _field_of(name: str, cells: Cells, kind: str | None) -> Field:
     return field
 
 
+def _whole_field(name: str, cells: Cells, kind: str) -> Field:
+    """An image, a sound or a text a row. None may be missing: there is nothing to put in its place."""
+    blank = cells.missing
+    if kind == "text":
+        blank = np.array([one is None or not one.strip() for one in cells.strings], bool)
+    if blank.any():
+        rows = np.flatnonzero(blank).tolist()
+        shown = ", ".join(map(str, rows[:5])) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+        raise DataError(
+            f"column {show(name)} has no {kind} in {len(rows)} of {len(blank)} rows: {shown}; remove these rows, or "
+            f"leave the column out with drop=[{name!r}]"
+        )
+    if kind == "text":
+        return Field(name, "text", "string", longest=LONGEST_TEXT)
+    return Field(name, kind, "bytes", longest=LONGEST)
+
+
 def _text_field(name: str, cells: Cells, nullable: bool) -> Field:
     present = [(row, label) for row, label in enumerate(cells.labels) if label is not None]
     odd = [(row, label) for row, label in present if parse_number(label) is None]
@@ -194,13 +227,32 @@ def _text_field(name: str, cells: Cells, nullable: bool) -> Field:
         raise DataError(
             f"column {show(name)} has {different:,} different texts in {len(present):,} rows, such as "
             f"{show(present[0][1])}: a name, an identifier or free text is not a category. Leave it out with "
-            f"drop=[{name!r}], or say types={{{name!r}: 'categorical'}}"
+            f"drop=[{name!r}], or say types={{{name!r}: 'categorical'}}, or 'text' to have it read"
         )
     return Field(name, "categorical", "label", nullable=nullable)
 
 
+def _checked(schema: Schema, raw: Mapping[str, Cells], source: Any) -> tuple[Columns, dict[int, RowError]]:
+    """The columns of a schema's fields in canonical form, and the errors by row."""
+    folder = Path(source).parent if isinstance(source, (str, Path)) else Path()
+    wanted: dict[str, np.ndarray[Any, Any]] = {}
+    unread: dict[int, RowError] = {}
+    for field in schema.fields:
+        if field.kind in READERS and raw[field.name].kind != "bytes":
+            wanted[field.name], errors = read_files_of(field.name, field.kind, raw[field.name], folder)
+            unread = {**errors, **unread}
+        else:
+            wanted[field.name] = _cast(field, raw[field.name])
+    columns, errors = schema.check(wanted, len(next(iter(raw.values())).values), unread)
+    return columns, {**errors, **unread}
+
+
 def _cast(field: Field, cells: Cells) -> np.ndarray[Any, Any]:
     """A column's cells as a field wants them, as far as they can be; the rest is left for the check to refuse."""
+    if field.dtype in ("bytes", "string"):
+        return cells.values if cells.kind == "bytes" else as_objects(_stripped(one) for one in cells.strings)
+    if cells.kind == "lists":
+        return as_objects(as_steps(one) if field.shape[:1] == (None,) else one for one in cells.values)
     if field.dtype == "label":
         return cells.labels
     if field.dtype == "number":
@@ -212,6 +264,10 @@ def _cast(field: Field, cells: Cells) -> np.ndarray[Any, Any]:
             None if label is None else _BOOLEANS.get(label.strip().lower(), label) for label in cells.labels
         )
     return cells.labels
+
+
+def _stripped(text: str | None) -> str | None:
+    return None if text is None else text.strip()
 
 
 def _number(value: Any, label: str | None) -> float | str | None:
@@ -270,6 +326,8 @@ def _target_of(
         )
     if cells.kind == "date":
         raise DataError(f"the target {show(name)} holds dates; predict a number of days or hours instead")
+    if cells.kind in ("bytes", "lists"):
+        raise DataError(f"the target {show(name)} holds {cells.kind}, and one number or label a row is wanted")
     if cells.kind == "number":
         _check_finite(name, cells.values)
         whole = bool((cells.values == np.round(cells.values)).all())

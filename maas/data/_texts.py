@@ -13,11 +13,10 @@ import numpy as np
 from maas.data._labels import SEPARATOR
 from maas.data._rows import Rows
 from maas.data._sources import Cells, as_objects, plain_column, read_source
-from maas.data._table import TASKS, _find_targets, _listed, _target_of, _targets_of
+from maas.data._table import LONGEST_TEXT, TASKS, _find_targets, _listed, _target_of, _targets_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
-LONGEST = 100_000
 _NAMES = ("text", "texts", "review", "sentence", "content", "comment", "message", "tweet")
 _GZIP = b"\x1f\x8b"
 
@@ -29,7 +28,7 @@ def read_texts(
     target: str | Sequence[str] | None = None,
     task: str | None = None,
     separator: str = SEPARATOR,
-    longest: int = LONGEST,
+    longest: int = LONGEST_TEXT,
     empty: str = "refuse",
     missing: Sequence[str] = (),
     delimiter: str | None = None,
@@ -86,7 +85,7 @@ def read_texts(
         raw = read_source(source, missing=missing, delimiter=delimiter, encoding=encoding)
         goals = _find_targets(target, raw)
         name = _find_text(text, goals, raw)
-        texts, labels = list(raw[name].labels), None
+        texts, labels = list(raw[name].strings), None
         found, goal, task = _targets_of(goals, raw, task, {}, separator=separator)
         side = {column: cells.values for column, cells in raw.items() if column not in (name, *goals)}
     cleaned = [one.strip() if isinstance(one, str) else one for one in texts]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from maas.metrics._details import anomaly_details
 from maas.metrics._scores import Scores
 
 _Array = np.ndarray[Any, Any]
+_LABELS = ["normal", "anomalous"]
 
 
 def anomaly_scores(truth: _Array, scores: _Array, answer: _Array) -> Scores:
@@ -44,8 +47,9 @@ def anomaly_scores(truth: _Array, scores: _Array, answer: _Array) -> Scores:
         primary=primary,
         greater_is_better=primary != "false_alarm_rate",
         per_row=per_row,
-        labels=["normal", "anomalous"],
+        labels=_LABELS,
         confusion=metrics.confusion_matrix(truth, answer, labels=[False, True]),
+        details=partial(anomaly_details, truth.astype(np.intp), scores, answer.astype(np.intp), _LABELS),
     )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from maas.metrics._details import multilabel_details
 from maas.metrics._scores import Scores
 
 _Array = np.ndarray[Any, Any]
 
 
-def multilabel_scores(truth: _Array, answer: _Array, probabilities: _Array) -> Scores:
+def multilabel_scores(truth: _Array, answer: _Array, probabilities: _Array, labels: Sequence[str]) -> Scores:
     """Scores of several labels a row.
 
     Micro F1 counts the labels of all rows together, macro F1 is the plain mean of each label's. Hamming loss is the
@@ -23,6 +25,7 @@ def multilabel_scores(truth: _Array, answer: _Array, probabilities: _Array) -> S
     Args:
         truth, answer: bool of shape (rows, labels): which row has which label.
         probabilities: float of shape (rows, labels).
+        labels: what the second axis is called.
     """
     from sklearn import metrics
 
@@ -42,6 +45,7 @@ def multilabel_scores(truth: _Array, answer: _Array, probabilities: _Array) -> S
         primary="micro_f1",
         greater_is_better=True,
         per_row=micro + (hits - micro * whole) / (whole.mean() or 1.0),
+        details=partial(multilabel_details, truth, answer, probabilities, list(labels)),
     )
 
 

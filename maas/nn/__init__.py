@@ -1,8 +1,11 @@
 """Networks: plain torch modules with explicit sizes, and recipes that describe them before the sizes are known."""
 
+from maas.nn._audio_cnn import AudioCNN
 from maas.nn._autoencoder import AutoEncoder, ImageAutoEncoder
+from maas.nn._backbone import Backbone
 from maas.nn._cnn import CNN
 from maas.nn._conv1d import CNN1d
+from maas.nn._fusion import Fusion
 from maas.nn._mlp import MLP
 from maas.nn._recipe import Recipe, recipe
 from maas.nn._register import network, network_class
@@ -17,8 +20,11 @@ __all__ = [
     "CNN",
     "MLP",
     "RNN",
+    "AudioCNN",
     "AutoEncoder",
+    "Backbone",
     "CNN1d",
+    "Fusion",
     "ImageAutoEncoder",
     "Recipe",
     "ResNet",

@@ -1,21 +1,29 @@
 """Learned transforms from columns to tensors: the only place where raw values become network inputs."""
 
+from maas.preprocess._audio import Audio, AudioOptions
 from maas.preprocess._augment import AugmentImages
 from maas.preprocess._base import Learner, Preprocess, for_schema, from_state, preprocess
+from maas.preprocess._decode import decode
 from maas.preprocess._image import Image
+from maas.preprocess._mixed import Mixed, MixedOptions
 from maas.preprocess._sequence import Sequence
 from maas.preprocess._table import Table
 from maas.preprocess._text import Text, TextOptions
 
 __all__ = [
+    "Audio",
+    "AudioOptions",
     "AugmentImages",
     "Image",
     "Learner",
+    "Mixed",
+    "MixedOptions",
     "Preprocess",
     "Sequence",
     "Table",
     "Text",
     "TextOptions",
+    "decode",
     "for_schema",
     "from_state",
     "preprocess",

@@ -68,9 +68,9 @@ def read_request(parts: Mapping[str, Any], headers: Mapping[str, Any], schema: S
     """What TorchServe hands over of one request, as rows.
 
     JSON is one row or `{"instances": [rows]}`. A multipart form is one row, with a part for each field: bytes and
-    strings as they are, others as JSON. Where the schema has one field and its dtype is "bytes", a body of any other
-    media type but text is its value; where it is "string", a body of text/plain; where it is "number", an array in
-    the .npy format: one value of the field, or one more axis in front that counts rows.
+    strings as they are, others as JSON; a label that is no JSON as it is. Where the schema has one field and its dtype
+    is "bytes", a body of any other media type but text is its value; where it is "string", a body of text/plain; where
+    it is "number", an array in the .npy format: one value of the field, or one more axis in front that counts rows.
 
     Args:
         parts: the request's parts by name; a bare body is called "body".
@@ -163,7 +163,7 @@ def _form_row(parts: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
         dtype = dtypes.get(name)
         if dtype is None or dtype == "bytes":
             row[name] = _bytes(part)
-        elif dtype == "string":
+        elif dtype == "string" or (dtype == "label" and not _is_json(part)):
             row[name] = _text(part, f"the part {show(name)}")
         else:
             row[name] = _json(part, f"the part {show(name)}")
@@ -188,6 +188,15 @@ def _json(value: Any, what: str) -> Any:
         return orjson.loads(value)
     except orjson.JSONDecodeError as error:
         raise Problem(400, "not-json", "Not JSON", f"{_ascii(what)} must be JSON: {_ascii(str(error))}") from error
+
+
+def _is_json(value: Any) -> bool:
+    """Whether a part of a form is JSON, as a label may be, and may not: red is none."""
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _unsupported(media: str, schema: Schema) -> Problem:

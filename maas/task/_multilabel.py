@@ -145,8 +145,7 @@ class MultiLabel(Task):
 
     def score(self, answers: Answers, truth: Target) -> Scores:
         """Scores; a label that the training rows lacked stands beside the others, and is missed wherever it is."""
-        true, answer, probabilities, _ = self._beside(answers, truth)
-        return multilabel_scores(true, answer, probabilities)
+        return multilabel_scores(*self._beside(answers, truth))
 
     def score_by_label(self, answers: Answers, truth: Target) -> dict[str, dict[str, float | None]]:
         """Precision, recall, F1, average precision and number of rows of each label."""

@@ -12,10 +12,11 @@ GENERATOR = np.random.default_rng(0)
 TRUTH = GENERATOR.random((200, 4)) < [0.1, 0.3, 0.5, 0.9]
 PROBABILITIES = np.clip(GENERATOR.normal(0.3 + 0.4 * TRUTH, 0.25), 0, 1)
 ANSWER = PROBABILITIES > 0.5
+LABELS = ["a", "b", "c", "d"]
 
 
 def test_scores_equal_scikit_learn() -> None:
-    assert multilabel_scores(TRUTH, ANSWER, PROBABILITIES).values == pytest.approx(
+    assert multilabel_scores(TRUTH, ANSWER, PROBABILITIES, LABELS).values == pytest.approx(
         {
             "micro_f1": metrics.f1_score(TRUTH, ANSWER, average="micro"),
             "macro_f1": metrics.f1_score(TRUTH, ANSWER, average="macro"),
@@ -27,7 +28,7 @@ def test_scores_equal_scikit_learn() -> None:
 
 
 def test_scores_by_label_equal_scikit_learn() -> None:
-    found = scores_by_label(TRUTH, ANSWER, PROBABILITIES, ["a", "b", "c", "d"])
+    found = scores_by_label(TRUTH, ANSWER, PROBABILITIES, LABELS)
     assert list(found) == ["a", "b", "c", "d"]
     for place, scores in enumerate(found.values()):
         truth, answer = TRUTH[:, place], ANSWER[:, place]
@@ -45,7 +46,7 @@ def test_scores_by_label_equal_scikit_learn() -> None:
 def test_a_label_that_no_row_has_is_left_out_of_the_mean_precision() -> None:
     truth, answer = TRUTH.copy(), ANSWER.copy()
     truth[:, 0] = answer[:, 0] = False
-    scores = multilabel_scores(truth, answer, PROBABILITIES).values
+    scores = multilabel_scores(truth, answer, PROBABILITIES, LABELS).values
     wanted = metrics.average_precision_score(truth[:, 1:], PROBABILITIES[:, 1:], average="macro")
     assert scores["mean_average_precision"] == pytest.approx(wanted)
     assert scores["macro_f1"] == pytest.approx(metrics.f1_score(truth, answer, average="macro", zero_division=0))
@@ -54,7 +55,7 @@ def test_a_label_that_no_row_has_is_left_out_of_the_mean_precision() -> None:
 
 def test_nothing_to_find_and_nothing_found() -> None:
     none = np.zeros((3, 2), bool)
-    scores = multilabel_scores(none, none, np.zeros((3, 2)))
+    scores = multilabel_scores(none, none, np.zeros((3, 2)), ["p", "q"])
     assert scores.values["micro_f1"] == 0.0
     assert scores.values["subset_accuracy"] == 1.0
     assert scores.values["mean_average_precision"] is None
@@ -63,7 +64,7 @@ def test_nothing_to_find_and_nothing_found() -> None:
 
 def test_the_interval_is_that_of_micro_f1_over_resampled_rows() -> None:
     """Reference: micro F1 itself, computed again over 2,000 resamples of the rows."""
-    scores = multilabel_scores(TRUTH, ANSWER, PROBABILITIES)
+    scores = multilabel_scores(TRUTH, ANSWER, PROBABILITIES, LABELS)
     assert scores.per_row.mean() == pytest.approx(scores.values["micro_f1"])
     low, high = paired_bootstrap(scores.per_row, np.zeros(len(TRUTH)))
     generator = np.random.default_rng(1)
