@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from maas.cli._labelled import labelled
-from maas.cli._task import target_of, task_of
+from maas.cli._task import target_of, task_of, threshold_text
 from maas.errors import ArtifactError, DataError, FormatError, RequestRefused, RowError, show
 
 if TYPE_CHECKING:
@@ -50,11 +50,7 @@ def fit(options: Namespace) -> bool:
         delimiter=options.delimiter,
         encoding=options.encoding,
     )
-    task = task_of(options, rows.task)
-    if rows.target is None and options.task != "anomaly":
-        raise DataError(
-            f"say which column to predict with --target; there are {', '.join(map(show, rows.schema.names))}"
-        )
+    task = task_of(options, rows)
     maas.data.group_values(rows, options.groups)  # before the training, not after it
     split = rows.split(options.test, seed=options.seed, group=options.group, time=options.time)
     train, test = split
@@ -189,7 +185,7 @@ def _describe(stored: Artifact, named: str | None) -> list[str]:
         f"digest     {stored.digest}",
         f"network    {description['recipe']['kind']}({arguments})",
         f"task       {description['task']['kind']} of {description['target']}"
-        + _threshold(description["task"]["state"]),
+        + threshold_text(description["task"]["state"]),
         f"fields     {len(description['schema'])}",
     ]
     for field in description["schema"]:
@@ -203,13 +199,6 @@ def _describe(stored: Artifact, named: str | None) -> list[str]:
     if card.get("evaluation"):
         lines += ["", *str(Evaluation.from_json(card["evaluation"])).splitlines()]
     return lines
-
-
-def _threshold(state: dict[str, Any]) -> str:
-    if "threshold" not in state:
-        return ""
-    by = state.get("chosen_by")
-    return f", threshold {state['threshold']:.6g}" + ("" if by is None else f" chosen by {by}")
 
 
 def verify(options: Namespace) -> bool:

@@ -6,25 +6,30 @@ import json
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from maas.errors import DataError
+from maas.errors import DataError, show
 
 if TYPE_CHECKING:
+    from maas.data import Rows
     from maas.task import TaskLearner
 
 
-def task_of(options: Namespace, found: str | None) -> str | TaskLearner | None:
+def task_of(options: Namespace, rows: Rows) -> str | TaskLearner | None:
     """The task, with options where some are given.
 
     Args:
         options: `task`, `threshold`, `normal` and `false_alarms`.
-        found: what the rows say.
+        rows: those to learn from.
 
     Raises:
-        DataError: an option does not suit the task.
+        DataError: an option does not suit the task, or the rows have no target and need one.
     """
     from maas.task import Anomaly, Classification, MultiLabel
 
-    kind: str | None = options.task or found
+    if rows.target is None and options.task != "anomaly":
+        raise DataError(
+            f"say which column to predict with --target; there are {', '.join(map(show, rows.schema.names))}"
+        )
+    kind: str | None = options.task or rows.task
     given: dict[str, Any] = {}
     if options.threshold is not None:
         if kind not in ("classification", "multilabel"):
@@ -48,6 +53,14 @@ def target_of(options: Namespace) -> str | list[str] | None:
     if target is not None and options.task == "multilabel" and "," in target:
         return target.split(",")
     return target
+
+
+def threshold_text(state: dict[str, Any]) -> str:
+    """The threshold in a task's state, if there is one, for people."""
+    if "threshold" not in state:
+        return ""
+    by = state.get("chosen_by")
+    return f", threshold {state['threshold']:.6g}" + ("" if by is None else f" chosen by {by}")
 
 
 def _number_or_name(text: str) -> float | str:

@@ -118,12 +118,11 @@ def multilabel_details(truth: _Array, answer: _Array, probabilities: _Array, lab
     loss = -np.log(np.clip(given, 1e-15, 1.0)).mean(axis=1)
 
     def joined(has: _Array) -> str:
-        return ", ".join(labels[place] for place in np.flatnonzero(has)) or "none"
+        return ", ".join(labels[place] for place in np.flatnonzero(has).tolist()) or "none"
 
+    right = (truth == answer).all(axis=1)
     worst = tuple(
-        WorstRow(
-            row, joined(truth[row]), joined(answer[row]), float(loss[row]), bool((truth[row] == answer[row]).all())
-        )
+        WorstRow(row, joined(truth[row]), joined(answer[row]), float(loss[row]), bool(right[row]))
         for row in _worst(loss)
     )
     curves = [

@@ -222,7 +222,8 @@ class ClassificationOptions:
     Args:
         threshold: of two classes, the probability of the second above which it is the answer, from 0 to 1; or what to
             choose it by on the validation rows once the network is trained: "f1", "youden" (sensitivity +
-            specificity - 1) or "accuracy". Where a false alarm costs c and a miss m, c / (c + m) is the threshold of
+            specificity - 1) or "accuracy". The best of many on few rows is better there than on others: only the scores
+            of test rows say how good it is. Where a false alarm costs c and a miss m, c / (c + m) is the threshold of
             least cost, if the probabilities are calibrated.
         label_smoothing: share of each row's target that is spread evenly over all classes, from 0 to below 1
             (Szegedy et al. 2016).

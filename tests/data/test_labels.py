@@ -94,7 +94,7 @@ def test_columns_of_a_known_schema(tmp_path: Path) -> None:
             {"target": "p", "task": "multilabel", "separator": ""},
             "`separator` is what stands between",
         ),
-        ({"p": [["x"], ["y"]], "q": [1, 0]}, {"target": "q"}, "column 'p' holds lists, which are no number and no cat"),
+        ({"p": [["x"], ["y"]], "q": [1, 0]}, {"target": "q"}, "column 'p' holds lists; say types="),
     ],
 )
 def test_columns_that_hold_no_labels_are_refused(columns: Any, options: Any, message: str) -> None:

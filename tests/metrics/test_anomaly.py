@@ -58,3 +58,22 @@ def test_anomalies_alone_give_the_share_found() -> None:
     assert found.values["recall"] == 0.5
     assert found.values["false_alarm_rate"] is None
     assert (found.primary, found.greater_is_better) == ("recall", True)
+
+
+def test_worst_rows_and_the_curve() -> None:
+    """By hand: an anomaly at a quarter of the threshold is worse than a false alarm at twice the threshold."""
+    truth, scores = np.array([False, True, False, True]), np.array([2.0, 0.25, 0.5, 10.0])
+    found = anomaly_scores(truth, scores, scores > 1)
+    assert found.details is not None
+    details = found.details()
+    worst = [(one.position, one.truth, one.answer, one.loss, one.right) for one in details.worst]
+    assert worst == [
+        (1, "anomalous", "normal", 4.0, False),
+        (0, "normal", "anomalous", 2.0, False),
+        (2, "normal", "normal", 0.5, True),
+        (3, "anomalous", "anomalous", 0.1, True),
+    ]
+    assert [(curve.label, curve.area) for curve in details.curves] == [("anomalous", found.values["roc_auc"])]
+    none = anomaly_scores(np.zeros(2, bool), np.array([0.5, 2.0]), np.array([False, True])).details
+    assert none is not None
+    assert none().curves == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -311,3 +312,16 @@ def test_another_network_that_gives_one_score_a_row() -> None:
     options = Anomaly.with_options(normal="ok", false_alarms=0.2)
     model = maas.fit(maas.recipe(Length), rows, validation=0.5, task=options, epochs=1, device="cpu", progress=False)
     assert model.evaluate(rows).scores["false_alarm_rate"] is not None
+
+
+def test_scores_by_group_and_a_report(fitted: tuple[maas.Model, Rows, Rows], tmp_path: Path) -> None:
+    """A group without anomalies has no area under a curve, and is said not to be judged."""
+    model, train, test = fitted
+    shift = _objects(*("day" if row % 2 else "night" for row in range(len(test))))
+    evaluation = model.evaluate(replace(test, side={"shift": shift}), baselines_from=train, groups="shift")
+    assert {one.value for one in evaluation.groups[0].groups} == {"day", "night"}
+    calm = _objects(*("calm" if label == "ok" and row % 2 else "rest" for row, label in enumerate(test.target)))
+    found = model.evaluate(replace(test, side={"shift": calm}), groups="shift").groups[0].groups
+    assert {one.value: one.score is None for one in found} == {"calm": True, "rest": False}
+    page = maas.report(evaluation, tmp_path / "r.html", model=model, test=test).read_text()
+    assert "false alarm rate" in page
