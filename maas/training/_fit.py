@@ -54,8 +54,9 @@ def fit(
     Everything that is learned (preprocessing, the target's encoding, the weights) is learned from the training rows
     without the validation part; that part chooses the epoch, and the threshold of a task that has one to choose.
     Classification minimises cross entropy, regression the mean squared error of the standardised target, several labels
-    the binary cross entropy of each, an anomaly the network's own error. A network that learns in closed form is solved in one go: it
-    needs none of the settings of the loop, and learns from the validation part too where that was not given.
+    the binary cross entropy of each, an anomaly the network's own error. A network that learns in closed form is solved
+    in one go: it needs none of the settings of the loop, and learns from the validation part too where that was not
+    given.
 
     Args:
         recipe: what to train: `maas.recipe(maas.nn.MLP, hidden=(64, 64))`.
