@@ -46,8 +46,8 @@ def machines(count: int, seed: int = 0) -> pyarrow.Table:
 
 
 def main() -> None:
-    rows = maas.data.read_table(machines(4000), target=FAILURES)
-    train, test = rows.split(test=0.12, seed=0)
+    rows = maas.data.read_table(machines(3000), target=FAILURES)
+    train, test = rows.split(test=0.16, seed=0)
     print(f"1. {rows}")
 
     task = maas.task.MultiLabel.with_options(threshold="f1")
