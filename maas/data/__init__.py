@@ -2,6 +2,8 @@
 
 from maas.data._arrays import as_rows, from_arrays, from_dataset
 from maas.data._images import read_images
+from maas.data._interactions import read_interactions
+from maas.data._items import read_items
 from maas.data._rows import Rows
 from maas.data._samples import SAMPLES, write_sample
 from maas.data._sequences import read_sequences
@@ -22,6 +24,8 @@ __all__ = [
     "from_dataset",
     "read_columns",
     "read_images",
+    "read_interactions",
+    "read_items",
     "read_sequences",
     "read_table",
     "read_texts",

@@ -40,7 +40,7 @@ class Evaluation:
     """Scores of a model on test rows, beside honest baselines.
 
     Args:
-        task: "classification", "regression" or "forecast".
+        task: "classification", "regression", "forecast" or "ranking".
         num_rows: test rows.
         num_duplicates: test rows whose inputs stand in the baselines' training rows too; None when not compared.
         scores: the model's scores by name.
@@ -112,10 +112,10 @@ class Evaluation:
         if self.num_duplicates:
             lines[0] += f"; {self.num_duplicates:,} of them stand among the training rows too"
         methods = {"this model": self.scores, **{one.name: one.scores for one in self.baselines}}
-        wide = max(map(len, methods)) + 2
-        lines.append(" " * wide + "".join(f"{name:>11}" for name in self.scores))
+        wide, each = max(map(len, methods)) + 2, max(11, *(len(name) + 2 for name in self.scores))
+        lines.append(" " * wide + "".join(f"{name:>{each}}" for name in self.scores))
         for name, scores in methods.items():
-            lines.append(f"{name:<{wide}}" + "".join(f"{_cell(scores[column]):>11}" for column in self.scores))
+            lines.append(f"{name:<{wide}}" + "".join(f"{_cell(scores[column]):>{each}}" for column in self.scores))
         if self.baselines:
             lines.append(f"gain of this model in {self.primary}, with its 95 % interval:")
         for one in self.baselines:

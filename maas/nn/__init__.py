@@ -1,8 +1,13 @@
 """Networks: plain torch modules with explicit sizes, and recipes that describe them before the sizes are known."""
 
 from maas.nn._cnn import CNN
+from maas.nn._content import ContentBased
 from maas.nn._conv1d import CNN1d
+from maas.nn._ease import EASE
+from maas.nn._factorization import MatrixFactorization, RatingFactorization
 from maas.nn._mlp import MLP
+from maas.nn._neighbours import ItemNeighbours, UserNeighbours
+from maas.nn._popularity import Popularity
 from maas.nn._recipe import Recipe, recipe
 from maas.nn._register import network, network_class
 from maas.nn._resnet import ResNet
@@ -13,14 +18,21 @@ from maas.nn._text_transformer import TextTransformer
 
 __all__ = [
     "CNN",
+    "EASE",
     "MLP",
     "RNN",
     "CNN1d",
+    "ContentBased",
+    "ItemNeighbours",
+    "MatrixFactorization",
+    "Popularity",
+    "RatingFactorization",
     "Recipe",
     "ResNet",
     "TextCNN",
     "TextRNN",
     "TextTransformer",
+    "UserNeighbours",
     "network",
     "network_class",
     "recipe",

@@ -2,14 +2,19 @@
 
 from maas.preprocess._augment import AugmentImages
 from maas.preprocess._base import Learner, Preprocess, for_schema, from_state, preprocess
+from maas.preprocess._ids import Ids
 from maas.preprocess._image import Image
+from maas.preprocess._interactions import InteractionOptions, Interactions
 from maas.preprocess._sequence import Sequence
 from maas.preprocess._table import Table
 from maas.preprocess._text import Text, TextOptions
 
 __all__ = [
     "AugmentImages",
+    "Ids",
     "Image",
+    "InteractionOptions",
+    "Interactions",
     "Learner",
     "Preprocess",
     "Sequence",

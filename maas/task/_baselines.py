@@ -11,6 +11,7 @@ import numpy as np
 
 from maas.preprocess import Image
 from maas.schema import Columns, Schema
+from maas.task._rating_baselines import has_ids, rating_baselines
 from maas.task._text_baselines import has_text, tfidf
 
 _Matrix = np.ndarray[Any, Any]
@@ -57,11 +58,13 @@ def classification_baselines(
 def regression_baselines(schema: Schema, train: Columns, target: _Matrix, test: Columns) -> dict[str, _Matrix]:
     """Values of shape (test rows,) by method: mean, linear regression with a ridge, boosted trees.
 
-    Texts: mean, and a ridge on TF-IDF.
+    Texts: mean, and a ridge on TF-IDF. Ratings of items by users: mean, and biases.
     """
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.linear_model import Ridge, RidgeCV
 
+    if has_ids(schema):
+        return rating_baselines(schema, train, target, test)
     found = {"mean": np.full(len(next(iter(test.values()))), target.mean())}
     schema, train, target, test, seen = _seen(schema, train, target, test)
     methods: list[tuple[str, Any, tuple[Any, Any]]]
