@@ -151,6 +151,7 @@ def _read(source: Any, missing: Sequence[str], delimiter: str | None, encoding: 
         found = {}
         for one, values in source.items():
             listed = values.tolist() if hasattr(values, "tolist") else list(values)
+            listed = [cell.item() if isinstance(cell, np.generic) else cell for cell in listed]
             found[str(one)] = plain_column(str(one), listed)
         if len({len(cells.values) for cells in found.values()}) != 1:
             raise DataError(f"columns must be of one length, got {[len(one.values) for one in found.values()]}")

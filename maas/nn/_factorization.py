@@ -9,13 +9,9 @@ import torch
 from torch import nn
 
 from maas.errors import RecipeError, show
-from maas.nn._clicks import check_positive, sizes_of_clicks
+from maas.nn._clicks import check_positive, sizes_of_clicks, sum_of
 from maas.nn._register import network
-from maas.nn._tokens import mask_of
 from maas.schema import TensorSpec
-
-_MOST_NUMBERS = 1 << 24  # of a block while it is worked on: bounds its memory
-_WEIGHT_OF_ALL = 0.05  # of an item that was not touched, beside one that was; as trials on MovieLens liked it
 
 
 @network("matrix_factorization")
@@ -24,9 +20,8 @@ class MatrixFactorization(nn.Module):
 
     The loss is the task's: `maas.task.Ranking.with_options(loss="bpr")`, "softmax" or "pointwise".
 
-    Someone who is no known user, or an item to find others like, is folded in: theirs is the vector that a weighted
-    least squares fit gives, 1 for the items of the list and 0, at a twentieth of the weight, for all items; it is then
-    made as long as the vectors of known users are in the middle.
+    Someone who is no known user, or an item to find others like, gets the mean of the vectors of the items named, made
+    as long as the vectors of known users are in the middle.
 
     Args:
         num_users, num_items: how many there are.
@@ -38,8 +33,7 @@ class MatrixFactorization(nn.Module):
     Raises:
         RecipeError: an argument is out of its range.
 
-    Source: Koren, Bell and Volinsky 2009, Matrix factorization techniques; Rendle et al. 2009 for BPR; the folding in
-    is a half step of Hu, Koren and Volinsky 2008, equation 4.
+    Source: Koren, Bell and Volinsky 2009, Matrix factorization techniques; Rendle et al. 2009 for BPR.
     """
 
     def __init__(
@@ -98,19 +92,9 @@ class MatrixFactorization(nn.Module):
 
     def _folded(self, history: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Vectors of those who are not known, (batch, embedding_dim)."""
-        table, dim = self.items.weight, self.items.embedding_dim
-        everything = _WEIGHT_OF_ALL * (table.T @ table)
-        everything.diagonal().add_(everything.diagonal().mean() / dim + 1e-6)
+        vectors = sum_of(self.items.weight, history, lengths)
         middle = self.users.weight[1:].norm(dim=1).median()
-        parts = []
-        size = max(1, _MOST_NUMBERS // (history.shape[1] * dim + dim * dim))
-        for at in range(0, len(history), size):
-            valid = mask_of(lengths[at : at + size], history.shape[1])
-            liked = table[history[at : at + size]] * valid[:, :, None]  # (part, longest, dim)
-            normal = liked.transpose(1, 2) @ liked + everything
-            vectors = torch.linalg.solve(normal, liked.sum(dim=1))
-            parts.append(vectors * (middle / vectors.norm(dim=1, keepdim=True).clamp(min=1e-12)))
-        return torch.cat(parts)
+        return vectors * (middle / vectors.norm(dim=1, keepdim=True).clamp(min=1e-12))
 
 
 @network("rating_factorization")

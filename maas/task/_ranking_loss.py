@@ -25,15 +25,16 @@ def touched(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
 
 def bpr(network: nn.Module, batch: Batch, num_items: int, negatives: int) -> torch.Tensor:
     """Bayesian personalised ranking, of shape (batch,). Source: Rendle et al. 2009, section 4.1."""
-    wanted, drawn, counts = _scores(network, batch, num_items, negatives)
-    losses = -F.logsigmoid(wanted[:, :, None] - drawn)  # (batch, most, negatives)
-    return _mean(losses, *counts)
+    wanted, drawn, counts, valid = _scores(network, batch, num_items, negatives)
+    losses = -F.logsigmoid(wanted[:, :, None] - drawn) * counts  # (batch, most, negatives)
+    return losses.flatten(1).sum(dim=1) / (valid.sum(dim=1) * negatives)
 
 
 def pointwise(network: nn.Module, batch: Batch, num_items: int, negatives: int) -> torch.Tensor:
     """Logistic loss of an item to find and of those drawn for it, (batch,). Source: He et al. 2017, equation 7."""
-    wanted, drawn, counts = _scores(network, batch, num_items, negatives)
-    return _mean(-F.logsigmoid(wanted)[:, :, None] / negatives - F.logsigmoid(-drawn), *counts)
+    wanted, drawn, counts, valid = _scores(network, batch, num_items, negatives)
+    others = (-F.logsigmoid(-drawn) * counts).sum(dim=2) / negatives
+    return ((-F.logsigmoid(wanted) + others) * valid).sum(dim=1) / valid.sum(dim=1)
 
 
 def softmax(network: nn.Module, batch: Batch, num_items: int, negatives: int) -> torch.Tensor:
@@ -59,8 +60,10 @@ LOSSES: dict[str, Callable[[nn.Module, Batch, int, int], torch.Tensor]] = {
 
 def _scores(
     network: nn.Module, batch: Batch, num_items: int, negatives: int
-) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-    """Scores of the items to find, (batch, most), and of those drawn for each, (batch, most, negatives); what counts.
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Scores of the items to find, (batch, most), and of those drawn for each, (batch, most, negatives).
+
+    Then, bool, which of those drawn count, for what was touched does not; and which of those to find are no padding.
 
     A network whose `forward` has a parameter `candidates` is asked for these alone where they are few, else for
     all.
@@ -81,7 +84,7 @@ def _scores(
     else:
         scores = network(**batch.inputs).gather(1, candidates)
     wanted, others = scores.float().split([target.shape[1], drawn.shape[1]], dim=1)
-    return wanted, others.view(shape), (counts.view(shape), valid)
+    return wanted, others.view(shape), counts.view(shape), valid
 
 
 def _target(batch: Batch, num_items: int) -> torch.Tensor:
@@ -102,8 +105,3 @@ def _among(drawn: torch.Tensor, rising: torch.Tensor) -> torch.Tensor:
     """Whether each number stands in its row of the other."""
     places = torch.searchsorted(rising, drawn).clamp(max=rising.shape[1] - 1)
     return rising.gather(1, places) == drawn
-
-
-def _mean(losses: torch.Tensor, counts: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """The mean over the items of a row and what was drawn for them; 0 for what was drawn and had been touched."""
-    return (losses * counts).flatten(1).sum(dim=1) / (valid.sum(dim=1) * losses.shape[2])

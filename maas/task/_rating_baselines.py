@@ -8,7 +8,8 @@ import numpy as np
 
 from maas.schema import Columns, Schema
 
-_DAMPING = (10.0, 25.0)  # ratings at the mean that each user, and each item, is given beside its own
+_DAMPING = 3.0  # ratings at what else is known that each user, and each item, is given beside its own
+_ROUNDS = 10
 _Matrix = np.ndarray[Any, Any]
 
 
@@ -20,15 +21,18 @@ def has_ids(schema: Schema) -> bool:
 def rating_baselines(schema: Schema, train: Columns, target: _Matrix, test: Columns) -> dict[str, _Matrix]:
     """Values of shape (test rows,) by method: the mean; the mean with a bias of the user and one of the item.
 
-    Source: Koren 2010, Factor in the neighbors, section 2.1: item biases first, then user biases, both damped.
+    Source: Koren, Bell and Volinsky 2009, Matrix factorization techniques, equation 3, by a damped least squares fit of
+    items and users in turn.
     """
     mean = float(target.mean())
-    found = {"mean": np.full(len(test[schema.names[0]]), mean)}
-    rest, values = target - mean, found["mean"].copy()
-    for name, damping in zip(reversed(schema.names), reversed(_DAMPING), strict=True):
-        labels, codes = np.unique(train[name].astype(str), return_inverse=True)
-        biases = np.bincount(codes, rest) / (np.bincount(codes) + damping)
-        places = {label: place for place, label in enumerate(labels.tolist())}
-        rest = rest - biases[codes]
-        values += [biases[places[label]] if label in places else 0.0 for label in test[name]]
-    return {**found, "user and item biases": values}
+    names = list(reversed(schema.names))
+    coded = {name: np.unique(train[name].astype(str), return_inverse=True) for name in names}
+    biases = {name: np.zeros(len(labels)) for name, (labels, _) in coded.items()}
+    for name, other in [(names[0], names[1]), (names[1], names[0])] * _ROUNDS:
+        rest = target - mean - biases[other][coded[other][1]]
+        biases[name] = np.bincount(coded[name][1], rest) / (np.bincount(coded[name][1]) + _DAMPING)
+    values = np.full(len(test[names[0]]), mean)
+    for name in names:
+        places = {label: place for place, label in enumerate(coded[name][0].tolist())}
+        values += [biases[name][places[label]] if label in places else 0.0 for label in test[name]]
+    return {"mean": np.full(len(values), mean), "user and item biases": values}
