@@ -61,7 +61,8 @@ def main() -> None:
     content = maas.fit(maas.recipe(maas.nn.ContentBased), train, preprocess=Interactions.with_options(items=items))
     print(f"   {content}: by what the books are about\n\n{content.evaluate(test, baselines_from=train)}\n")
 
-    asked = [*test.to_dicts(), {"items": ["sea-003", "sea-007"]}, {"similar_to": "crime-001"}]
+    queries = [{"items": ["sea-003", "sea-007"]}, {"similar_to": "crime-001"}]
+    asked = [*({"user": user} for user in test.columns["user"]), *queries]
     with tempfile.TemporaryDirectory(prefix="maas-example-") as folder:
         store = Path(folder) / "model_store"
         maas.package(ease.save(Path(folder) / "readers", evaluation=evaluation), store=store)

@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("data", nargs="?", help="a .csv, .tsv or .parquet file")
     parser.add_argument("--target", help="the column to predict")
     parser.add_argument("--name", default="tumours", help="of the served model")
+    parser.add_argument("--report", metavar="FILE", help="write the scores as an HTML page too")
     options = parser.parse_args()
 
     with tempfile.TemporaryDirectory(prefix="maas-example-") as folder:
@@ -36,6 +37,9 @@ def main() -> None:
         model = maas.fit(recipe, train, epochs=60, weight_decay=1.0)
         evaluation = model.evaluate(test, baselines_from=train)
         print(f"2. {model}\n\n{evaluation}\n")
+
+        if options.report:
+            print(f"   {maas.report(evaluation, options.report, model=model, test=test)}: open it in a browser\n")
 
         artifact = model.save(work / options.name, evaluation=evaluation)
         archive = maas.package(artifact, store=work / "model_store")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from maas.metrics import Evaluation
     from maas.model import Model, load
     from maas.nn import Recipe, network, recipe
+    from maas.reporting import report
     from maas.serving import serve
     from maas.task import Answers
     from maas.training import fit
@@ -41,6 +42,7 @@ _WHERE = {
     "package": "maas.archive",
     "preprocess": "",
     "recipe": "maas.nn",
+    "report": "maas.reporting",
     "schema": "",
     "serve": "maas.serving",
     "task": "",
@@ -64,6 +66,7 @@ __all__ = [
     "package",
     "preprocess",
     "recipe",
+    "report",
     "schema",
     "serve",
     "task",

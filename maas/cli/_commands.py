@@ -11,10 +11,14 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from maas.cli._labelled import labelled
 from maas.errors import ArtifactError, DataError, FormatError, RequestRefused, RowError, show
 
 if TYPE_CHECKING:
     from maas.artifact import Artifact
+    from maas.data import Rows
+    from maas.metrics import Evaluation
+    from maas.model import Model
 
 _Answers = list[dict[str, Any] | None]
 
@@ -44,6 +48,7 @@ def fit(options: Namespace) -> bool:
         delimiter=options.delimiter,
         encoding=options.encoding,
     )
+    maas.data.group_values(rows, options.groups)  # before the training, not after it
     split = rows.split(options.test, seed=options.seed, group=options.group, time=options.time)
     train, test = split
     _tell(options, f"{rows}\n{split.report}")
@@ -59,8 +64,11 @@ def fit(options: Namespace) -> bool:
         seed=options.seed,
         device=options.device,
     )
+    for name in ("intended_use", "limits"):
+        if text := getattr(options, name):
+            model.card[name] = text
     model.save(output)  # first: whatever the evaluation meets, the training is not lost
-    evaluation = model.evaluate(test, baselines_from=train)
+    evaluation = model.evaluate(test, baselines_from=train, groups=options.groups)
     model.save(output, evaluation=evaluation)
     best = model.card["training"]["best_epoch"]
     _tell(options, f"{model}, best of {len(model.card['training']['history'])} epochs: {best}\n\n{evaluation}")
@@ -73,21 +81,35 @@ def evaluate(options: Namespace) -> bool:
     import maas
 
     model = maas.load(options.artifact)
-    read = {"missing": options.missing, "delimiter": options.delimiter, "encoding": options.encoding}
-    classes = model.task.state()[0].get("classes", [])
-    as_text = any(isinstance(label, str) for label in classes)
-    found = []
-    for path in filter(None, [options.data, options.train]):
-        rows, errors = maas.data.read_columns(
-            path, model.schema, target=model.target, task=model.task.kind, text_target=as_text, **read
-        )
-        if errors:
-            raise errors[min(errors)]
-        found.append(rows)
-    evaluation = model.evaluate(found[0], baselines_from=found[1] if options.train else None)
+    evaluation, _ = _evaluated(options, model)
     _tell(options, str(evaluation))
     _result(options, evaluation.to_json())
     return False
+
+
+def report(options: Namespace) -> bool:
+    import maas
+
+    model = maas.load(options.artifact)
+    if options.data is None:
+        for name in ("train", "groups"):
+            if getattr(options, name):
+                raise DataError(f"--{name} needs --data, the rows to score")
+        if not model.card.get("evaluation"):
+            raise DataError(f"{options.artifact} was saved without scores; give test rows with --data")
+        evaluation, test = maas.Evaluation.from_json(model.card["evaluation"]), None
+    else:
+        evaluation, test = _evaluated(options, model)
+    path = maas.report(evaluation, options.output, model=model, test=test)
+    _tell(options, f"{path} ({path.stat().st_size:,} bytes); open it in a browser")
+    _result(options, {"report": str(path), "evaluation": evaluation.to_json()})
+    return False
+
+
+def _evaluated(options: Namespace, model: Model) -> tuple[Evaluation, Rows]:
+    test = labelled(options, model, options.data)
+    train = None if options.train is None else labelled(options, model, options.train)
+    return model.evaluate(test, baselines_from=train, groups=options.groups), test
 
 
 def predict(options: Namespace) -> bool:
@@ -160,6 +182,9 @@ def _describe(stored: Artifact, named: str | None) -> list[str]:
         nullable = "may be null" if field["nullable"] else ""
         lines.append(f"  {field['name']:<28} {field['kind']:<12} {shape} {nullable}".rstrip())
     lines.append(f"created    {card.get('created')} by {card.get('versions')}")
+    lines += [
+        f"{key:<10} {card[name]}" for key, name in (("use", "intended_use"), ("limits", "limits")) if card.get(name)
+    ]
     if card.get("evaluation"):
         lines += ["", *str(Evaluation.from_json(card["evaluation"])).splitlines()]
     return lines

@@ -25,6 +25,9 @@ examples:
 """
 
 
+_LABELLED = "rows with their target: .csv, .tsv or .parquet, for images or sounds a folder, for sequences a .ts file"
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command `maas`."""
     parser = argparse.ArgumentParser(
@@ -50,9 +53,25 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _imports(evaluate)
     evaluate.add_argument("artifact", metavar="DIR", help="a saved model")
-    evaluate.add_argument("data", metavar="DATA", help="a .csv, .tsv or .parquet file with the target's column")
+    evaluate.add_argument("data", metavar="DATA", help=_LABELLED)
     evaluate.add_argument("--train", metavar="DATA", help="training rows, to teach the baselines")
+    _groups(evaluate)
     _reading(evaluate)
+
+    report = _command(
+        commands,
+        "report",
+        "write a saved model's scores as one HTML page, with charts and the rows answered worst",
+        "examples:\n  maas report artifacts/wine --data test.csv --train train.csv\n"
+        "  maas report artifacts/wine        (the scores stored with the model: fewer charts)",
+    )
+    _imports(report)
+    report.add_argument("artifact", metavar="DIR", help="a saved model")
+    report.add_argument("--data", metavar="DATA", help=_LABELLED + "; default: the scores stored with the model")
+    report.add_argument("--train", metavar="DATA", help="training rows, to teach the baselines")
+    report.add_argument("--output", default="report.html", metavar="FILE", help="the page (default: %(default)s)")
+    _groups(report)
+    _reading(report)
 
     predict = _command(
         commands,
@@ -162,7 +181,11 @@ def _fit(command: argparse.ArgumentParser) -> None:
     command.add_argument("--task", choices=["classification", "regression"], help="default: by the target's values")
     command.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="keep from the network")
     command.add_argument(
-        "--type", action="append", default=[], metavar="COLUMN=KIND", help="numeric, categorical or boolean"
+        "--type",
+        action="append",
+        default=[],
+        metavar="COLUMN=KIND",
+        help="numeric, categorical, boolean, text, image (paths) or sequence",
     )
     command.add_argument(
         "--test", type=float, default=0.2, metavar="SHARE", help="held-out rows (default: %(default)s)"
@@ -184,6 +207,9 @@ def _fit(command: argparse.ArgumentParser) -> None:
     command.add_argument("--weight-decay", type=float, default=0.01, metavar="X", help="(default: %(default)s)")
     command.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a gain")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="(default: %(default)s)")
+    command.add_argument("--intended-use", metavar="TEXT", help="what the model is for, kept on its card")
+    command.add_argument("--limits", metavar="TEXT", help="where it must not be relied on, kept on its card")
+    _groups(command)
     command.add_argument("--device", help="such as cuda or cpu (default: cuda where there is one)")
     _reading(command)
 
@@ -203,6 +229,12 @@ def _command(
 def _imports(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--import", dest="imports", action="append", default=[], metavar="MODULE", help="module that registers networks"
+    )
+
+
+def _groups(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--groups", action="append", default=[], metavar="COLUMN", help="score the groups of a column one by one"
     )
 
 

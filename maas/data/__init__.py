@@ -1,6 +1,8 @@
 """Sources of rows, and how they are split: everything before a network sees a number."""
 
 from maas.data._arrays import as_rows, from_arrays, from_dataset
+from maas.data._audio import read_audio
+from maas.data._groups import group_values
 from maas.data._images import read_images
 from maas.data._interactions import read_interactions
 from maas.data._items import read_items
@@ -22,6 +24,8 @@ __all__ = [
     "duplicates",
     "from_arrays",
     "from_dataset",
+    "group_values",
+    "read_audio",
     "read_columns",
     "read_images",
     "read_interactions",

@@ -9,19 +9,17 @@ from typing import Any
 import numpy as np
 
 from maas.data._arrays import _cells, _numpy
+from maas.data._encoded import LONGEST, read_image
+from maas.data._files import TABLES, Medium, from_folder, from_table
 from maas.data._image_files import is_idx, read_cifar, read_idx
 from maas.data._rows import Rows
-from maas.data._sources import as_objects, plain_column, read_source
-from maas.data._table import TASKS, _find_target, _listed, _target_of
+from maas.data._sources import as_objects
+from maas.data._table import TASKS, _target_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
-FIELD = Field("image", "image", "bytes", longest=20_000_000)
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-_TABLES = (".csv", ".tsv", ".parquet", ".pq")
-_PATH_NAMES = ("path", "file", "filename", "file_name", "image")
-# The first bytes of each format, and the bytes without which a file is cut off.
-_STARTS_AND_ENDS = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND"), (b"RIFF", None))
+FIELD = Field("image", "image", "bytes", longest=LONGEST)
+_IMAGES = Medium(FIELD, "images", (".jpg", ".jpeg", ".png", ".webp"), read_image)
 
 
 def read_images(
@@ -67,14 +65,14 @@ def read_images(
         if value is not None and form not in forms:
             raise DataError(f"`{name}` is for {' and '.join(forms)}, the source is {form}; leave it out")
     if form == "a table":
-        return _from_table(source, target, task, path, root)
+        return from_table(source, target, task, path, root, _IMAGES)
     if form == "CIFAR files":
         images, labels = read_cifar(source, target)
         return _from_arrays(images, labels, task, form, target or "y")
     if form == "IDX files":
         return _from_idx(source, task)
     if form == "a folder":
-        return _from_folder(Path(source), task)
+        return from_folder(Path(source), task, _IMAGES)
     x, y = source
     return _from_arrays(x, y, task, form, "y")
 
@@ -89,12 +87,12 @@ def _form(source: Any) -> str:
             return "CIFAR files"
         if folder.is_dir():
             return "a folder"
-        if folder.suffix.lower() in _TABLES:
+        if folder.suffix.lower() in TABLES:
             return "a table"
         if is_idx(folder):
             raise DataError(f"{folder} is one IDX file; give the pair (images, labels)")
         raise DataError(
-            f"{folder} is no folder, no table of paths ({', '.join(_TABLES)}) and no CIFAR file (.bin); a single image "
+            f"{folder} is no folder, no table of paths ({', '.join(TABLES)}) and no CIFAR file (.bin); a single image "
             f"is no training set"
         )
     if isinstance(source, (tuple, list)) and source and all(isinstance(one, (str, Path)) for one in source):
@@ -110,23 +108,6 @@ def _form(source: Any) -> str:
         f"images come from a folder, a pair (X, y) of arrays, a pair (images, labels) of IDX files, CIFAR's .bin files "
         f"or a table of paths, got {show(source)}"
     )
-
-
-def _from_folder(folder: Path, task: str | None) -> Rows:
-    classes = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
-    if not classes:
-        raise DataError(f"{folder} has no folders; give it one folder of images for each class")
-    files: list[Path] = []
-    labels: list[str] = []
-    for place in classes:
-        found = sorted(one for one in place.rglob("*") if one.suffix.lower() in _SUFFIXES and one.is_file())
-        if not found:
-            raise DataError(f"the class folder {place} has no images ({', '.join(_SUFFIXES)}); fill it or remove it")
-        files += found
-        labels += [place.name] * len(found)
-    goal, task = _target_of("class", plain_column("class", labels), task, None)
-    side = {"path": as_objects(map(str, files))}
-    return Rows(Schema((FIELD,)), {"image": _read(files)}, goal, "class", task, side, source=str(folder))
 
 
 def _from_idx(source: Sequence[str | Path], task: str | None) -> Rows:
@@ -166,50 +147,3 @@ def _encoded(images: np.ndarray[Any, Any]) -> Iterable[bytes]:
 
     for image in images:
         yield encode_png(torch.from_numpy(image.transpose(2, 0, 1).copy())).numpy().tobytes()
-
-
-def _from_table(source: Any, target: str | None, task: str | None, path: str | None, root: str | Path | None) -> Rows:
-    raw = read_source(source, missing=(), delimiter=None, encoding="utf8")
-    goal_name = _find_target(target, raw)
-    if path is None:
-        found = [name for name in raw if name.lower() in _PATH_NAMES and name != goal_name]
-        if len(found) != 1:
-            raise DataError(f"say which column has the paths with `path`; there are {_listed(raw)}")
-        path = found[0]
-    elif path not in raw or path == goal_name:
-        raise DataError(f"`path` names no column, or the target: got {show(path)}, there are {_listed(raw)}")
-    folder = Path(root) if root is not None else Path(source).parent if isinstance(source, (str, Path)) else Path()
-    if not folder.is_dir():
-        raise DataError(f"`root` must be a folder, got {show(str(folder))}")
-    cells = raw[path].labels
-    if raw[path].missing.any():
-        raise DataError(
-            f"column {show(path)} has no path in row {int(np.flatnonzero(raw[path].missing)[0])}; remove it"
-        )
-    files = [folder / cell for cell in cells]
-    for row, file in enumerate(files):
-        if not file.is_file():
-            raise DataError(f"row {row}: there is no file {file}; paths start from {folder}, say `root=` for another")
-    goal, task = _target_of(goal_name, raw[goal_name], task, None)
-    side = {name: column.values for name, column in raw.items() if name not in (path, goal_name)}
-    name = str(source) if isinstance(source, (str, Path)) else "a frame"
-    images = {"image": _read(files)}
-    return Rows(Schema((FIELD,)), images, goal, goal_name, task, {**side, "path": cells}, source=name)
-
-
-def _read(files: Sequence[Path]) -> np.ndarray[Any, Any]:
-    """The bytes of image files. What is no image, or cut off, is told here, where its path is known."""
-    contents = np.empty(len(files), object)
-    for row, file in enumerate(files):
-        content = file.read_bytes()
-        if len(content) > FIELD.longest:
-            raise DataError(f"{file} has {len(content):,} bytes, an image may have {FIELD.longest:,}; make it smaller")
-        for start, end in _STARTS_AND_ENDS:
-            if content.startswith(start):
-                if end is not None and end not in content[len(start) :]:
-                    raise DataError(f"{file} is cut off: it has {len(content):,} bytes and no end; copy it again")
-                break
-        else:
-            raise DataError(f"{file} is no JPEG, PNG or WebP image: it starts with {show(content[:16])}; remove it")
-        contents[row] = content
-    return contents

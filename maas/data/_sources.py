@@ -22,7 +22,7 @@ _DATE = re.compile(
 )
 
 _EXACT = 2.0**53
-Kind = Literal["number", "boolean", "date", "text", "category", "empty"]
+Kind = Literal["number", "boolean", "date", "text", "category", "bytes", "lists", "empty"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Cells:
     Args:
         kind: what all its cells can be read as.
         values: for "number" float64 with NaN where a cell is missing; for "date" datetime64[us], or an object array of
-            texts where they are not ISO 8601; else an object array of bool or str, None where missing.
+            texts where they are not ISO 8601; else an object array of bool, str, bytes or lists, None where missing.
         texts: each cell as text, None where missing; called when they are wanted. What a CSV says is kept as it stands
             there: "01" is not "1".
     """
@@ -47,6 +47,11 @@ class Cells:
         return as_objects(None if text is None else label_text(text) for text in self.texts())
 
     @cached_property
+    def strings(self) -> np.ndarray[Any, Any]:
+        """Each cell as text, object, None where missing: letter for letter, where it is text."""
+        return as_objects(self.values if self.kind in ("text", "category") else self.texts())
+
+    @cached_property
     def holds_identifiers(self) -> bool:
         """Whether a number is an integer so large that float64 takes it for its neighbour."""
         if self.kind != "number" or not (np.abs(self.values) > _EXACT).any():
@@ -57,7 +62,8 @@ class Cells:
     @cached_property
     def missing(self) -> np.ndarray[Any, Any]:
         """Whether each cell is missing, bool."""
-        return np.isnan(self.values) if self.kind == "number" else np.array([one is None for one in self.labels], bool)
+        cells = self.values if self.kind in ("number", "bytes", "lists") else self.labels
+        return np.isnan(cells) if self.kind == "number" else np.array([one is None for one in cells], bool)
 
 
 def read_source(source: Any, *, missing: Sequence[str], delimiter: str | None, encoding: str) -> dict[str, Cells]:
@@ -96,9 +102,7 @@ def parse_number(text: str) -> float | None:
 def as_objects(values: Iterable[Any]) -> np.ndarray[Any, Any]:
     """An object array of one axis, whatever the values are."""
     listed = list(values)
-    array = np.empty(len(listed), object)
-    array[:] = listed
-    return array
+    return np.fromiter(listed, object, len(listed))  # an assignment would take lists of one length for further axes
 
 
 def _read_csv(path: Path, missing: Sequence[str], delimiter: str | None, encoding: str) -> dict[str, Cells]:
@@ -234,10 +238,19 @@ def plain_column(name: str, cells: Sequence[Any], *, categorical: bool = False) 
         return Cells("number", np.array([math.nan if cell is None else float(cell) for cell in cells]), texts)
     if kinds <= {str}:
         return Cells("text", as_objects(cells), texts)
-    if kinds <= {bytes}:
-        raise DataError(f"column {show(name)} holds bytes, which is not text; decode it first")
+    kind: Kind
+    for kind, wanted in (("bytes", {bytes}), ("lists", {list, tuple, np.ndarray})):
+        if kinds <= wanted:
+            return Cells(kind, as_objects(cells), _no_texts(name, kind))
     listed = ", ".join(sorted(kind.__name__ for kind in kinds))
     raise DataError(f"column {show(name)} mixes {listed}; give it one type, or leave it out with drop=[{name!r}]")
+
+
+def _no_texts(name: str, kind: str) -> Callable[[], Iterable[str | None]]:
+    def refuse() -> Iterable[str | None]:
+        raise DataError(f"column {show(name)} holds {kind}, and no text; decode it first, or leave it out")
+
+    return refuse
 
 
 def _moment(cell: datetime.date) -> np.datetime64:

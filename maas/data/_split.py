@@ -120,9 +120,17 @@ def split_rows(rows: Rows, share: float, policy: Policy) -> Split:
 
 
 def duplicates(train: Rows, test: Rows) -> tuple[int, int]:
-    """How many rows of `test` have inputs that stand in `train` too, and how many of those have another target."""
+    """How many rows of `test` have inputs that stand in `train` too, and how many of those have another target.
+
+    Of a ranking: how many are to find an item that the same user's row is to find in `train`.
+    """
     if train.schema.names != test.schema.names:
         raise DataError(f"rows of different fields cannot be compared: {train.schema.names}, {test.schema.names}")
+    if train.task == "ranking" and train.target is not None and test.target is not None:
+        user = next(field.name for field in train.schema.fields if field.kind == "user")
+        taught = {(name, item) for name, items in zip(train.columns[user], train.target, strict=True) for item in items}
+        asked = zip(test.columns[user], test.target, strict=True)
+        return sum(any((name, item) in taught for item in items) for name, items in asked if name is not None), 0
     inputs = set(row_digests(train, with_target=False))
     known = [index for index, one in enumerate(row_digests(test, with_target=False)) if one in inputs]
     if not known or train.target is None or test.target is None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def split_items(rows: Rows, share: float, policy: Policy) -> Split:
     """The work behind `Rows.split` where the rows are a ranking's.
 
-    The first part's rows show the items they keep, in the column of items as in the target. The second part's rows name
-    the user only: what is known of them is what the first part holds, and the target is what was held out.
+    In both parts the column of items is what is known of a user by then: what the first part keeps. The first part's
+    target is the same, the second part's what was held out.
     """
     if not 0 < share < 1:
         raise DataError(f"`test` is a share of the interactions, between 0 and 1, got {show(share)}")
@@ -38,11 +38,9 @@ def split_items(rows: Rows, share: float, policy: Policy) -> Split:
     known_users = np.bincount(row_of[~late], minlength=len(rows)) > 0
     if not (late & known_users[row_of]).any():
         raise DataError("no user has interactions in both parts: the second part would have nobody to ask about")
-    train = _part(rows, ~late, counts, replace(policy, stratify=None))
-    test = _part(rows, late & known_users[row_of], counts, replace(policy, stratify=None))
-    items = next(field.name for field in rows.schema.fields if field.kind == "items")
-    nobody = np.empty(len(test), object)
-    test = replace(test, columns={**test.columns, items: nobody})
+    rows = _knowing(rows, ~late, counts)
+    train = replace(_part(rows, ~late, counts), policy=policy)
+    test = replace(_part(rows, late & known_users[row_of], counts), policy=policy)
     num_left_out = int((late & ~known_users[row_of]).sum())
     report = SplitReport(
         policy.kind if policy.time is not None else "random within each user",
@@ -57,18 +55,29 @@ def split_items(rows: Rows, share: float, policy: Policy) -> Split:
     return Split(train, test, report)
 
 
-def _part(rows: Rows, chosen: np.ndarray[Any, Any], counts: np.ndarray[Any, Any], policy: Policy) -> Rows:
+def _knowing(rows: Rows, early: np.ndarray[Any, Any], counts: np.ndarray[Any, Any]) -> Rows:
+    """The rows with what is known of each user: their early items, and any that they are not to be asked about."""
+    name = next(field.name for field in rows.schema.fields if field.kind == "items")
+    known = np.empty(len(rows), object)
+    assert rows.target is not None
+    for row, mask in enumerate(np.split(early, np.cumsum(counts)[:-1])):
+        items, before = rows.target[row], rows.columns[name][row] or ()
+        asked = set(items)
+        kept = (item for item, chosen in zip(items, mask.tolist(), strict=True) if chosen)
+        known[row] = (*(item for item in before if item not in asked), *kept)
+    return replace(rows, columns={**rows.columns, name: known})
+
+
+def _part(rows: Rows, chosen: np.ndarray[Any, Any], counts: np.ndarray[Any, Any]) -> Rows:
     """The rows with the chosen ones of their interactions, without rows that have none."""
     masks = np.split(chosen, np.cumsum(counts)[:-1])
     kept = [row for row, mask in enumerate(masks) if mask.any()]
-    target, items = np.empty(len(kept), object), np.empty(len(kept), object)
+    target = np.empty(len(kept), object)
     side = {name: np.empty(len(kept), object) for name in rows.side}
     assert rows.target is not None
     for place, row in enumerate(kept):
         chosen_here = np.flatnonzero(masks[row])
-        target[place] = items[place] = tuple(rows.target[row][index] for index in chosen_here)
+        target[place] = tuple(rows.target[row][index] for index in chosen_here)
         for name, column in rows.side.items():
             side[name][place] = column[row][chosen_here]
-    name = next(field.name for field in rows.schema.fields if field.kind == "items")
-    part = rows.take(kept)
-    return replace(part, columns={**part.columns, name: items}, target=target, side=side, policy=policy)
+    return replace(rows.take(kept), target=target, side=side)

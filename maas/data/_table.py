@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._encoded import LONGEST, READERS, read_files_of
+from maas.data._lists import as_steps, sequence_field
 from maas.data._rows import Rows
 from maas.data._sources import Cells, as_objects, parse_number, read_source
 from maas.errors import DataError, RowError, show
-from maas.schema import Field, Schema, suggestion
+from maas.schema import Columns, Field, Schema, suggestion
 
-KINDS = ("numeric", "categorical", "boolean")
+KINDS = ("numeric", "categorical", "boolean", "image", "audio", "text", "sequence")
 TASKS = ("classification", "regression")
+LONGEST_TEXT = 100_000
 _TARGET_NAMES = ("target", "label", "class", "y")
 _MOST_CLASSES_OF_INTEGERS = 20
 _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
@@ -34,14 +37,18 @@ def read_table(
     """Read a table and find out what its columns are.
 
     A column of numbers is "numeric", of text "categorical", of true and false "boolean". What would be a guess is
-    refused with advice: dates, text among numbers, text that differs in nearly every row.
+    refused with advice: dates, text among numbers, text that differs in nearly every row. A column of images, sounds
+    or free text is one where `types` says so; beside other columns it makes mixed rows, which `maas.nn.Fusion` takes.
 
     Args:
         source: path of a `.csv`, `.tsv` or `.parquet` file, or a data frame (pandas, polars, pyarrow, ...).
         target: name of the column to predict. Found when one is called target, label, class or y.
         task: "classification" or "regression". Found: text, booleans and up to 20 different integers are classes.
         drop: columns to keep from the network. They stay usable in `split(group=..., time=...)`.
-        types: kind of a column by name, "numeric", "categorical" or "boolean", where it is not what it looks like.
+        types: kind of a column by name, where it is not what it looks like: "numeric", "categorical", "boolean",
+            "text", "image" or "audio": the paths of JPEG, PNG or WebP, of WAV or FLAC files, which start from the
+            table's folder (of a data frame: from the current one), or, in a data frame or a Parquet file, their bytes;
+            or "sequence", of which those hold numbers of shape (steps,) or (steps, channels) in each cell.
         missing: further spellings of a missing value in a CSV, such as "?". Known already: an empty cell, NA, N/A,
             #N/A, NaN, null, None.
         delimiter: of a CSV; by default a comma, in a `.tsv` a tab.
@@ -77,8 +84,7 @@ def read_table(
 
     features = {column: cells for column, cells in raw.items() if column not in drop and column != target}
     schema = Schema(tuple(_field_of(column, cells, types.get(column)) for column, cells in features.items()))
-    wanted = {field.name: _cast(field, features[field.name]) for field in schema.fields}
-    columns, errors = schema.check(wanted, len(raw[target].values))
+    columns, errors = _checked(schema, features, source)
     if errors:
         raise errors[min(errors)]
     goal, task = _target_of(target, raw[target], task, types.get(target))
@@ -93,6 +99,7 @@ def read_columns(
     target: str | None = None,
     task: str | None = None,
     text_target: bool = False,
+    side: Sequence[str] = (),
     missing: Sequence[str] = (),
     delimiter: str | None = None,
     encoding: str = "utf8",
@@ -105,6 +112,7 @@ def read_columns(
         target: name of the target's column, when its values are wanted.
         task: "classification" or "regression"; wanted with `target`.
         text_target: the classes are texts, so "01" is not the number 1.
+        side: further columns to keep, where the table has them: to tell scores apart by.
 
     Returns:
         The rows, and the errors by row. The cells of a row in error hold placeholders.
@@ -113,17 +121,18 @@ def read_columns(
         DataError: the file cannot be read, or a column is missing.
     """
     raw = read_source(source, missing=missing, delimiter=delimiter, encoding=encoding)
-    for name in schema.names:
-        if name not in raw:
-            raise DataError(f"column {show(name)} is missing" + suggestion(name, raw))
-    length = len(next(iter(raw.values())).values)
-    columns, errors = schema.check({field.name: _cast(field, raw[field.name]) for field in schema.fields}, length)
+    present = [name for name in schema.names if name in raw]
+    for field in schema.fields:
+        if field.name not in raw and not (field.optional and present):
+            raise DataError(f"column {show(field.name)} is missing" + suggestion(field.name, raw))
+    columns, errors = _checked(schema, raw, source)
+    kept = {name: raw[name].values for name in side if name in raw and name not in schema.names}
     if target is None:
-        return Rows(schema, columns, source=str(source)), errors
+        return Rows(schema, columns, side=kept, source=str(source)), errors
     if target not in raw:
         raise DataError(f"the target {show(target)} names no column, there are {_listed(raw)}")
     goal, task = _target_of(target, raw[target], task, None, as_text=text_target)
-    return Rows(schema, columns, goal, target, task, source=str(source)), errors
+    return Rows(schema, columns, goal, target, task, kept, source=str(source)), errors
 
 
 def _field_of(name: str, cells: Cells, kind: str | None) -> Field:
@@ -131,6 +140,16 @@ def _field_of(name: str, cells: Cells, kind: str | None) -> Field:
     if cells.kind == "empty":
         raise DataError(f"column {show(name)} is empty in every row; leave it out with drop=[{name!r}]")
     nullable = bool(cells.missing.any())
+    if kind == "sequence":
+        return sequence_field(name, cells)
+    if kind is not None and kind in ("text", *READERS):
+        return _whole_field(name, cells, kind)
+    if cells.kind in ("bytes", "lists"):
+        one = "image" if cells.kind == "bytes" else "sequence"
+        raise DataError(
+            f"column {show(name)} holds {cells.kind}; say types={{{name!r}: {one!r}}} where each is one {one}, or "
+            f"leave it out with drop=[{name!r}]"
+        )
     if kind == "categorical" or (kind is None and cells.kind == "category"):
         return Field(name, "categorical", "label", nullable=nullable)
     if cells.kind == "date":
@@ -168,6 +187,23 @@ def _field_of(name: str, cells: Cells, kind: str | None) -> Field:
     return field
 
 
+def _whole_field(name: str, cells: Cells, kind: str) -> Field:
+    """An image, a sound or a text a row. None may be missing: there is nothing to put in its place."""
+    blank = cells.missing
+    if kind == "text":
+        blank = np.array([one is None or not one.strip() for one in cells.strings], bool)
+    if blank.any():
+        rows = np.flatnonzero(blank).tolist()
+        shown = ", ".join(map(str, rows[:5])) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+        raise DataError(
+            f"column {show(name)} has no {kind} in {len(rows)} of {len(blank)} rows: {shown}; remove these rows, or "
+            f"leave the column out with drop=[{name!r}]"
+        )
+    if kind == "text":
+        return Field(name, "text", "string", longest=LONGEST_TEXT)
+    return Field(name, kind, "bytes", longest=LONGEST)
+
+
 def _text_field(name: str, cells: Cells, nullable: bool) -> Field:
     present = [(row, label) for row, label in enumerate(cells.labels) if label is not None]
     odd = [(row, label) for row, label in present if parse_number(label) is None]
@@ -185,13 +221,35 @@ def _text_field(name: str, cells: Cells, nullable: bool) -> Field:
         raise DataError(
             f"column {show(name)} has {different:,} different texts in {len(present):,} rows, such as "
             f"{show(present[0][1])}: a name, an identifier or free text is not a category. Leave it out with "
-            f"drop=[{name!r}], or say types={{{name!r}: 'categorical'}}"
+            f"drop=[{name!r}], or say types={{{name!r}: 'categorical'}}, or 'text' to have it read"
         )
     return Field(name, "categorical", "label", nullable=nullable)
 
 
+def _checked(schema: Schema, raw: Mapping[str, Cells], source: Any) -> tuple[Columns, dict[int, RowError]]:
+    """The columns of a schema's fields in canonical form, and the errors by row."""
+    folder = Path(source).parent if isinstance(source, (str, Path)) else Path()
+    wanted: dict[str, np.ndarray[Any, Any]] = {}
+    unread: dict[int, RowError] = {}
+    for field in schema.fields:
+        if field.name not in raw:
+            continue  # optional
+        if field.kind in READERS and raw[field.name].kind != "bytes":
+            wanted[field.name], errors = read_files_of(field.name, field.kind, raw[field.name], folder)
+            unread = {**errors, **unread}
+        else:
+            wanted[field.name] = _cast(field, raw[field.name])
+    columns, errors = schema.check(wanted, len(next(iter(raw.values())).values), unread)
+    return columns, {**errors, **unread}
+
+
 def _cast(field: Field, cells: Cells) -> np.ndarray[Any, Any]:
     """A column's cells as a field wants them, as far as they can be; the rest is left for the check to refuse."""
+    if field.dtype in ("bytes", "string"):
+        return cells.values if cells.kind == "bytes" else as_objects(_stripped(one) for one in cells.strings)
+    if cells.kind == "lists":
+        steps = field.shape[:1] == (None,) and field.dtype != "label"
+        return as_objects(as_steps(one) if steps else one for one in cells.values)
     if field.dtype == "label":
         return cells.labels
     if field.dtype == "number":
@@ -203,6 +261,10 @@ def _cast(field: Field, cells: Cells) -> np.ndarray[Any, Any]:
             None if label is None else _BOOLEANS.get(label.strip().lower(), label) for label in cells.labels
         )
     return cells.labels
+
+
+def _stripped(text: str | None) -> str | None:
+    return None if text is None else text.strip()
 
 
 def _number(value: Any, label: str | None) -> float | str | None:
@@ -226,6 +288,8 @@ def _target_of(
         )
     if cells.kind == "date":
         raise DataError(f"the target {show(name)} holds dates; predict a number of days or hours instead")
+    if cells.kind in ("bytes", "lists"):
+        raise DataError(f"the target {show(name)} holds {cells.kind}, and one number or label a row is wanted")
     if cells.kind == "number":
         _check_finite(name, cells.values)
         whole = bool((cells.values == np.round(cells.values)).all())

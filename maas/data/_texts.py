@@ -12,11 +12,10 @@ import numpy as np
 
 from maas.data._rows import Rows
 from maas.data._sources import Cells, as_objects, plain_column, read_source
-from maas.data._table import TASKS, _find_target, _listed, _target_of
+from maas.data._table import LONGEST_TEXT, TASKS, _find_target, _listed, _target_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
-LONGEST = 100_000
 _NAMES = ("text", "texts", "review", "sentence", "content", "comment", "message", "tweet")
 _GZIP = b"\x1f\x8b"
 
@@ -27,7 +26,7 @@ def read_texts(
     text: str | None = None,
     target: str | None = None,
     task: str | None = None,
-    longest: int = LONGEST,
+    longest: int = LONGEST_TEXT,
     empty: str = "refuse",
     missing: Sequence[str] = (),
     delimiter: str | None = None,
@@ -82,7 +81,7 @@ def read_texts(
         raw = read_source(source, missing=missing, delimiter=delimiter, encoding=encoding)
         goal = _find_target(target, raw)
         name = _find_text(text, goal, raw)
-        texts, labels = list(raw[name].labels), raw[goal]
+        texts, labels = list(raw[name].strings), raw[goal]
         side = {column: cells.values for column, cells in raw.items() if column not in (name, goal)}
     cleaned = [one.strip() if isinstance(one, str) else one for one in texts]
     column = as_objects("" if one is None else one for one in cleaned)

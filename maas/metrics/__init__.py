@@ -1,17 +1,32 @@
 """Scores, intervals, and the evaluation of a model beside its baselines."""
 
 from maas.metrics._bootstrap import paired_bootstrap
-from maas.metrics._evaluation import Comparison, Evaluation
+from maas.metrics._by_class import ClassScore
+from maas.metrics._calibration import Calibration, calibration
+from maas.metrics._comparison import Comparison
+from maas.metrics._details import Curve, Details, WorstRow
+from maas.metrics._evaluation import Evaluation
+from maas.metrics._groups import Grouping, GroupScore
+from maas.metrics._intervals import score_interval
 from maas.metrics._ranking import ranking_scores
 from maas.metrics._scores import Scores, classification_scores, forecast_scores, regression_scores
 
 __all__ = [
+    "Calibration",
+    "ClassScore",
     "Comparison",
+    "Curve",
+    "Details",
     "Evaluation",
+    "GroupScore",
+    "Grouping",
     "Scores",
+    "WorstRow",
+    "calibration",
     "classification_scores",
     "forecast_scores",
     "paired_bootstrap",
     "ranking_scores",
     "regression_scores",
+    "score_interval",
 ]

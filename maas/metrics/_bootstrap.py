@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+
+from maas.metrics._intervals import Aggregate
 
 _Array = np.ndarray[Any, Any]
 _MOST_DRAWS = 40_000_000
@@ -14,7 +16,7 @@ def paired_bootstrap(
     one: _Array,
     other: _Array,
     *,
-    aggregate: Literal["mean", "root_mean"] = "mean",
+    aggregate: Aggregate = "mean",
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from maas.metrics._bootstrap import paired_bootstrap
+from maas.metrics._by_class import ClassScore, class_scores
+from maas.metrics._by_group import ScoreRows, by_group
+from maas.metrics._calibration import Calibration
+from maas.metrics._comparison import Comparison
+from maas.metrics._details import Details
+from maas.metrics._groups import Grouping
+from maas.metrics._intervals import score_interval
 from maas.metrics._scores import Scores
+from maas.metrics._stored import read_evaluation
+from maas.metrics._text import as_text
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """The model against one baseline.
-
-    Args:
-        name: the baseline's.
-        scores: the baseline's scores by name.
-        difference: how much better the model's primary score is; positive speaks for the model.
-        low, high: 95 % interval of the difference, by paired bootstrap over the test rows.
-    """
-
-    name: str
-    scores: dict[str, float | None]
-    difference: float
-    low: float
-    high: float
-
-    @property
-    def verdict(self) -> str:
-        """In plain words; "as good" means that the interval holds zero."""
-        if self.low > 0:
-            return "the network is better"
-        return "the baseline is better" if self.high < 0 else "no difference shown"
+_Array = np.ndarray[Any, Any]
+_MODEL = "this model"
 
 
 @dataclass(frozen=True)
@@ -48,6 +37,10 @@ class Evaluation:
         baselines: one comparison a baseline.
         labels, confusion: the classes, and counts by truth (row) and answer (column), for a classification.
         fingerprint: SHA-256 of the test rows.
+        interval: 95 % interval of the primary score.
+        calibration: of a classification: how far its probabilities are from shares of right answers.
+        groups: scores by the groups of each column that was asked for.
+        details: what charts are drawn from. Held in memory only: they would carry the test rows' truth into a card.
     """
 
     task: str
@@ -59,6 +52,10 @@ class Evaluation:
     labels: tuple[str, ...] | None
     confusion: tuple[tuple[int, ...], ...] | None
     fingerprint: str
+    interval: tuple[float, float] | None = None
+    calibration: Calibration | None = None
+    groups: tuple[Grouping, ...] = ()
+    details: Details | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def compare(
@@ -69,8 +66,19 @@ class Evaluation:
         *,
         fingerprint: str,
         num_duplicates: int | None = None,
+        groups: Mapping[str, _Array] | None = None,
+        score_rows: ScoreRows | None = None,
     ) -> Evaluation:
-        """Put a model's scores beside those of its baselines on the same rows."""
+        """Put a model's scores beside those of its baselines on the same rows.
+
+        Args:
+            task, fingerprint, num_duplicates: as above.
+            model: the model's scores.
+            baselines: those of each baseline.
+            groups: by name of a column the group of each row, as text.
+            score_rows: scores the model's answers to the rows at some positions; wanted for the groups of a score that
+                is no mean over rows.
+        """
         baselines = {name: _with_skill(other, baselines) for name, other in baselines.items()}
         model = _with_skill(model, baselines)
         comparisons = []
@@ -83,6 +91,8 @@ class Evaluation:
             if not model.greater_is_better:
                 difference, low, high = -difference, -high, -low
             comparisons.append(Comparison(name, dict(other.values), difference, low, high))
+        details = None if model.details is None else model.details()
+        steps = {name: one.steps for name, one in {_MODEL: model, **baselines}.items() if one.steps is not None}
         return cls(
             task=task,
             num_rows=len(model.per_row),
@@ -93,41 +103,32 @@ class Evaluation:
             labels=None if model.labels is None else tuple(model.labels),
             confusion=None if model.confusion is None else tuple(tuple(map(int, row)) for row in model.confusion),
             fingerprint=fingerprint,
+            interval=score_interval(model.per_row, aggregate=model.aggregate),
+            calibration=model.calibration,
+            groups=tuple(by_group(name, values, model, score_rows) for name, values in (groups or {}).items()),
+            details=replace(details, steps=steps) if details is not None and steps else details,
         )
 
+    def by_class(self) -> tuple[ClassScore, ...]:
+        """Precision, recall, F1 and support of each class; nothing where the answer is no class."""
+        return () if self.confusion is None or self.labels is None else class_scores(self.labels, self.confusion)
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        state = asdict(replace(self, details=None))
+        del state["details"]
+        return state
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Evaluation:
-        values = dict(state)
-        values["baselines"] = tuple(Comparison(**one) for one in values["baselines"])
-        if values["labels"] is not None:
-            values["labels"] = tuple(values["labels"])
-            values["confusion"] = tuple(tuple(row) for row in values["confusion"])
-        return cls(**values)
+        """The inverse of `to_json`, of this version or an earlier one.
+
+        Raises:
+            FormatError: no maas wrote this.
+        """
+        return cls(**read_evaluation(state))
 
     def __str__(self) -> str:
-        lines = [f"{self.num_rows:,} test rows, {self.task}"]
-        if self.num_duplicates:
-            lines[0] += f"; {self.num_duplicates:,} of them stand among the training rows too"
-        methods = {"this model": self.scores, **{one.name: one.scores for one in self.baselines}}
-        wide, each = max(map(len, methods)) + 2, max(11, *(len(name) + 2 for name in self.scores))
-        lines.append(" " * wide + "".join(f"{name:>{each}}" for name in self.scores))
-        for name, scores in methods.items():
-            lines.append(f"{name:<{wide}}" + "".join(f"{_cell(scores[column]):>{each}}" for column in self.scores))
-        if self.baselines:
-            lines.append(f"gain of this model in {self.primary}, with its 95 % interval:")
-        for one in self.baselines:
-            interval = f"{_signed(one.difference)} ({_signed(one.low)} to {_signed(one.high)})"
-            lines.append(f"{'over ' + one.name:<{wide + 5}}{interval}: {one.verdict}")
-        if self.labels is not None and self.confusion is not None and len(self.labels) <= 12:
-            wide = max([*map(len, self.labels), *(len(str(cell)) for row in self.confusion for cell in row)]) + 2
-            lines.append("truth by row, answer by column:")
-            lines.append(" " * wide + "".join(f"{label:>{wide}}" for label in self.labels))
-            for label, counts in zip(self.labels, self.confusion, strict=True):
-                lines.append(f"{label:<{wide}}" + "".join(f"{cell:>{wide}}" for cell in counts))
-        return "\n".join(lines)
+        return as_text(self)
 
 
 def _with_skill(one: Scores, baselines: Mapping[str, Scores]) -> Scores:
@@ -138,13 +139,3 @@ def _with_skill(one: Scores, baselines: Mapping[str, Scores]) -> Scores:
     if not theirs or mine is None:
         return one
     return replace(one, values={**one.values, "skill": 1 - mine / theirs})
-
-
-def _cell(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 100 else f"{value:.4g}"
-
-
-def _signed(value: float) -> str:
-    return f"{'-' if value < 0 else '+'}{_cell(abs(value))}"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
 import numpy as np
+
+from maas.metrics._calibration import Calibration, calibration
+from maas.metrics._details import Details, classification_details, forecast_details, regression_details
+from maas.metrics._intervals import Aggregate
 
 _Array = np.ndarray[Any, Any]
 
@@ -26,16 +31,22 @@ class Scores:
         confusion: counts of shape (classes, classes): truth by row, answer by column.
         reference: the baseline that a `skill` among the values is measured against. It is None until an evaluation
             knows that baseline's scores on the same rows: 1 minus the quotient of the two errors.
+        calibration: of a classification.
+        steps: the error of each step of a forecast, float64 of shape (horizon,).
+        details: computes what charts are drawn from; called for the model, not for its baselines.
     """
 
     values: dict[str, float | None]
     primary: str
     greater_is_better: bool
     per_row: _Array = field(repr=False)
-    aggregate: Literal["mean", "root_mean"] = "mean"
+    aggregate: Aggregate = "mean"
     labels: Sequence[str] | None = None
     confusion: _Array | None = None
     reference: str | None = None
+    calibration: Calibration | None = None
+    steps: _Array | None = field(default=None, repr=False)
+    details: Callable[[], Details] | None = field(default=None, repr=False)
 
 
 def classification_scores(truth: _Array, probabilities: _Array, labels: Sequence[str]) -> Scores:
@@ -43,7 +54,7 @@ def classification_scores(truth: _Array, probabilities: _Array, labels: Sequence
 
     Precision, recall and F1 are those of the second class where there are two, else the plain mean over the classes
     that stand in the truth. ROC AUC of more than two classes is the mean of each against the rest; None when the
-    truth lacks a class.
+    truth lacks a class. `ece` is the expected calibration error of the class answered, in 15 bins of equal width.
 
     Args:
         truth: places of the true classes, int64 of shape (rows,).
@@ -69,6 +80,7 @@ def classification_scores(truth: _Array, probabilities: _Array, labels: Sequence
             auc = float(metrics.roc_auc_score(truth, ranked, multi_class="ovr", labels=places))
     likelihood = np.clip(probabilities[np.arange(len(truth)), truth].astype(np.float64), 1e-15, 1.0)
     right = (answer == truth).astype(np.float64)
+    calibrated = calibration(probabilities[np.arange(len(truth)), answer], right)
     return Scores(
         values={
             "accuracy": float(right.mean()),
@@ -77,12 +89,15 @@ def classification_scores(truth: _Array, probabilities: _Array, labels: Sequence
             "f1": float(f1),
             "roc_auc": auc,
             "log_loss": float(-np.log(likelihood).mean()),
+            "ece": calibrated.error,
         },
         primary="accuracy",
         greater_is_better=True,
         per_row=right,
         labels=list(labels),
         confusion=metrics.confusion_matrix(truth, answer, labels=places),
+        calibration=calibrated,
+        details=partial(classification_details, truth, probabilities, answer, list(labels)),
     )
 
 
@@ -105,6 +120,7 @@ def regression_scores(truth: _Array, values: _Array) -> Scores:
         greater_is_better=False,
         per_row=squared,
         aggregate="root_mean",
+        details=partial(regression_details, truth, values),
     )
 
 
@@ -125,4 +141,6 @@ def forecast_scores(truth: _Array, values: _Array) -> Scores:
         per_row=squared,
         aggregate="root_mean",
         reference="last value",
+        steps=np.sqrt(np.square(values - truth).reshape(*truth.shape[:2], -1).mean(axis=(0, 2))),
+        details=partial(forecast_details, truth, values),
     )

@@ -137,7 +137,8 @@ class Model:
         longest = [field.longest for field in self.schema.fields if field.shape[:1] == (None,)]
         row_bytes = 0
         for spec in self.preprocess.outputs.values():
-            sizes = [max(longest, default=_STEPS) if size is None else size for size in spec.shape]
+            most = spec.longest or max(longest, default=_STEPS)
+            sizes = [most if size is None else size for size in spec.shape]
             row_bytes += math.prod(sizes) * getattr(torch, spec.dtype).itemsize
         return rows_that_fit(row_bytes)
 
@@ -189,28 +190,39 @@ class Model:
             raise DataError(f"a {self.task.kind} has no probabilities; use predict")
         return answers["probabilities"]
 
-    def evaluate(self, test: Any, *, baselines_from: Any = None) -> Evaluation:
+    def evaluate(self, test: Any, *, baselines_from: Any = None, groups: str | Sequence[str] = ()) -> Evaluation:
         """Score the model on rows it has not seen.
 
         Args:
             test: rows with their target: `Rows`, `(X, y)` or a torch `Dataset`.
             baselines_from: the training rows: simple methods are taught by them and scored on the same test rows.
+            groups: name of a field, or of a column kept from the network, or several: the score of each group of
+                rows, and who is served worse. Numbers are cut at their quartiles.
 
         Raises:
-            DataError: the rows have no target, or one that the model does not know.
+            DataError: the rows have no target, or one that the model does not know, or `groups` names no column of
+                groups.
         """
         rows = data.as_rows(test, task=self.task.kind)
+        grouped = data.group_values(rows, groups)
         truth = _target(rows, "test")
-        scores = self.task.score(self.predict(rows), truth)
+        answers = self.predict(rows)
+        scores = self.task.score(answers, truth)
         others = {}
         duplicates = None
         if baselines_from is not None:
             train = data.as_rows(baselines_from, task=self.task.kind)
             duplicates, _ = data.duplicates(train, rows)
             found = self.task.baselines(self.schema, train.columns, _target(train, "baselines_from"), rows.columns)
-            others = {name: self.task.score(answers, truth) for name, answers in found.items()}
+            others = {name: self.task.score(other, truth) for name, other in found.items()}
         return Evaluation.compare(
-            self.task.kind, scores, others, fingerprint=rows.fingerprint(), num_duplicates=duplicates
+            self.task.kind,
+            scores,
+            others,
+            fingerprint=rows.fingerprint(),
+            num_duplicates=duplicates,
+            groups=grouped,
+            score_rows=lambda chosen: self.task.score(answers.take(chosen), truth[chosen]),
         )
 
     def save(

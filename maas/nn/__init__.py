@@ -1,10 +1,13 @@
 """Networks: plain torch modules with explicit sizes, and recipes that describe them before the sizes are known."""
 
+from maas.nn._audio_cnn import AudioCNN
+from maas.nn._backbone import Backbone
 from maas.nn._cnn import CNN
 from maas.nn._content import ContentBased
 from maas.nn._conv1d import CNN1d
 from maas.nn._ease import EASE
 from maas.nn._factorization import MatrixFactorization, RatingFactorization
+from maas.nn._fusion import Fusion
 from maas.nn._mlp import MLP
 from maas.nn._neighbours import ItemNeighbours, UserNeighbours
 from maas.nn._popularity import Popularity
@@ -21,8 +24,11 @@ __all__ = [
     "EASE",
     "MLP",
     "RNN",
+    "AudioCNN",
+    "Backbone",
     "CNN1d",
     "ContentBased",
+    "Fusion",
     "ItemNeighbours",
     "MatrixFactorization",
     "Popularity",

@@ -94,7 +94,8 @@ class MatrixFactorization(nn.Module):
         """Vectors of those who are not known, (batch, embedding_dim)."""
         vectors = sum_of(self.items.weight, history, lengths)
         middle = self.users.weight[1:].norm(dim=1).median()
-        return vectors * (middle / vectors.norm(dim=1, keepdim=True).clamp(min=1e-12))
+        folded: torch.Tensor = vectors * (middle / vectors.norm(dim=1, keepdim=True).clamp(min=1e-12))
+        return folded
 
 
 @network("rating_factorization")

@@ -15,11 +15,14 @@ from maas.nn._register import Learns, kind_of, learns, network_class
 from maas.schema import TensorSpec
 
 _MOST_BYTES = 1 << 16
+_MOST_LEVELS = 32
 
 
 @dataclass(frozen=True)
 class Recipe:
     """A network as a value: a registered name and JSON arguments, no tensors.
+
+    Arguments may hold recipes, of the networks that a network is made of; they are stored as their JSON.
 
     Args:
         kind: the name the network's class is registered under.
@@ -36,13 +39,18 @@ class Recipe:
             if name not in known:
                 raise RecipeError(f"{cls.__name__} has no argument {show(name)}, it has {', '.join(known)}")
             try:
-                json.dumps(value, allow_nan=False)
-            except (TypeError, ValueError) as error:
-                raise RecipeError(f"`{name}` of {cls.__name__} must be a JSON value, got {show(value)}") from error
-        frozen = json.dumps(dict(self.arguments))
+                json.dumps(value, allow_nan=False, default=_plain)
+            except (TypeError, ValueError, RecursionError) as error:
+                raise RecipeError(
+                    f"`{name}` of {cls.__name__} must be a JSON value, got {show(value)}: {error}"
+                ) from error
+        frozen = json.dumps(dict(self.arguments), default=_plain)
         if len(frozen) > _MOST_BYTES:
             raise RecipeError(f"the arguments of a recipe take at most {_MOST_BYTES} bytes, got {len(frozen)}")
-        object.__setattr__(self, "arguments", json.loads(frozen))  # tuples become lists; nothing is shared
+        plain = json.loads(frozen)  # tuples become lists; nothing is shared
+        for name, value in plain.items():
+            _check_levels(value, name)
+        object.__setattr__(self, "arguments", plain)
 
     @property
     def learns(self) -> Learns:
@@ -61,7 +69,14 @@ class Recipe:
         """
         cls = network_class(self.kind)
         arguments = dict(self.arguments)
-        sizes = cls.sizes(inputs, num_outputs) if hasattr(cls, "sizes") else {}
+        if hasattr(cls, "resolve"):
+            arguments = cls.resolve(arguments, inputs, num_outputs)
+        try:
+            sizes = cls.sizes(inputs, num_outputs) if hasattr(cls, "sizes") else {}
+        except RecipeError as error:
+            if not all("__" in name for name in inputs):
+                raise
+            raise RecipeError(f"{error}; of mixed rows, maas.nn.Fusion takes a network for each part") from error
         for name, size in sizes.items():
             if arguments.setdefault(name, size) != size:
                 raise RecipeError(
@@ -71,7 +86,7 @@ class Recipe:
         return Recipe(self.kind, arguments).bound()
 
     def bound(self) -> Recipe:
-        """The same recipe with every default written out.
+        """The same recipe with every default written out, also of the recipes in its arguments.
 
         Raises:
             RecipeError: an argument without a default is missing.
@@ -82,7 +97,7 @@ class Recipe:
         except TypeError as error:
             raise RecipeError(f"{cls.__name__}: {error}; give it in the recipe") from error
         bound.apply_defaults()
-        return Recipe(self.kind, bound.arguments)
+        return Recipe(self.kind, {name: _bound(value) for name, value in bound.arguments.items()})
 
     def build(self) -> nn.Module:
         """A new network. Each call gives fresh parameters.
@@ -125,3 +140,29 @@ def recipe(network: type[nn.Module] | str, /, **arguments: Any) -> Recipe:
     Recipe(kind='mlp', arguments={'hidden': [64, 64]})
     """
     return Recipe(network if isinstance(network, str) else kind_of(network), arguments)
+
+
+def _plain(value: Any) -> Any:
+    """What json is to write of a value that it does not know."""
+    if isinstance(value, Recipe):
+        return value.to_json()
+    if isinstance(value, type):
+        raise TypeError(f"{value.__name__} is a class; give maas.recipe({value.__name__})")
+    raise TypeError(f"a {type(value).__name__} is none")
+
+
+def _check_levels(value: Any, name: str, level: int = 1) -> None:
+    if level > _MOST_LEVELS:
+        raise RecipeError(f"`{name}` may be nested {_MOST_LEVELS} deep, and is deeper")
+    if isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_levels(item, name, level + 1)
+
+
+def _bound(value: Any) -> Any:
+    """An argument's value, each recipe in it bound."""
+    if isinstance(value, dict) and value.keys() == {"kind", "arguments"}:
+        return Recipe.from_json(value).bound().to_json()
+    if isinstance(value, dict):
+        return {name: _bound(item) for name, item in value.items()}
+    return [_bound(item) for item in value] if isinstance(value, list) else value

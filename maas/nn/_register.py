@@ -23,8 +23,10 @@ def network(kind: str, *, learns: Learns = "gradient") -> Callable[[_Class], _Cl
     """Register a network class under a name, so that recipes can describe it and artifacts can name it.
 
     The arguments of `__init__` must be JSON values (numbers, strings, booleans, lists, None). A class method
-    `sizes(inputs, num_outputs) -> dict` may give those that follow from the data. An installed package can register
-    without being imported first, through an entry point of the group "maas.networks".
+    `sizes(inputs, num_outputs) -> dict` may give those that follow from the data. A network made of others, whose
+    recipes are among its arguments, resolves them in a class method `resolve(arguments, inputs, num_outputs) -> dict`.
+    An installed package can register without being imported first, through an entry point of the group
+    "maas.networks" that has the kind's name.
 
     Args:
         kind: lower-case name, such as "my_net". It is what artifacts store: keep it for as long as they live.

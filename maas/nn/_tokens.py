@@ -12,6 +12,7 @@ from maas.errors import RecipeError, show
 from maas.schema import TensorSpec
 
 _MOST_STEPS = 1 << 16  # tokens that go through a network at once where nothing is learned: bounds its memory
+_MOST_LAYERS = 100
 POOLINGS = ("last", "mean", "max")
 
 
@@ -44,6 +45,8 @@ def check_arguments(sizes: Mapping[str, Any], dropout: Any, seed: Any) -> None:
     for name, size in sizes.items():
         if type(size) is not int or size < 1:
             raise RecipeError(f"`{name}` must be a positive integer, got {show(size)}")
+        if name == "num_layers" and size > _MOST_LAYERS:
+            raise RecipeError(f"`num_layers` may be at most {_MOST_LAYERS}, got {size}")
     if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
         raise RecipeError(f"`dropout` must be from 0 to below 1, got {show(dropout)}")
     if seed is not None and (type(seed) is not int or not 0 <= seed < 2**63):

@@ -21,7 +21,8 @@ class AugmentImages:
     """Changes images of a training batch at random: `maas.fit(..., augment=AugmentImages(flip=True, crop=2))`.
 
     Every number drawn is a function of the seed, the epoch and the row's position alone. Only which row it is mixed
-    with depends on the batch.
+    with depends on the batch. Of rows with other fields beside, each image is flipped and shifted, all of a row
+    alike; they cannot be blended, for half of a text, or of a category, is none.
 
     Args:
         flip: mirror half of the images, left to right. Not for digits or letters.
@@ -54,7 +55,8 @@ class AugmentImages:
         """Change one batch.
 
         Args:
-            batch: its input `image` is float of shape (batch, channels, height, width).
+            batch: its input `image`, or each `NAME__image` of mixed rows, is float of shape (batch, channels, height,
+                width).
             index: positions of its rows among the training rows, int64 of shape (batch,), on the CPU.
             seed, epoch: what makes the numbers differ from run to run and from epoch to epoch.
 
@@ -63,17 +65,26 @@ class AugmentImages:
             (batch, classes up to the last one in the batch).
 
         Raises:
-            DataError: the batch has no images, or smaller ones than `crop` needs.
+            DataError: the batch has no images, or smaller ones than `crop` needs, or something beside them that cannot
+                be blended.
         """
-        image = batch.inputs.get("image")
-        if image is None:
+        names = [name for name in batch.inputs if name == "image" or name.endswith("__image")]
+        if not names:
             raise DataError(f"AugmentImages changes an input `image`, the batch has {', '.join(batch.inputs)}")
-        if self.crop >= min(image.shape[-2:]):
-            raise DataError(f"`crop` must be less than the image's sides {tuple(image.shape[-2:])}, got {self.crop}")
+        if (self.mixup or self.cutmix) and list(batch.inputs) != ["image"]:
+            raise DataError(
+                f"`mixup` and `cutmix` blend rows that are one image, the batch has {', '.join(batch.inputs)}; leave "
+                f"them out: `flip` and `crop` change the images alone"
+            )
         draw = _Draw(index, seed, epoch)
-        if self.flip or self.crop:
-            image = self._moved(image, draw)
-        batch = replace(batch, inputs={**batch.inputs, "image": image})
+        changed = dict(batch.inputs)
+        for name in names:
+            sides = tuple(changed[name].shape[-2:])
+            if self.crop >= min(sides):
+                raise DataError(f"`crop` must be less than the image's sides {sides}, got {self.crop}")
+            if self.flip or self.crop:
+                changed[name] = self._moved(changed[name], draw)
+        batch = replace(batch, inputs=changed)
         return self._mixed(batch, draw) if (self.mixup or self.cutmix) and len(index) > 1 else batch
 
     def _moved(self, image: torch.Tensor, draw: _Draw) -> torch.Tensor:

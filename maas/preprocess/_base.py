@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -11,13 +12,14 @@ import torch
 from maas.errors import DataError, FormatError, RowError, show
 from maas.schema import Columns, Schema, TensorSpec
 
+ENTRY_POINTS = "maas.preprocess"
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
 class Preprocess(Protocol):
     """Columns in, tensors out, by what was learned on training rows. Serialisable as JSON and arrays."""
 
-    kind: str
+    kind: ClassVar[str]
 
     @classmethod
     def takes(cls, schema: Schema) -> bool:
@@ -68,14 +70,38 @@ _Class = TypeVar("_Class", bound=type)
 
 
 def preprocess(kind: str) -> Callable[[_Class], _Class]:
-    """Register a preprocessing class under the name that artifacts store."""
+    """Register a preprocessing class under the name that artifacts store.
+
+    An installed package can register without being imported first, through an entry point of the group
+    "maas.preprocess" that has the kind's name.
+
+    Raises:
+        DataError: another class has the name.
+    """
 
     def register(cls: _Class) -> _Class:
+        other = _REGISTER.get(kind)
+        # A class of the same name from the same module is the same one, imported again.
+        if other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise DataError(f"the preprocessing {kind!r} is taken by {other.__module__}.{other.__qualname__}")
         cls.kind = kind  # type: ignore[attr-defined]
         _REGISTER[kind] = cls
         return cls
 
     return register
+
+
+def find(schema: Schema) -> type[Preprocess] | None:
+    """The preprocessing that takes these fields, if there is one; those of installed packages come last."""
+    for cls in _REGISTER.values():
+        if cls.takes(schema):
+            return cls
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.name not in _REGISTER:
+            entry.load()
+            if entry.name in _REGISTER and _REGISTER[entry.name].takes(schema):
+                return _REGISTER[entry.name]
+    return None
 
 
 def for_schema(schema: Schema) -> type[Preprocess]:
@@ -84,9 +110,8 @@ def for_schema(schema: Schema) -> type[Preprocess]:
     Raises:
         DataError: there is none.
     """
-    for cls in _REGISTER.values():
-        if cls.takes(schema):
-            return cls
+    if (found := find(schema)) is not None:
+        return found
     kinds = ", ".join(sorted({field.kind for field in schema.fields}))
     raise DataError(f"no preprocessing takes fields of the kinds {kinds}; give one with `preprocess=`")
 
@@ -98,5 +123,11 @@ def from_state(kind: str, schema: Schema, state: Mapping[str, Any], arrays: Arra
         FormatError: no such kind is registered, or the state is not one of its.
     """
     if kind not in _REGISTER:
-        raise FormatError(f"unknown preprocessing {show(kind)}; registered are {', '.join(sorted(_REGISTER))}")
+        for entry in entry_points(group=ENTRY_POINTS, name=kind):
+            entry.load()
+    if kind not in _REGISTER:
+        raise FormatError(
+            f"unknown preprocessing {show(kind)}; registered are {', '.join(sorted(_REGISTER))}; import the module "
+            f"that registers it with @maas.preprocess.preprocess({show(kind)})"
+        )
     return _REGISTER[kind].from_state(schema, state, arrays)

@@ -6,7 +6,7 @@ import base64
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from maas.errors import DataError, FormatError, RowError, show
 from maas.preprocess._base import Arrays, preprocess
 from maas.preprocess._decode import decode
 from maas.preprocess._header import read_header
+from maas.preprocess._published import INTERPOLATIONS, Published, transform_of
 from maas.schema import Columns, Schema, TensorSpec
 
 DEFAULT_SIDE = 64
@@ -25,6 +26,7 @@ _MOST_SIDE = 4096
 _CHUNK_NUMBERS = 1 << 24
 _BYTES_WORTH_THREADS = 1 << 18  # a tiny image is decoded sooner than a thread is woken; measured on two cores
 _LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as JPEG and Pillow weigh them
+_LONGEST = 16  # times its shorter side: a longer strip is cut before it is resized
 _GOLDEN = 0.6180339887498949
 
 
@@ -39,24 +41,31 @@ class Image:
 
     Use `Image.learn`, or `Image.with_options(size=32)` as `maas.fit(..., preprocess=...)`. By default the size is that
     of the training images where they all have the same, up to 512 x 512, else 64 x 64; one channel where all of them
-    are grey, else three.
+    are grey, else three. `Image.published("resnet18")` learns nothing: it does what that network's published weights
+    were trained with.
 
     Args:
         schema: one field of the kind "image" and dtype "bytes".
         height, width: of the result, in pixels.
         mean, scale: float64 of shape (channels,), of pixels from 0 to 1; one channel (grey) or three (red, green,
             blue).
+        resize: pixels that the shorter side is brought to, after which (height, width) are cut out around the centre,
+            pixels being rounded in between, as torchvision's `ImageClassification` does; None: cut, then resized.
+        interpolation: "bilinear" or "bicubic"; the latter goes with `resize` only.
     """
 
     kind: ClassVar[str] = "image"
     wanted_size: ClassVar[tuple[int, int] | None] = None
     wanted_channels: ClassVar[int | None] = None
+    wanted_published: ClassVar[Published | None] = None
 
     schema: Schema
     height: int
     width: int
     mean: np.ndarray[Any, Any]
     scale: np.ndarray[Any, Any]
+    resize: int | None = None
+    interpolation: str = "bilinear"
 
     @classmethod
     def with_options(cls, *, size: int | tuple[int, int] | None = None, channels: int | None = None) -> type[Image]:
@@ -84,6 +93,28 @@ class Image:
         return type("Image", (cls,), {"wanted_size": wanted, "wanted_channels": channels, "__module__": __name__})
 
     @classmethod
+    def published(cls, name: str, *, weights: str = "DEFAULT", size: int | None = None) -> type[Image]:
+        """What published weights of torchvision were trained with: for `maas.fit(..., preprocess=...)`.
+
+        Grey images become three equal channels.
+
+        Args:
+            name: of the network, such as "resnet18".
+            weights: which of its weights, such as "IMAGENET1K_V1"; "DEFAULT": the ones torchvision recommends.
+            size: another side of the square, in pixels, to save time; the shorter side is then brought to just that,
+                and nothing is cut off it. Mean, deviation and interpolation stay the published ones.
+
+        Raises:
+            DataError: there is no such network, it has no such weights, or the size is out of its range.
+        """
+        found = transform_of(name, weights)
+        if size is not None:
+            if type(size) is not int or not 1 <= size <= _MOST_SIDE:
+                raise DataError(f"`size` must be a number of pixels from 1 to {_MOST_SIDE}, or None, got {show(size)}")
+            found = replace(found, resize=size, size=size)
+        return type("Image", (cls,), {"wanted_published": found, "__module__": __name__})
+
+    @classmethod
     def takes(cls, schema: Schema) -> bool:
         return [(field.kind, field.dtype) for field in schema.fields] == [("image", "bytes")]
 
@@ -94,6 +125,9 @@ class Image:
         Raises:
             DataError: a row cannot be decoded.
         """
+        if (known := cls.wanted_published) is not None:
+            mean, scale = np.array(known.mean), np.array(known.scale)
+            return Image(schema, known.size, known.size, mean, scale, known.resize, known.interpolation)
         contents = columns[schema.names[0]]
         size, channels = cls.wanted_size, cls.wanted_channels
         if size is None or channels is None:
@@ -136,7 +170,10 @@ class Image:
         return rows
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
-        return {"height": self.height, "width": self.width}, {"mean": self.mean, "scale": self.scale}
+        state: dict[str, Any] = {"height": self.height, "width": self.width}
+        if self.resize is not None:  # left out where there is none, as before there could be one
+            state |= {"resize": self.resize, "interpolation": self.interpolation}
+        return state, {"mean": self.mean, "scale": self.scale}
 
     @classmethod
     def from_state(cls, schema: Schema, state: Mapping[str, Any], arrays: Arrays) -> Image:
@@ -145,8 +182,14 @@ class Image:
                 "an image preprocessing takes one field of the kind 'image' and dtype 'bytes', never null"
             )
         sides = state["height"], state["width"]
-        if set(state) != {"height", "width"} or not all(type(one) is int and 1 <= one <= _MOST_SIDE for one in sides):
+        names = set(state) - {"resize", "interpolation"} if "resize" in state else set(state)
+        if names != {"height", "width"} or not all(type(one) is int and 1 <= one <= _MOST_SIDE for one in sides):
             raise FormatError(f"an image's height and width must be integers from 1 to {_MOST_SIDE}, got {sides!r}")
+        resize, interpolation = state.get("resize"), state["interpolation"] if "resize" in state else INTERPOLATIONS[0]
+        if "resize" in state and (type(resize) is not int or not max(sides) <= resize <= _MOST_SIDE):
+            raise FormatError(f"an image's resize must be an integer from {max(sides)} to {_MOST_SIDE}, got {resize!r}")
+        if type(interpolation) is not str or interpolation not in INTERPOLATIONS:
+            raise FormatError(f"an image's interpolation must be one of {', '.join(INTERPOLATIONS)}")
         if set(arrays) != {"mean", "scale"}:
             raise FormatError(f"an image's arrays are mean and scale, got {', '.join(sorted(arrays))}")
         for name in ("mean", "scale"):
@@ -158,7 +201,7 @@ class Image:
                 )
             if not np.isfinite(array).all() or (name == "scale" and not (array > 0).all()):
                 raise FormatError(f"preprocessing array {name!r} holds values that no training gives")
-        return Image(schema, *sides, arrays["mean"], arrays["scale"])
+        return Image(schema, *sides, arrays["mean"], arrays["scale"], resize, interpolation)
 
     def _pixels(self, contents: np.ndarray[Any, Any]) -> tuple[torch.Tensor, dict[int, RowError]]:
         """Pixels from 0 to 1 of encoded images: float32 of shape (rows, channels, height, width), and errors by row."""
@@ -168,7 +211,7 @@ class Image:
 
         def fill(row: int) -> None:
             try:
-                image = _fit(decode(contents[row]), self.height, self.width).float().div_(255)
+                image = self._sized(decode(contents[row])).float().div_(255)
             except ValueError as problem:
                 errors[row] = RowError(row, name, f"field {show(name)} {problem}")
             else:
@@ -181,6 +224,14 @@ class Image:
             for row in range(len(contents)):
                 fill(row)
         return pixels, errors
+
+    def _sized(self, pixels: torch.Tensor) -> torch.Tensor:
+        if self.resize is None:
+            return _fit(pixels, self.height, self.width)
+        resized = _shorter_side(pixels, self.resize, self.interpolation)
+        # As torchvision rounds them: half a pixel goes to the even number.
+        top, left = round((resized.shape[1] - self.height) / 2), round((resized.shape[2] - self.width) / 2)
+        return resized[:, top : top + self.height, left : left + self.width]
 
 
 def _sizes(schema: Schema, contents: np.ndarray[Any, Any]) -> tuple[tuple[int, int], int]:
@@ -213,6 +264,26 @@ def _fit(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
     top, left = (tall - cut_tall) // 2, (wide - cut_wide) // 2
     cut = pixels[None, :, top : top + cut_tall, left : left + cut_wide]
     resized: torch.Tensor = F.interpolate(cut, (height, width), mode="bilinear", antialias=True)[0]
+    return resized
+
+
+def _shorter_side(pixels: torch.Tensor, side: int, interpolation: str) -> torch.Tensor:
+    """Resized until the shorter side has so many pixels, antialiased: uint8 (3, ...) to uint8 (3, ...).
+
+    A strip is first cut around its centre to 16 times its shorter side: its longer one would else grow without bound.
+    """
+    _, tall, wide = pixels.shape
+    if max(tall, wide) > _LONGEST * min(tall, wide):
+        cut_tall, cut_wide = min(tall, _LONGEST * wide), min(wide, _LONGEST * tall)
+        top, left = (tall - cut_tall) // 2, (wide - cut_wide) // 2
+        pixels, tall, wide = pixels[:, top : top + cut_tall, left : left + cut_wide], cut_tall, cut_wide
+    size = (side, int(side * wide / tall)) if tall <= wide else (int(side * tall / wide), side)
+    if (tall, wide) == size:
+        return pixels
+    resized = torch.empty(3, *size, dtype=torch.uint8)
+    for channel, plane in zip(resized, pixels, strict=True):  # one by one: as floats a large image takes much memory
+        values = F.interpolate(plane[None, None].float(), size, mode=interpolation, antialias=True)[0, 0]
+        channel.copy_(values.clamp_(0, 255).round_())
     return resized
 
 

@@ -15,7 +15,7 @@ from maas.errors import DataError, FormatError, RowError, show
 from maas.preprocess._base import Arrays, preprocess
 from maas.schema import Columns, Field, Schema, TensorSpec
 
-_KINDS = {"numeric", "boolean", "categorical"}
+KINDS = {"numeric", "boolean", "categorical"}
 _MOST_CATEGORIES = 256
 _FEWEST_ROWS = 2
 _GOLDEN = 0.6180339887498949
@@ -59,7 +59,7 @@ class Table:
 
     @classmethod
     def takes(cls, schema: Schema) -> bool:
-        return all(field.kind in _KINDS for field in schema.fields)
+        return all(field.kind in KINDS for field in schema.fields)
 
     @classmethod
     def identity(cls, schema: Schema) -> Table:

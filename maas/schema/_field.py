@@ -27,11 +27,13 @@ class TensorSpec:
         shape: sizes after the batch axis; None where a size differs from batch to batch.
         dtype: name of the torch dtype, such as "float32".
         limit: for integers that stand for things, such as tokens: each is from 0 to below this.
+        longest: where a size is None, the greatest it can have; None where that is not known.
     """
 
     shape: tuple[int | None, ...]
     dtype: str
     limit: int | None = None
+    longest: int | None = None
 
 
 @dataclass(frozen=True)

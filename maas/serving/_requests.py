@@ -10,7 +10,8 @@ import orjson
 
 from maas.client import DESCRIPTION, IDENTITY
 from maas.errors import RowError, show
-from maas.schema import Schema
+from maas.schema import Field, Schema
+from maas.serving._npy import read_npy
 
 JSON = "application/json"
 MOST_ROWS = 10_000
@@ -67,8 +68,9 @@ def read_request(parts: Mapping[str, Any], headers: Mapping[str, Any], schema: S
     """What TorchServe hands over of one request, as rows.
 
     JSON is one row or `{"instances": [rows]}`. A multipart form is one row, with a part for each field: bytes and
-    strings as they are, others as JSON. Where the schema has one field and its dtype is "bytes", a body of any other
-    media type but text is its value; where it is "string", a body of text/plain.
+    strings as they are, others as JSON; a label that is no JSON as it is. Where the schema has one field and its dtype
+    is "bytes", a body of any other media type but text is its value; where it is "string", a body of text/plain; where
+    it is "number", an array in the .npy format: one value of the field, or one more axis in front that counts rows.
 
     Args:
         parts: the request's parts by name; a bare body is called "body".
@@ -91,6 +93,8 @@ def read_request(parts: Mapping[str, Any], headers: Mapping[str, Any], schema: S
     if not body:
         raise Problem(400, "empty", "Empty body", 'the body must be a row as a JSON object, or {"instances": [rows]}')
     if media and media != JSON and not media.endswith("+json"):
+        if len(schema.fields) == 1 and schema.fields[0].dtype == "number" and not media.startswith("text/"):
+            return _array_rows(_bytes(body), schema.fields[0])
         return Asked([_bare_row(body, media, schema)], single=True)
     value = _json(body, "the body")
     if isinstance(value, dict):
@@ -130,6 +134,27 @@ def _bare_row(body: Any, media: str, schema: Schema) -> dict[str, Any]:
     raise _unsupported(media, schema)
 
 
+def _array_rows(body: bytes, field: Field) -> Asked:
+    """The rows of a .npy body, whose array is one value of the only field, or many."""
+    try:
+        array = read_npy(body)
+        axes = len(field.shape)
+        if array.ndim == axes:
+            return Asked([{field.name: array}], single=True)
+        if array.ndim != axes + 1 or not len(array):
+            raise ValueError(
+                f"an array must have {axes} axes for one row, or {axes + 1} of which the first counts rows, got shape "
+                f"{array.shape}"
+            )
+    except ValueError as error:
+        raise Problem(
+            400, "not-npy", "Not a .npy array", f"the body must be a .npy file: {_ascii(str(error))}"
+        ) from error
+    if len(array) > MOST_ROWS:
+        raise too_many_rows(f"a request may have {MOST_ROWS} rows, got {len(array)}")
+    return Asked([{field.name: row} for row in array])
+
+
 def _form_row(parts: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     """The row whose fields are the parts of a form; that names are right is checked with every other row."""
     dtypes = {field.name: field.dtype for field in schema.fields}
@@ -138,7 +163,7 @@ def _form_row(parts: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
         dtype = dtypes.get(name)
         if dtype is None or dtype == "bytes":
             row[name] = _bytes(part)
-        elif dtype == "string":
+        elif dtype == "string" or (dtype == "label" and not _is_json(part)):
             row[name] = _text(part, f"the part {show(name)}")
         else:
             row[name] = _json(part, f"the part {show(name)}")
@@ -165,6 +190,15 @@ def _json(value: Any, what: str) -> Any:
         raise Problem(400, "not-json", "Not JSON", f"{_ascii(what)} must be JSON: {_ascii(str(error))}") from error
 
 
+def _is_json(value: Any) -> bool:
+    """Whether a part of a form is JSON, as a label may be, and may not: red is none."""
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
 def _unsupported(media: str, schema: Schema) -> Problem:
     wanted = "JSON sent as Content-Type: application/json, or a multipart form with a part for each field"
     dtype = schema.fields[0].dtype if len(schema.fields) == 1 else ""
@@ -172,6 +206,8 @@ def _unsupported(media: str, schema: Schema) -> Problem:
         wanted += ", or the bytes themselves as Content-Type: application/octet-stream"
     elif dtype == "string":
         wanted += ", or the text itself as Content-Type: text/plain"
+    elif dtype == "number":
+        wanted += ", or an array in the .npy format as Content-Type: application/x-npy"
     return Problem(
         415,
         "media-type",

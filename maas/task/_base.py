@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import entry_points
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from maas.metrics import Scores
 from maas.schema import Columns, Schema
 from maas.task._answers import Answers, Batch
 
+ENTRY_POINTS = "maas.tasks"
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 Target = np.ndarray[Any, Any]
 
@@ -111,9 +113,20 @@ _Class = TypeVar("_Class", bound=type)
 
 
 def task(kind: str) -> Callable[[_Class], _Class]:
-    """Register a task class under the name that artifacts store."""
+    """Register a task class under the name that artifacts store.
+
+    An installed package can register without being imported first, through an entry point of the group "maas.tasks"
+    that has the kind's name.
+
+    Raises:
+        DataError: another class has the name.
+    """
 
     def register(cls: _Class) -> _Class:
+        other = _REGISTER.get(kind)
+        # A class of the same name from the same module is the same one, imported again.
+        if other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise DataError(f"the task {kind!r} is taken by {other.__module__}.{other.__qualname__}")
         cls.kind = kind  # type: ignore[attr-defined]
         _REGISTER[kind] = cls
         return cls
@@ -127,7 +140,7 @@ def task_class(kind: str) -> type[Task]:
     Raises:
         DataError: there is none.
     """
-    if not isinstance(kind, str) or kind not in _REGISTER:
+    if not isinstance(kind, str) or not _known(kind):
         raise DataError(f"`task` must be one of {', '.join(_REGISTER)}, got {show(kind)}")
     return _REGISTER[kind]
 
@@ -138,6 +151,17 @@ def from_state(kind: str, state: Mapping[str, Any], arrays: Arrays, schema: Sche
     Raises:
         FormatError: no such kind is registered, or the state is not one of its.
     """
-    if kind not in _REGISTER:
-        raise FormatError(f"unknown task {show(kind)}; registered are {', '.join(sorted(_REGISTER))}")
+    if not _known(kind):
+        raise FormatError(
+            f"unknown task {show(kind)}; registered are {', '.join(sorted(_REGISTER))}; import the module that "
+            f"registers it with @maas.task.task({show(kind)})"
+        )
     return _REGISTER[kind].from_state(state, arrays, schema)
+
+
+def _known(kind: str) -> bool:
+    """Whether a kind is registered, once an installed package that has it was loaded."""
+    if kind not in _REGISTER:
+        for entry in entry_points(group=ENTRY_POINTS, name=kind):
+            entry.load()
+    return kind in _REGISTER

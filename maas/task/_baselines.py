@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from maas.preprocess import Image
-from maas.schema import Columns, Schema
+from maas.schema import Columns, Field, Schema
+from maas.task._audio_baselines import summaries
 from maas.task._rating_baselines import has_ids, rating_baselines
 from maas.task._text_baselines import has_text, tfidf
 
 _Matrix = np.ndarray[Any, Any]
 _IMAGE_SIDE = 16
-_MOST_IMAGES = 10_000
+_PLAIN = ("number", "boolean", "label")
+_MOST_ENCODED = 10_000
 
 
 def classification_baselines(
@@ -24,8 +26,10 @@ def classification_baselines(
 ) -> dict[str, _Matrix]:
     """Probabilities of shape (test rows, classes) by method: majority class, logistic regression, boosted trees.
 
-    Of images the methods see small grey pixels, and learn from 10,000 at the most; their names say so.
-    Texts: majority class, and logistic regression on TF-IDF.
+    Of images the methods see small grey pixels, of sounds summaries of their bands, and learn from 10,000 at the most;
+    their names say so.
+    Texts: majority class, and logistic regression on TF-IDF. Mixed rows: all of that beside each other, but for boosted
+    trees, which do not see texts; the names say what each sees.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
@@ -39,11 +43,11 @@ def classification_baselines(
     if has_text(schema):
         methods = [("TF-IDF + logistic regression", LogisticRegression(max_iter=2000, C=3), tfidf(schema, train, test))]
     else:
-        trees = HistGradientBoostingClassifier(random_state=0, early_stopping=early)
-        methods = [
-            ("logistic regression", LogisticRegression(max_iter=2000), _linear(schema, train, test)),
-            ("boosted trees", trees, _trees(schema, train, test)),
-        ]
+        methods = _methods(
+            ("logistic regression", LogisticRegression(max_iter=2000)),
+            ("boosted trees", HistGradientBoostingClassifier(random_state=0, early_stopping=early)),
+            *(schema, train, test),
+        )
     for name, estimator, matrices in methods:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a baseline that stops before it converges is still a baseline
@@ -58,7 +62,7 @@ def classification_baselines(
 def regression_baselines(schema: Schema, train: Columns, target: _Matrix, test: Columns) -> dict[str, _Matrix]:
     """Values of shape (test rows,) by method: mean, linear regression with a ridge, boosted trees.
 
-    Texts: mean, and a ridge on TF-IDF. Ratings of items by users: mean, and biases.
+    Texts: mean, and a ridge on TF-IDF. Mixed rows as in a classification. Ratings of items by users: mean, and biases.
     """
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.linear_model import Ridge, RidgeCV
@@ -71,10 +75,12 @@ def regression_baselines(schema: Schema, train: Columns, target: _Matrix, test: 
     if has_text(schema):
         methods = [("TF-IDF + ridge regression", Ridge(), tfidf(schema, train, test))]
     else:
-        methods = [
-            ("ridge regression", RidgeCV(np.logspace(-3, 3, 13)), _linear(schema, train, test)),
-            ("boosted trees", HistGradientBoostingRegressor(random_state=0), _trees(schema, train, test)),
-        ]
+        texts = any(field.kind == "text" for field in schema.fields)
+        methods = _methods(
+            ("ridge regression", Ridge() if texts else RidgeCV(np.logspace(-3, 3, 13))),
+            ("boosted trees", HistGradientBoostingRegressor(random_state=0)),
+            *(schema, train, test),
+        )
     for name, estimator, matrices in methods:
         estimator.fit(matrices[0], target)
         found[name + seen] = estimator.predict(matrices[1])
@@ -84,25 +90,53 @@ def regression_baselines(schema: Schema, train: Columns, target: _Matrix, test: 
 def _seen(
     schema: Schema, train: Columns, target: _Matrix, test: Columns
 ) -> tuple[Schema, Columns, _Matrix, Columns, str]:
-    """The rows as these methods can take them, each image as numbers; and what to add to a method's name."""
-    images = [field for field in schema.fields if field.kind == "image"]
-    if not images:
+    """The rows as these methods can take them, images and sounds as numbers; and what to add to a method's name."""
+    encoded = [field for field in schema.fields if field.kind in ("image", "audio")]
+    if not encoded:
         return schema, train, target, test, ""
+    others = " fields and" if any(field.dtype in _PLAIN for field in schema.fields) else ""
     length = len(target)
     # Evenly over all rows, for those of a folder are sorted by class.
-    chosen = np.linspace(0, length - 1, min(length, _MOST_IMAGES)).astype(np.intp)
+    chosen = np.linspace(0, length - 1, min(length, _MOST_ENCODED)).astype(np.intp)
     train = {name: column[chosen] for name, column in train.items()}
     test = dict(test)
     fields = {field.name: field for field in schema.fields}
-    for field in images:
-        learned = Image.with_options(channels=1).learn(Schema((field,)), train)
-        sides = min(_IMAGE_SIDE, learned.height), min(_IMAGE_SIDE, learned.width)
-        small = replace(learned, height=sides[0], width=sides[1])
-        for columns in (train, test):
-            columns[field.name] = small.apply(columns)[0]["image"].double().flatten(1).numpy()
-        fields[field.name] = replace(field, kind="numeric", dtype="number", shape=(sides[0] * sides[1],))
-        seen = f" on {sides[0]} x {sides[1]} grey pixels" + f" of {_MOST_IMAGES:,} rows" * (length > _MOST_IMAGES)
+    for field in encoded:
+        of = _pixels if field.kind == "image" else summaries
+        (train[field.name], test[field.name]), what = of(field, train, test)
+        fields[field.name] = replace(field, kind="numeric", dtype="number", shape=train[field.name].shape[1:])
+        seen = f" on{others} {what}"
+    seen += f" of {_MOST_ENCODED:,} rows" * (length > _MOST_ENCODED)
     return Schema(tuple(fields.values())), train, target[chosen], test, seen
+
+
+def _pixels(field: Field, train: Columns, test: Columns) -> tuple[list[_Matrix], str]:
+    """Of training and test rows a matrix each, float64 of shape (rows, pixels), and what its columns are."""
+    learned = Image.with_options(channels=1).learn(Schema((field,)), train)
+    sides = min(_IMAGE_SIDE, learned.height), min(_IMAGE_SIDE, learned.width)
+    small = replace(learned, height=sides[0], width=sides[1])
+    found = [small.apply(columns)[0]["image"].double().flatten(1).numpy() for columns in (train, test)]
+    return found, f"{sides[0]} x {sides[1]} grey pixels"
+
+
+def _methods(
+    linear: tuple[str, Any], trees: tuple[str, Any], schema: Schema, train: Columns, test: Columns
+) -> list[tuple[str, Any, tuple[Any, Any]]]:
+    """A linear model and trees, each with the matrices of what it can see; the linear one sees texts too."""
+    texts = tuple(field for field in schema.fields if field.kind == "text")
+    rest = tuple(field for field in schema.fields if field.dtype in _PLAIN)
+    if not rest:  # nothing that these methods take
+        return [(f"{linear[0]} on TF-IDF", linear[1], tfidf(Schema(texts), train, test))] if texts else []
+    plain = Schema(rest)
+    dense = _linear(plain, train, test)
+    methods = [(*trees, _trees(plain, train, test))]
+    if not texts:
+        return [(*linear, dense), *methods]
+    from scipy.sparse import csr_matrix, hstack
+
+    words = tfidf(Schema(texts), train, test)
+    beside = tuple(hstack([csr_matrix(one), two], "csr") for one, two in zip(dense, words, strict=True))
+    return [(f"{linear[0]} with TF-IDF", linear[1], beside), (f"{trees[0]} without texts", *methods[0][1:])]
 
 
 def forecast_baselines(schema: Schema, train: Columns, target: _Matrix, test: Columns) -> dict[str, _Matrix]:

@@ -31,6 +31,9 @@ class Ranking(Task):
     The network gives a score for each item. Answers have `items`, at most `top` of them, best first, and their
     `scores`; fewer where fewer are left. Items of equal score stand in the order of their numbers.
 
+    Only the second part of a split can be scored: the rows of the first name the items that they are to find, and what
+    a row names is never answered.
+
     Args:
         items: all items, in the order of their numbers, as the schema has them.
         top: how many an answer has.

@@ -21,7 +21,7 @@ def tfidf(schema: Schema, train: Columns, test: Columns) -> tuple[Any, Any]:
     """Sparse float matrices of training and test rows, learned on the first.
 
     Words and pairs of neighbouring words; where a tenth of the texts has Chinese characters, which stand without
-    spaces, characters and pairs of them.
+    spaces, or no text has a word, characters and pairs of them.
     """
     from scipy.sparse import hstack
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -32,6 +32,10 @@ def tfidf(schema: Schema, train: Columns, test: Columns) -> tuple[Any, Any]:
         chinese = sum(_CHINESE.search(text) is not None for text in texts[:_SEEN])
         by = "char" if chinese > 0.1 * len(texts[:_SEEN]) else "word"
         vectorizer = TfidfVectorizer(analyzer=by, ngram_range=(1, 2), sublinear_tf=True, max_features=_MOST_FEATURES)
-        sides[0].append(vectorizer.fit_transform(texts))
+        try:
+            sides[0].append(vectorizer.fit_transform(texts))
+        except ValueError:  # there is no word of two letters
+            vectorizer.set_params(analyzer="char")
+            sides[0].append(vectorizer.fit_transform(texts))
         sides[1].append(vectorizer.transform(test[name].tolist()))
     return hstack(sides[0], "csr"), hstack(sides[1], "csr")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from maas.data import Rows, as_rows
 from maas.errors import DataError, show
 from maas.model import Model
 from maas.nn import Recipe
-from maas.preprocess import Learner, for_schema
+from maas.preprocess import Learner
 from maas.task import Batch, TaskLearner, task_class
+from maas.training._freeze import Freeze, Pace
 from maas.training._loop import Augment, Outcome, num_threads
 from maas.training._loop import train as train_network
 from maas.training._parts import carve, teaching
 from maas.training._settings import Settings
+from maas.training._start import Start, head_of, learner_for, put_in, reopened, source_of
 
 
 def fit(
@@ -28,6 +31,9 @@ def fit(
     task: str | TaskLearner | None = None,
     preprocess: Learner | None = None,
     augment: Augment | None = None,
+    start: Start | None = None,
+    freeze: Freeze | None = None,
+    rate_factors: Mapping[str, float] | None = None,
     epochs: int = 50,
     batch_size: int = 32,
     optimizer: str = "adamw",
@@ -58,8 +64,16 @@ def fit(
         task: its name, such as "classification" or "regression", or the task with options, such as
             `maas.task.Classification.with_options(label_smoothing=0.1)`; by default what the rows say.
         preprocess: the preprocessing to learn: a class, or one with options, as
-            `maas.preprocess.Image.with_options(size=32)`; by default the one that takes these fields.
+            `maas.preprocess.Image.with_options(size=32)`; by default the one that goes with `start`, or else the one
+            that takes these fields.
         augment: random changes to each training batch, such as `maas.preprocess.AugmentImages(flip=True, crop=2)`.
+        start: weights to start from, put in by name; only the head may be new. A model or the folder of a saved one,
+            whose preprocessing is kept; a file of a state dict, .safetensors, .pt or .pth; tensors by name; or, for a
+            `maas.nn.Backbone`, published weights such as "IMAGENET1K_V1" or "DEFAULT", which are downloaded once.
+            A backbone's files and published weights go with `maas.preprocess.Image.published(name)`.
+        freeze: parts of the network that keep the weights they start with: a name such as "body", several, or for how
+            many epochs by name, as `{"body": 3}`. Batch statistics in them stay too.
+        rate_factors: what the learning rate of a part is multiplied by, as `{"body": 0.1}`.
         epochs: passes over the training rows, at most.
         batch_size: rows a step.
         optimizer: "adamw" (Loshchilov and Hutter 2019), "adam" (Kingma and Ba 2015) or "sgd".
@@ -83,6 +97,7 @@ def fit(
     Raises:
         DataError: the rows or an argument cannot be used, or the loss is not finite.
         RecipeError: the recipe does not fit the rows.
+        ArtifactError: the saved model to start from cannot be loaded.
     """
     if not isinstance(recipe, Recipe):
         raise DataError(f"`recipe` must be a recipe, such as maas.recipe(maas.nn.MLP), got {show(recipe)}")
@@ -100,6 +115,10 @@ def fit(
         patience,
         seed,
     )
+    pace = Pace.of(freeze, rate_factors)
+    source = None if start is None else source_of(start, recipe)
+    if pace.frozen and source is None:
+        warnings.warn("`freeze` without `start` keeps weights as they were drawn at random", stacklevel=2)
     where = _device(device)
     named = task if task is None or isinstance(task, str) else task.kind
     given = as_rows(train, task=named)
@@ -119,11 +138,17 @@ def fit(
     answer = learner.learn(learning.target, learning.target_name, learning.schema)  # type: ignore[arg-type]
     if learning.target is not None:
         learning = teaching(learning, answer.teaching(learning.target)).observed()
-    prepared = (preprocess or for_schema(learning.schema)).learn(learning.schema, learning.columns)
-    resolved = recipe.resolve(prepared.outputs, answer.num_outputs)
+    learns = preprocess or learner_for(recipe, learning.schema, source)
+    prepared = learns.learn(learning.schema, learning.columns)
+    given_sizes = prepared.outputs, answer.num_outputs
+    resolved = reopened(recipe, source, *given_sizes).resolve(*given_sizes)
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
         torch.manual_seed(seed)
-        network = resolved.build().to(where)
+        network = resolved.build()
+        begun = None
+        if source is not None:
+            begun = put_in(network, source, head=head_of(resolved, *given_sizes), task=answer)
+        network.to(where)
         model = Model(
             network,
             recipe=resolved,
@@ -145,6 +170,7 @@ def fit(
                 _batch(model, learning).to(where),
                 None if choosing is None else _batch(model, choosing).to(where),
                 settings,
+                pace=pace,
                 augment=augment,
                 progress=progress,
             )
@@ -157,6 +183,7 @@ def fit(
         **settings.to_json(),
         "task": None if task is None else repr(task),
         "augment": None if augment is None else repr(augment),
+        **pace.to_json(),
         "device": where.type,
         "threads": num_threads(network, batch_size),
         "best_epoch": outcome.best_epoch,
@@ -170,7 +197,7 @@ def fit(
         "fingerprint": given.fingerprint(),
         "split": given.policy.kind if given.policy else None,
     }
-    model.card["lineage"] = {"parent": None}
+    model.card["lineage"] = {"parent": source.digest if isinstance(source, Model) else None, "start": begun}
     return model
 
 

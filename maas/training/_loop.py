@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from maas.errors import DataError
 from maas.task import Batch, Task
+from maas.training._freeze import Pace
 from maas.training._settings import PRECISIONS, Settings
 
 Augment = Callable[[Batch, torch.Tensor, int, int], Batch]
@@ -45,6 +46,7 @@ def train(
     validation: Batch | None,
     settings: Settings,
     *,
+    pace: Pace | None = None,
     augment: Augment | None = None,
     progress: bool | None = None,
 ) -> Outcome:
@@ -54,14 +56,18 @@ def train(
         network: on the device of the batches.
         train, validation: prepared rows with their target, on one device; without validation rows the last epoch
             counts.
+        pace: which parts learn in which epoch, and how fast; None: all, alike.
         augment: changes a batch before each step; a function of the batch, its rows, the seed and the epoch.
         progress: whether to show a bar; None: when standard error is a terminal.
 
     Raises:
-        DataError: the loss is not finite; the message says in which epoch and what to try.
+        DataError: the loss is not finite: the message says in which epoch and what to try; or `pace` names a part that
+            the network has not.
     """
+    pace = pace or Pace()
+    pace.check(network)
     with threads(num_threads(network, settings.batch_size)):
-        return _train(network, task, train, validation, settings, augment, progress)
+        return _train(network, task, train, validation, settings, pace, augment, progress)
 
 
 def _train(
@@ -70,10 +76,11 @@ def _train(
     train: Batch,
     validation: Batch | None,
     settings: Settings,
+    pace: Pace,
     augment: Augment | None,
     progress: bool | None,
 ) -> Outcome:
-    optimizer = settings.make_optimizer(network.parameters())
+    optimizer = settings.make_optimizer(pace.groups(network))
     lengths = train.lengths()
     lengths = None if lengths is None else lengths.cpu()
     device, dtype = train.device, PRECISIONS[settings.precision]
@@ -85,7 +92,7 @@ def _train(
     with bar:
         for epoch in range(1, settings.epochs + 1):
             start = time.perf_counter()
-            network.train()
+            pace.begin(network, epoch)
             total = torch.zeros((), device=device)
             order = epoch_order(len(train), settings.seed, epoch)
             for index in batches(order, settings.batch_size, lengths):
@@ -93,7 +100,7 @@ def _train(
                 if augment is not None:
                     batch = augment(batch, index, settings.seed, epoch)
                 for group in optimizer.param_groups:
-                    group["lr"] = settings.rate(step, steps)
+                    group["lr"] = settings.rate(step, steps) * group["factor"]
                 step += 1
                 optimizer.zero_grad(set_to_none=True)
                 try:
@@ -134,6 +141,7 @@ def _train(
             bar.update()
             if settings.patience is not None and epoch - best_epoch >= settings.patience:
                 break
+    pace.end(network)
     if best is not None:
         network.load_state_dict(best)
     else:

@@ -29,9 +29,7 @@ def carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Ro
     """
     if isinstance(validation, (int, float)) and not isinstance(validation, bool):
         if not 0 <= validation < 1:
-            raise DataError(
-                f"`validation` is rows, or a share of the training rows from 0 to below 1, got {validation}"
-            )
+            raise DataError(f"`validation` is rows, or a share of `train` from 0 to below 1, got {validation}")
         if validation == 0:
             return given, None
     elif validation is not None:

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from maas.errors import DataError, show
 
@@ -70,12 +69,12 @@ class Settings:
         if type(self.seed) is not int or not 0 <= self.seed < 2**63:
             raise DataError(f"`seed` must be an integer from 0 to below 2**63, got {show(self.seed)}")
 
-    def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """The optimizer over these parameters."""
+    def make_optimizer(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
+        """The optimizer over these groups of parameters."""
         options: dict[str, Any] = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
         if self.optimizer == "sgd":
             options["momentum"] = self.momentum
-        return OPTIMIZERS[self.optimizer](parameters, **options)
+        return OPTIMIZERS[self.optimizer](groups, **options)
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of a step, counted from 0, out of so many: a pure function.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image as Pillow
 
 import maas
 from maas.cli import main
@@ -54,6 +55,27 @@ def test_from_a_table_to_an_archive(capsys: Capture) -> None:
         assert shown["card"]["evaluation"]["num_rows"] == 60
     assert shown["archive"] == {"name": "iris", "version": "3.1"}
     assert "iris 3.1" in run(capsys, "inspect", "model_store/iris.mar")[1]
+
+
+def test_mixed_rows_from_a_table_of_paths(capsys: Capture) -> None:
+    lines = ["photo,note,size,y"]
+    for row in range(40):
+        Pillow.new("L", (6, 6), 200 * (row % 2)).save(f"{row}.png")
+        lines.append(f"{row}.png,{['a bad', 'a good'][row % 3 > 0]} day,{row / 7},{row % 2}")
+    Path("t.csv").write_text("\n".join(lines))
+    given = ["fit", "t.csv", "--type", "photo=image", "--type", "note=text", "--epochs", "2", "--output", "m"]
+    code, _, error = run(capsys, *given)
+    assert code == 2
+    assert "of mixed rows, maas.nn.Fusion takes a network for each part" in error
+    code, out, _ = run(capsys, *given, "--network", "fusion", "--set", "width=8")
+    assert code == 0
+    assert "Model(fusion, 3 fields -> y (classification))" in out
+    code, out, _ = run(capsys, "predict", "m", "t.csv", "--json")
+    assert code == 0
+    Path("7.png").unlink()
+    code, out, error = run(capsys, "predict", "m", "t.csv")
+    assert code != 0
+    assert "row 7: field 'photo': there is no file '7.png'" in out + error
 
 
 def test_fit_takes_the_networks_arguments_and_the_tables_options(capsys: Capture) -> None:

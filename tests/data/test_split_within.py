@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maas.data import read_interactions
+from maas.data import duplicates, read_interactions
 from maas.errors import DataError
 
 
@@ -36,8 +36,15 @@ def test_a_share_of_each_users_items_is_held_out() -> None:
         assert len(asked.get(user, ())) == min(round(0.25 * len(items)), len(items) - 1)
         assert sorted(known[user] + asked.get(user, ())) == sorted(items)
     assert train.columns["items"].tolist() == train.target.tolist()
-    assert set(test.columns["items"].tolist()) == {None}
-    assert all(row == {"user": user} for row, user in zip(test.to_dicts(), test.columns["user"], strict=True))
+    for row in test.to_dicts():
+        assert tuple(row["items"]) == known[row["user"]]
+    assert duplicates(train, test) == (0, 0)
+    assert duplicates(rows, test)[0] == len(test)
+    learning, held_out = test.split(test=0.5)
+    for row, target in zip(held_out.to_dicts(), held_out.target, strict=True):  # type: ignore[arg-type]
+        assert set(known[row["user"]]) < set(row["items"])
+        assert not set(row["items"]) & set(target)
+    assert len(learning) == len(test)
     for part in split:
         assert part.target is not None
         assert [len(one) for one in part.side["rating"]] == [len(one) for one in part.target]

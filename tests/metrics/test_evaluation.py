@@ -103,7 +103,7 @@ def test_the_text_shows_the_confusion() -> None:
     place = lines.index("truth by row, answer by column:")
     assert lines[place + 1].split() == ["a", "b", "c"]
     assert CLASSIFICATION.confusion is not None
-    for line, label, counts in zip(lines[place + 2 :], "abc", CLASSIFICATION.confusion, strict=True):
+    for line, label, counts in zip(lines[place + 2 : place + 5], "abc", CLASSIFICATION.confusion, strict=True):
         assert line.split() == [label, *map(str, counts)]
     assert "truth by row" not in str(REGRESSION)
 
@@ -119,8 +119,9 @@ def test_a_score_that_is_not_defined_is_a_dash() -> None:
         "0.0000",
         "0.0000",
         "-",
-        "0.1643",
-    ]  # -mean(ln .9, ln .8)
+        "0.1643",  # -mean(ln .9, ln .8)
+        "0.1500",  # mean(1 - .9, 1 - .8)
+    ]
 
 
 @pytest.mark.parametrize("evaluation", [CLASSIFICATION, REGRESSION], ids=["classification", "regression"])

@@ -8,10 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
 from maas.metrics import classification_scores, regression_scores
 
 Values = np.ndarray[Any, Any]
+
+
+def expected_calibration_error(truth: Values, probabilities: Values) -> float:
+    """From scikit-learn's reliability curve and numpy's counts, in 15 bins of equal width."""
+    confidence, right = probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == truth
+    good, sure = calibration_curve(right, confidence, n_bins=15)
+    count = np.histogram(-confidence, bins=-np.linspace(1, 0, 16))[0][::-1]  # (low, high], as scikit-learn's
+    return float((np.abs(good - sure) * count[count > 0]).sum() / len(truth))
 
 
 def answers(rows: int, classes: int, seed: int, dtype: str = "float64") -> tuple[Values, Values]:
@@ -35,6 +44,7 @@ def test_two_classes_equal_scikit_learn(seed: int, dtype: str) -> None:
             "f1": metrics.f1_score(truth, answer),
             "roc_auc": metrics.roc_auc_score(truth, probabilities[:, 1]),
             "log_loss": metrics.log_loss(truth, probabilities[:, 1].astype(np.float64)),
+            "ece": expected_calibration_error(truth, probabilities),
         },
         rel=1e-6,
     )
@@ -55,6 +65,7 @@ def test_four_classes_equal_scikit_learn(seed: int, dtype: str) -> None:
             "f1": metrics.f1_score(truth, answer, average="macro"),
             "roc_auc": metrics.roc_auc_score(truth, exact, multi_class="ovr"),
             "log_loss": metrics.log_loss(truth, exact),
+            "ece": expected_calibration_error(truth, probabilities),
         },
         rel=1e-6,
     )

@@ -192,3 +192,26 @@ def test_fit_augments_training_batches_only(classes: int) -> None:
     assert losses[0] == losses[1] != losses[2]
     assert first.card["training"]["augment"] == "AugmentImages(flip=True, crop=1, mixup=0.5, cutmix=1.0)"
     assert torch.equal(first.prepare(rows).batch.inputs["image"], plain.prepare(rows).batch.inputs["image"])
+
+
+def test_of_mixed_rows_every_image_is_changed_and_nothing_else() -> None:
+    """Reference: the same images alone."""
+    plain, index = _batch(), torch.arange(100, 112)
+    wanted = AugmentImages(flip=True, crop=2)(plain, index, 3, 4).inputs["image"]
+    small = plain.inputs["image"][:, :, :5, :5]
+    inputs = {"photo__image": plain.inputs["image"], "table__x": torch.rand(12, 2), "other__image": small}
+    changed = AugmentImages(flip=True, crop=2)(Batch(inputs, plain.target), index, 3, 4)
+    assert torch.equal(changed.inputs["photo__image"], wanted)
+    assert torch.equal(changed.inputs["table__x"], inputs["table__x"])
+    alone = AugmentImages(flip=True, crop=2)(Batch({"image": small}), index, 3, 4).inputs["image"]
+    assert torch.equal(changed.inputs["other__image"], alone)
+    assert changed.target is plain.target
+    with pytest.raises(DataError, match=r"`crop` must be less than the image's sides \(5, 5\), got 5"):
+        AugmentImages(crop=5)(Batch(inputs), index, 3, 4)
+
+
+@pytest.mark.parametrize("options", [{"mixup": 0.2}, {"cutmix": 1.0}])
+def test_mixed_rows_are_not_blended(options: dict[str, Any]) -> None:
+    batch = Batch({"photo__image": torch.rand(4, 1, 8, 8), "table__x": torch.rand(4, 2)}, torch.arange(4))
+    with pytest.raises(DataError, match="blend rows that are one image, the batch has photo__image, table__x; leave"):
+        AugmentImages(**options)(batch, torch.arange(4), 0, 1)

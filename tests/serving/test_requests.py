@@ -75,9 +75,33 @@ def test_a_form_may_have_a_field_called_body() -> None:
 
 def test_a_part_that_is_not_json_is_named() -> None:
     with pytest.raises(Problem) as caught:
-        read({"size": b"2.5", "colour": b"red"}, "multipart/form-data; boundary=x", TABLE)
+        read({"size": b"wide", "colour": b"red"}, "multipart/form-data; boundary=x", TABLE)
     assert caught.value.status == 400
-    assert "the part 'colour' must be JSON" in caught.value.detail
+    assert "the part 'size' must be JSON" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        (b"red", "red"),
+        (b'"red"', "red"),
+        ("深红".encode(), "深红"),
+        (b"3", 3),
+        (b"01", "01"),
+        (b"null", None),
+        (b"", ""),
+    ],
+)
+def test_a_label_in_a_form_is_json_or_as_it_is(part: bytes, value: Any) -> None:
+    asked = read({"size": b"2.5", "colour": bytearray(part)}, "multipart/form-data; boundary=x", TABLE)
+    assert asked.rows == [{"size": 2.5, "colour": value}]
+
+
+def test_a_label_in_a_form_that_is_not_utf_8_is_told() -> None:
+    with pytest.raises(Problem) as caught:
+        read({"size": b"2.5", "colour": b"\xff"}, "multipart/form-data; boundary=x", TABLE)
+    assert (caught.value.status, caught.value.kind) == (400, "not-utf-8")
+    assert "the part 'colour' must be text in UTF-8" in caught.value.detail
 
 
 def test_an_unknown_part_is_left_to_the_check_of_rows() -> None:

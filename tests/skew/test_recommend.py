@@ -1,4 +1,4 @@
-"""Recommendations by real TorchServe: every kind of query answered as in process, and refusals that spare the worker."""
+"""Recommendations by real TorchServe: queries answered as in process, and refusals that spare the worker."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def interactions() -> tuple[Rows, pandas.DataFrame]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Path]:
     rows, items = interactions()
     train, test = rows.split(test=0.25, seed=0)
-    asked = [*test.to_dicts(), *LISTS]
+    asked = [*({"user": user} for user in test.columns["user"]), *test.to_dicts(), *LISTS]
     content = Interactions.with_options(items=read_items(items))
     models: Trained = {}
     for name, recipe, options in (

@@ -1,5 +1,6 @@
 """Sequences and forecasts by real TorchServe: the answers of the model in process, and refusals that name the field."""
 
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -65,6 +66,19 @@ def test_served_answers_are_those_in_process_bit_for_bit(
     else:
         assert alone["label"] == beside["label"]
         assert alone["probabilities"] == pytest.approx(beside["probabilities"], abs=1e-5)
+
+
+def test_arrays_may_come_as_npy(trained: tuple[Trained, Path], server: Server) -> None:
+    model, test = trained[0]["ahead"]
+    file = io.BytesIO()
+    np.save(file, test.columns["sequence"])
+    headers = {"Authorization": f"Bearer {server.token()}", "Content-Type": "application/x-npy"}
+    with httpx.Client(base_url=server.url, headers=headers, timeout=30, trust_env=False) as http:
+        answer = http.post("/predictions/ahead", content=file.getvalue()).json()["predictions"]
+        served = np.array([row["values"] for row in answer])
+        cut = http.post("/predictions/ahead", content=file.getvalue()[:-1])
+    np.testing.assert_allclose(served, model.predict(test)["values"], atol=1e-5)
+    assert (cut.status_code, cut.json()["type"]) == (400, "urn:maas:problem:not-npy")
 
 
 BAD: dict[str, tuple[Any, str]] = {

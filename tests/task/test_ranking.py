@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from torch import nn
@@ -184,6 +185,25 @@ def test_closed_forms_go_the_same_way(recipe: maas.Recipe, tmp_path: Path) -> No
     assert loaded.predict(test).to_dicts() == model.predict(test).to_dicts()
     for row, answer in zip(train.columns["items"], model.predict(train), strict=True):
         assert not set(row) & set(answer["items"])
+    frame = pandas.DataFrame({"user": test.columns["user"]})
+    assert model.predict(frame).to_dicts() == model.predict(test).to_dicts()  # what is known is what the rows say
+    lists = pandas.DataFrame({"items": [list(items) for items in test.columns["items"]]})
+    if recipe.kind != "user_neighbours":  # where someone unknown may have a known user, themselves, as a neighbour
+        assert model.predict(lists).to_dicts() == model.predict(test).to_dicts()
+
+
+def test_users_first_seen_in_the_validation_part_are_asked_about_by_their_items() -> None:
+    """Split by time, the validation part takes all that some users did; the test part still says what that was."""
+    early = [(user, f"i{(user * 7 + item * 3) % 40}", 100 * item + user) for user in range(20) for item in range(10)]
+    early[9] = (*early[9][:2], 960)  # one who is there throughout
+    late = [(user, f"i{user + item}", 950 if item < 3 else 980) for user in range(20, 30) for item in range(6)]
+    source = zip(("user", "item", "time"), zip(*early, *late, strict=True), strict=True)
+    rows = read_interactions(dict(source), time="time")
+    train, test = rows.split(test=0.1, time="time")
+    recipe = maas.recipe(maas.nn.MatrixFactorization, embedding_dim=4)
+    model = maas.fit(recipe, train, epochs=2, device="cpu", progress=False)
+    assert set(test.columns["user"]) - set(model.preprocess.users)  # type: ignore[attr-defined]
+    assert len(model.evaluate(test, baselines_from=train).baselines) == 2
 
 
 def test_the_popular_baseline_is_what_most_users_touched() -> None:

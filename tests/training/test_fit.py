@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
+from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
 import maas
@@ -18,7 +21,7 @@ from maas.data import Rows, from_arrays, read_table, write_sample
 from maas.errors import DataError, MaasError, RecipeError
 from maas.preprocess import Table
 from maas.schema import Columns, Schema
-from maas.task import Batch
+from maas.task import Batch, Classification, task
 from maas.training._loop import batches, epoch_order, mean_loss
 
 Parts = tuple[Rows, Rows]
@@ -240,6 +243,13 @@ def test_divergence_is_told_with_the_epoch_and_the_remedy() -> None:
         ("seed", -1, r"`seed` must be an integer from 0 to below 2\*\*63, got -1"),
         ("seed", 2**63, r"`seed` must be an integer from 0 to below 2\*\*63, got 9223372036854775808"),
         ("seed", None, r"`seed` must be an integer from 0 to below 2\*\*63, got None"),
+        ("schedule", "linear", "`schedule` must be one of constant, cosine, one_cycle, got 'linear'"),
+        ("warmup", 1.0, r"`warmup` must be at least 0 and below 1, got 1.0"),
+        ("precision", "float16", "`precision` must be one of float32, bfloat16, got 'float16'"),
+        ("keep", "first", "`keep` must be one of best, last, got 'first'"),
+        ("validation", 1.5, "`validation` is rows, or a share of `train` from 0 to below 1, got 1.5"),
+        ("validation", 0, 'without a validation part there is no best epoch: give keep="last" and no `patience`'),
+        ("task", "nonsense", "`task` must be one of classification, .*got 'nonsense'"),
         ("device", "nonsense", "`device` 'nonsense' cannot be used here"),
         ("device", "cuda:99", "`device` 'cuda:99' cannot be used here"),
     ],
@@ -247,6 +257,109 @@ def test_divergence_is_told_with_the_epoch_and_the_remedy() -> None:
 def test_a_bad_setting_is_named(setting: str, value: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         _fit(_noise(20), **{setting: value})
+
+
+def test_the_schedule_reaches_the_optimizer(wine_split: Parts) -> None:
+    """A warm-up over nearly all steps learns less than the constant rate in the same steps."""
+    constant, slow = (_fit(wine_split[0], epochs=3, warmup=share) for share in (0.0, 0.99))
+    assert slow.card["training"]["history"][-1]["train_loss"] > constant.card["training"]["history"][-1]["train_loss"]
+    assert slow.card["training"]["warmup"] == 0.99
+
+
+def test_bfloat16_is_for_the_steps_only(wine_split: Parts) -> None:
+    full, half = (_fit(wine_split[0], epochs=20, precision=one) for one in ("float32", "bfloat16"))
+    assert {tensor.dtype for tensor in _weights(half).values()} == {torch.float32}
+    assert not _same(full, half)
+    gap = half.predict_proba(wine_split[1]) - full.predict_proba(wine_split[1])
+    assert 0 < np.abs(gap).max() < 0.1
+
+
+def test_the_last_epoch_can_be_kept_and_then_no_validation_part_is_needed() -> None:
+    """On noise the validation loss rises, so that the best epoch is not the last one."""
+    train = _noise(40)
+    settings: dict[str, Any] = {"epochs": 60, "learning_rate": 0.05, "recipe": maas.recipe(maas.nn.MLP, hidden=(32,))}
+    best, last = (_fit(train, keep=one, **settings) for one in ("best", "last"))
+    assert best.card["training"]["history"][-1]["validation_loss"] == pytest.approx(
+        last.card["training"]["history"][-1]["validation_loss"]
+    )
+    assert best.card["training"]["best_epoch"] < 60 == last.card["training"]["best_epoch"]
+    assert not _same(best, last)
+    whole = _fit(train, validation=0, keep="last", **settings)
+    assert (whole.card["data"]["num_rows"], whole.card["data"]["num_validation_rows"]) == (40, 0)
+    assert {record["validation_loss"] for record in whole.card["training"]["history"]} == {None}
+    with pytest.raises(DataError, match="without a validation part there is no best epoch"):
+        _fit(train, validation=0, keep="last", patience=3)
+
+
+def test_the_share_of_the_validation_part_can_be_said() -> None:
+    assert _fit(_noise(40), validation=0.25).card["data"]["num_validation_rows"] == 10
+
+
+@maas.network("test.least_squares", learns="closed_form")
+class LeastSquares(nn.Module):
+    """Solved by its normal equations, part by part."""
+
+    def __init__(self, in_features: int) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.zeros(in_features, 1))
+
+    @classmethod
+    def sizes(cls, inputs: Any, num_outputs: int) -> dict[str, Any]:
+        return {"in_features": inputs["x"].shape[0]}
+
+    def solve(self, parts: Callable[[], Iterator[Batch]]) -> None:
+        for _ in range(2):  # each call gives the rows anew
+            left = sum(part.inputs["x"].T.double() @ part.inputs["x"].double() for part in parts())
+            right = sum(part.inputs["x"].T.double() @ part.target[:, None].double() for part in parts())
+        self.weights.copy_(torch.linalg.solve(left, right))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.weights
+
+
+def test_a_network_may_learn_in_closed_form(tmp_path: Path) -> None:
+    """Reference: numpy's least squares on all 10,000 rows, which are more than one part."""
+    x, _ = _noise(10_000)
+    y = x @ [1.0, -2.0, 0.5, 3.0] + np.random.default_rng(1).normal(0, 0.1, len(x))
+    model = _fit((x, y), recipe=maas.recipe(LeastSquares))
+    standard = (x - x.mean(axis=0)) / x.std(axis=0)
+    expected = standard @ np.linalg.lstsq(standard, (y - y.mean()) / y.std(), rcond=None)[0] * y.std() + y.mean()
+    np.testing.assert_allclose(model.predict(x)["value"], expected, atol=1e-4)
+    assert (model.card["data"]["num_rows"], model.card["data"]["num_validation_rows"]) == (10_000, 0)
+    assert model.card["training"]["history"] == []
+    again = maas.load(model.save(tmp_path / "solved"))
+    assert again.predict(x[:5]).to_dicts() == model.predict(x[:5]).to_dicts()
+
+
+@task("test.settled")
+@dataclass(frozen=True)
+class Settled(Classification):
+    """Learns from the rows of two classes only, and is settled by validation rows."""
+
+    chosen: int = 0
+
+    @property
+    def is_settled(self) -> bool:
+        return self.chosen > 0
+
+    def settle(self, answers: maas.Answers, truth: Any) -> Settled:
+        assert len(answers) == len(truth)
+        return replace(self, chosen=len(truth))
+
+    def teaching(self, target: Any) -> Any:
+        return target != "2"
+
+
+def test_a_task_may_pass_over_rows_and_choose_by_validation_rows() -> None:
+    x, y = _noise(60)
+    y[:12] = 2
+    rows = replace(from_arrays(x, y.astype(str)), task="test.settled")
+    model = _fit(rows)
+    assert isinstance(model.task, Settled)
+    assert model.task.chosen == model.card["data"]["num_validation_rows"] == 6
+    assert model.card["data"]["num_rows"] < 54
+    with pytest.raises(DataError, match="chooses by validation rows: give `validation`"):
+        _fit(rows, validation=0, keep="last")
 
 
 def test_an_optimizer_that_is_no_name_is_refused() -> None:

@@ -1,0 +1,42 @@
+"""Rows with their target, for a model that is already there."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from maas.data import Rows
+    from maas.model import Model
+
+
+def labelled(options: Namespace, model: Model, path: str) -> Rows:
+    """Rows with their target, of a table or of what the model's one field is read from."""
+    from maas import data
+
+    kinds = [field.kind for field in model.schema.fields]
+    readers = {"image": data.read_images, "audio": data.read_audio}
+    if (
+        len(kinds) == 1 and kinds[0] in readers and kinds[0] == model.schema.names[0]
+    ):  # the names these readers give their fields
+        is_table = Path(path).suffix.lower() in (".csv", ".tsv", ".parquet")
+        target = model.target if is_table else None
+        return readers[kinds[0]](path, target=target, task=model.task.kind)
+    if kinds == ["sequence"] and Path(path).suffix.lower() == ".ts":
+        return data.read_sequences(path, task=model.task.kind)
+    classes = model.task.state()[0].get("classes", [])
+    rows, errors = data.read_columns(
+        path,
+        model.schema,
+        target=model.target,
+        task=model.task.kind,
+        text_target=any(isinstance(label, str) for label in classes),
+        side=options.groups,
+        missing=options.missing,
+        delimiter=options.delimiter,
+        encoding=options.encoding,
+    )
+    if errors:
+        raise errors[min(errors)]
+    return rows

@@ -1,0 +1,156 @@
+"""A convolutional network over the frames of sounds, of any length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from maas.errors import RecipeError, show
+from maas.nn._mlp import ACTIVATIONS
+from maas.nn._register import network
+from maas.nn._steps import POOLINGS, pool, sequence_sizes, valid_steps
+from maas.schema import TensorSpec
+
+_MOST_LAYERS = 20
+
+
+@network("audio_cnn")
+class AudioCNN(nn.Module):
+    """Convolutions over time and pitch, one vector a row out of the valid frames, then a linear output.
+
+    Blocks of convolution, normalisation, max pooling and activation see frames x mel bands as an image; what is left of
+    pitch stays apart, while time is pooled. Padding never changes an answer: every layer sees zeros after a row's end,
+    as it does after the end of the longest row, and normalisation counts valid frames only.
+
+    Args:
+        num_mels: bands a frame.
+        out_features: outputs a row; raw scores, no softmax.
+        filters: of each block's convolution; one block a number.
+        kernel_size: side of the convolutions, in frames and bands, an odd number.
+        pool_size: side and step of each block's max pooling; 1: none. What is left at an edge counts as a whole one.
+        normalization: "batch" (Ioffe and Szegedy 2015, over the valid frames of all rows) or None.
+        activation: as of `maas.nn.MLP`.
+        dropout: share of features dropped in training before the output, from 0 to below 1.
+        pooling: "mean", "max" or "last", over the valid frames that are left.
+        seed: of the initial weights; by default torch's global generator draws them. Kaiming's uniform initialisation
+            (He et al. 2015), biases 0.
+
+    Raises:
+        RecipeError: an argument is out of its range.
+
+    Source: the shape of Kong et al. 2020, "PANNs", arXiv:1912.10211, with one convolution a block.
+
+    >>> network = AudioCNN(64, 10, seed=0)
+    >>> network(torch.zeros(2, 101, 64), torch.tensor([101, 40])).shape
+    torch.Size([2, 10])
+    """
+
+    def __init__(
+        self,
+        num_mels: int,
+        out_features: int,
+        *,
+        filters: Sequence[int] = (16, 32, 64),
+        kernel_size: int = 3,
+        pool_size: int = 2,
+        normalization: str | None = "batch",
+        activation: str = "relu",
+        dropout: float = 0.0,
+        pooling: str = "mean",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        _check_sizes(num_mels, out_features, filters, kernel_size, pool_size)
+        for name, value, known in (
+            ("normalization", normalization, (None, "batch")),
+            ("activation", activation, tuple(ACTIVATIONS)),
+            ("pooling", pooling, POOLINGS),
+        ):
+            if not isinstance(value, (str, type(None))) or value not in known:
+                raise RecipeError(f"`{name}` must be one of {', '.join(map(str, known))}, got {show(value)}")
+        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
+            raise RecipeError(f"`dropout` must be from 0 to below 1, got {show(dropout)}")
+
+        self.pool_size, self.pooling = pool_size, pooling
+        bands = num_mels
+        for _ in filters:
+            bands = -(-bands // pool_size)
+        with torch.random.fork_rng(devices=[], enabled=seed is not None):  # layers draw weights of their own first
+            self.convolutions = nn.ModuleList(
+                nn.Conv2d(before, after, kernel_size, padding="same") for before, after in pairwise([1, *filters])
+            )
+            self.normalizations = nn.ModuleList(
+                nn.Identity() if normalization is None else nn.BatchNorm2d(count) for count in filters
+            )
+            self.activation = ACTIVATIONS[activation]()
+            self.dropout = nn.Dropout(dropout)
+            self.output = nn.Linear(bands * filters[-1], out_features)
+        self._initialize(seed)
+
+    @classmethod
+    def sizes(cls, inputs: Mapping[str, TensorSpec], num_outputs: int) -> dict[str, Any]:
+        """The sizes that the data gives: a sequence of frames with its lengths."""
+        sizes = sequence_sizes("an AudioCNN", inputs, num_outputs)
+        return {"num_mels": sizes["channels"], "out_features": num_outputs}
+
+    def forward(self, sequence: torch.Tensor, sequence_lengths: torch.Tensor) -> torch.Tensor:
+        """(batch, frames, num_mels) and int64 lengths of shape (batch,), 1 to frames -> (batch, out_features)."""
+        lengths = sequence_lengths
+        valid = valid_steps(sequence, lengths)[:, None]  # (batch, 1, frames, 1)
+        features = sequence[:, None].masked_fill(~valid, 0.0)  # (batch, 1, frames, num_mels)
+        for convolution, normalization in zip(self.convolutions, self.normalizations, strict=True):
+            features = _normalized(normalization, convolution(features), valid)
+            if self.pool_size > 1:
+                features = F.max_pool2d(features.masked_fill(~valid, -torch.inf), self.pool_size, ceil_mode=True)
+                lengths = (lengths + self.pool_size - 1) // self.pool_size
+                valid = valid_steps(features[:, 0], lengths)[:, None]
+                features = features.masked_fill(~valid, 0.0)  # of infinities an activation has no derivative
+            features = self.activation(features).masked_fill(~valid, 0.0)
+        steps = features.permute(0, 2, 3, 1).flatten(2)  # (batch, frames left, bands left * filters)
+        outputs: torch.Tensor = self.output(self.dropout(pool(steps, lengths, self.pooling)))
+        return outputs
+
+    def _initialize(self, seed: int | None) -> None:
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)) and not module.weight.is_meta:
+                nn.init.kaiming_uniform_(module.weight, nonlinearity="relu", generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+
+def _normalized(normalization: nn.Module, features: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Normalised features, (batch, filters, frames, bands); a batch's statistics are those of its valid frames."""
+    if not normalization.training or isinstance(normalization, nn.Identity) or bool(valid.all()):
+        whole: torch.Tensor = normalization(features)
+        return whole
+    steps = features.permute(0, 2, 3, 1)  # (batch, frames, bands, filters), as channels_last has it in memory
+    inside = valid[:, 0, :, 0]
+    chosen = normalization(steps[inside].permute(2, 0, 1)[None])  # (1, filters, valid frames, bands)
+    filled = torch.zeros_like(steps)
+    filled[inside] = chosen[0].permute(1, 2, 0)
+    return filled.permute(0, 3, 1, 2)
+
+
+def _check_sizes(num_mels: Any, out_features: Any, filters: Any, kernel_size: Any, pool_size: Any) -> None:
+    for name, size in (
+        ("num_mels", num_mels),
+        ("out_features", out_features),
+        ("kernel_size", kernel_size),
+        ("pool_size", pool_size),
+    ):
+        if type(size) is not int or size < 1:
+            raise RecipeError(f"`{name}` must be a positive integer, got {show(size)}")
+    if kernel_size % 2 == 0:
+        raise RecipeError(f"`kernel_size` must be odd, so that a filter has a middle, got {kernel_size}")
+    if isinstance(filters, (str, bytes)) or not isinstance(filters, Sequence) or not filters:
+        raise RecipeError(f"`filters` must be a sequence of sizes, such as (16, 32, 64), got {show(filters)}")
+    if len(filters) > _MOST_LAYERS:
+        raise RecipeError(f"`filters` may have at most {_MOST_LAYERS} blocks, got {len(filters)}")
+    if not all(type(size) is int and size > 0 for size in filters):
+        raise RecipeError(f"`filters` must be positive integers, got {tuple(filters)!r}")
