@@ -8,6 +8,7 @@ from maas.metrics._details import Curve, Details, WorstRow
 from maas.metrics._evaluation import Evaluation
 from maas.metrics._groups import Grouping, GroupScore
 from maas.metrics._intervals import score_interval
+from maas.metrics._ranking import ranking_scores
 from maas.metrics._scores import Scores, classification_scores, forecast_scores, regression_scores
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "classification_scores",
     "forecast_scores",
     "paired_bootstrap",
+    "ranking_scores",
     "regression_scores",
     "score_interval",
 ]

@@ -4,6 +4,7 @@ from maas.task._answers import Answers, Batch, rows_that_fit
 from maas.task._base import Task, TaskLearner, from_state, task, task_class
 from maas.task._classification import Classification
 from maas.task._forecast import Forecast
+from maas.task._ranking import Ranking, RankingOptions
 from maas.task._regression import Regression
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     "Batch",
     "Classification",
     "Forecast",
+    "Ranking",
+    "RankingOptions",
     "Regression",
     "Task",
     "TaskLearner",

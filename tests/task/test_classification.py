@@ -218,5 +218,5 @@ def test_a_state_that_it_did_not_write_is_refused(state: dict[str, Any]) -> None
 def test_unknown_kinds_are_refused() -> None:
     with pytest.raises(FormatError, match=r"unknown task 'os.system'; registered are classification, .*regression"):
         task.from_state("os.system", {}, {}, ONE_FIELD)
-    with pytest.raises(DataError, match=r"`task` must be one of classification, .*regression, got 'ranking'"):
-        task.task_class("ranking")
+    with pytest.raises(DataError, match=r"`task` must be one of classification, .*regression, got 'ordering'"):
+        task.task_class("ordering")
