@@ -320,3 +320,78 @@ def test_steps_that_are_none_are_named_and_spare_their_neighbours(value: Any, me
 def test_a_text_longer_than_the_field_allows() -> None:
     _, errors = Schema((Field("v", "text", "string", longest=2),)).rows_to_columns([{"v": "ab"}, {"v": "abc"}])
     assert [str(errors[row]) for row in errors] == ["row 1: field 'v' must have at most 2 characters, got 3"]
+
+
+LISTED = Field("items", "items", "label", (None,), True, values=tuple("ab"), longest=3, optional=True)
+OPTIONAL = Schema((Field("size", "numeric", "number"), LISTED, Field("who", "user", "label", (), True, optional=True)))
+
+
+def test_optional_fields_may_be_left_out_and_lists_of_labels_be_given() -> None:
+    rows = [{"size": 1}, {"size": 2, "items": ["a", 3, True]}, {"size": 3, "items": ("b",), "who": None}]
+    columns, errors = OPTIONAL.rows_to_columns(rows)
+    assert not errors
+    assert columns["items"].tolist() == [None, ("a", "3", "true"), ("b",)]
+    assert columns["who"].tolist() == [None, None, None]
+    again, errors = OPTIONAL.check(columns, 3)
+    assert not errors
+    assert again["items"].tolist() == columns["items"].tolist()
+    assert OPTIONAL.check({"size": [1.0]}, 1)[0]["items"].tolist() == [None]
+    assert LISTED.to_python(("a", "b")) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ([], "a list of 1 to 3 labels, got 0 of them"),
+        (["a"] * 4, "a list of 1 to 3 labels, got 4 of them"),
+        ("a", "a list of 1 to 3 labels, got 'a'"),
+        ({"a": 1}, "a list of 1 to 3 labels, got dict of 1"),
+        (["a", None], "a list of labels (string, number or boolean), got null in it"),
+        (["a", [1]], "a list of labels (string, number or boolean), got list of 1 in it"),
+        ([math.inf], "a list of labels (string, number or boolean), got inf in it"),
+    ],
+)
+def test_a_wrong_list_of_labels_is_named_and_spares_its_neighbours(value: Any, problem: str) -> None:
+    columns, errors = OPTIONAL.rows_to_columns([{"size": 1, "items": value}, {"size": 2, "items": ["b"]}])
+    assert {row: error.detail for row, error in errors.items()} == {0: f"field 'items' must be {problem}"}
+    assert columns["items"][1] == ("b",)
+
+
+def test_a_needed_field_is_still_missed_beside_optional_ones() -> None:
+    _, errors = OPTIONAL.rows_to_columns([{"items": ["a"]}, {"size": 1, "item": ["a"]}])
+    assert errors[0].detail == "field 'size' is missing"
+    assert errors[1].detail == "there is no field 'item'; did you mean 'items'?"
+
+
+def test_optional_lists_as_json() -> None:
+    assert Schema.from_json(OPTIONAL.to_json()) == OPTIONAL
+    described = OPTIONAL.json_schema()
+    assert described["required"] == ["size"]
+    assert described["properties"]["items"] == {
+        "type": ["array", "null"],
+        "items": {"type": ["string", "number", "boolean"], "examples": ["a", "b"]},
+        "minItems": 1,
+        "maxItems": 3,
+    }
+
+
+def test_a_field_stored_before_there_were_optional_ones_is_needed() -> None:
+    state = OPTIONAL.fields[0].to_json()
+    del state["optional"]
+    assert Field.from_json(state) == OPTIONAL.fields[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optional": 1}, "'optional' must be bool, got 1"),
+        ({"optional": None}, "'optional' must be bool, got None"),
+        ({"nullable": False}, "may be left out but must not be null"),
+        ({"shape": [3]}, "has a shape, which only numbers have, and lists of labels"),
+        ({"shape": [None, 2]}, "has a shape, which only numbers have, and lists of labels"),
+        ({"dtype": "string"}, "has a shape, which only numbers have, and lists of labels"),
+    ],
+)
+def test_a_hostile_optional_field_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        Field.from_json({**LISTED.to_json(), **change})

@@ -4,6 +4,8 @@ from maas.data._arrays import as_rows, from_arrays, from_dataset
 from maas.data._audio import read_audio
 from maas.data._groups import group_values
 from maas.data._images import read_images
+from maas.data._interactions import read_interactions
+from maas.data._items import read_items
 from maas.data._rows import Rows
 from maas.data._samples import SAMPLES, write_sample
 from maas.data._sequences import read_sequences
@@ -26,6 +28,8 @@ __all__ = [
     "read_audio",
     "read_columns",
     "read_images",
+    "read_interactions",
+    "read_items",
     "read_sequences",
     "read_table",
     "read_texts",

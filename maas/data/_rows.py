@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from maas.data._split import Policy, Split, row_digests, split_rows
+from maas.data._split_within import split_items
 from maas.errors import DataError
 from maas.schema import Columns, Schema
 
@@ -24,12 +25,14 @@ class Rows:
     Args:
         schema: the fields a network may see.
         columns: their values, in the canonical form of `maas.schema.Columns`.
-        target: one value a row: float64 for a regression, else an object array of str, int or bool, for several labels
-            a row of tuples of str, sorted; for a forecast float64 of shape (rows, horizon) or (rows, horizon,
-            channels). None when the rows have no target.
+        target: one value a row: float64 for a regression, else an object array of str, int or bool; for several labels
+            a row, and for a ranking the items of a user, of tuples of str; for a forecast float64 of shape (rows,
+            horizon) or (rows, horizon, channels). None when the rows have no target.
         target_name: the target's column name.
-        task: "classification", "regression", "multilabel", "anomaly" or "forecast"; None when there is no target.
-        side: columns kept out of the network, still there for `split(group=..., time=...)`.
+        task: "classification", "regression", "multilabel", "anomaly", "forecast" or "ranking"; None when there is no
+            target.
+        side: columns kept out of the network, still there for `split(group=..., time=...)`. Those of a ranking hold an
+            array a row, with an entry for each item of its target.
         policy: how these rows were split off, so that a validation part is carved out the same way.
         source: where the rows came from, for people.
         span: names of the two side columns that say when what a row predicts begins and ends, for rows whose targets
@@ -71,6 +74,7 @@ class Rows:
         stratify: bool | None = None,
         group: str | None = None,
         time: str | None = None,
+        within: str | None = None,
     ) -> Split:
         """Split into two parts: `train, test = rows.split(test=0.2, seed=0)`.
 
@@ -87,13 +91,20 @@ class Rows:
             time: name of a column to split by: the last rows are the second part, and no row of the first is
                 as late as any of the second. Rows with a `span` are split by its beginning unless `group` is given,
                 and those whose target reaches into the second part's first moment are left out of both.
+            within: name of a column: of the rows of each of its values, a user's ratings say, the share is drawn.
+
+        Rows of a ranking are one a user, and it is their items that are split: within each user at random, or by
+        `time`; users of whom nothing is known before that moment are left out.
 
         Raises:
             DataError: the share, the column or the number of rows allows no such split.
         """
-        if self.span is not None and group is None and time is None:
-            time = self.span[0]
-        return split_rows(self, test, Policy(seed=seed, stratify=stratify, group=group, time=time))
+        policy = Policy(seed=seed, stratify=stratify, group=group, time=time, within=within)
+        if self.task == "ranking":
+            return split_items(self, test, policy)
+        if self.span is not None and group is None and time is None and within is None:
+            policy = replace(policy, time=self.span[0])
+        return split_rows(self, test, policy)
 
     def observed(self) -> Rows:
         """The same rows, their schema saying of each field the range, or the categories, that these rows show."""
@@ -102,7 +113,7 @@ class Rows:
             column = self.columns[one.name]
             if one.dtype == "number" and column.dtype != object and np.isfinite(column).any():
                 one = replace(one, range=(float(np.nanmin(column)), float(np.nanmax(column))))
-            elif one.dtype == "label":
+            elif one.kind == "categorical":  # other labels name users, whom a description must not list, and items
                 values = sorted({cell for cell in column if cell is not None and len(cell) <= _LONGEST_VALUE})
                 one = replace(one, values=tuple(values[:_MOST_VALUES]))
             fields.append(one)
@@ -135,10 +146,15 @@ class Rows:
         return self.take(keep)
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """One dict a row, as a client would write it in JSON."""
-        fields = self.schema.fields
+        """One dict a row, as a client would write it in JSON; optional fields that are null are left out."""
+        fields = [(one, self.columns[one.name]) for one in self.schema.fields]
         return [
-            {one.name: one.to_python(self.columns[one.name][index]) for one in fields} for index in range(len(self))
+            {
+                one.name: one.to_python(column[index])
+                for one, column in fields
+                if not (one.optional and column[index] is None)
+            }
+            for index in range(len(self))
         ]
 
     def fingerprint(self) -> str:

@@ -22,15 +22,18 @@ _OF_CLASSES = ("classification", "anomaly")
 
 @dataclass(frozen=True)
 class Policy:
-    """How rows are split: at random, by class, by group or by time. See `Rows.split`."""
+    """How rows are split: at random, by class, by group, by time or within each value. See `Rows.split`."""
 
     seed: int = 0
     stratify: bool | None = None
     group: str | None = None
     time: str | None = None
+    within: str | None = None
 
     @property
     def kind(self) -> str:
+        if self.within is not None:
+            return f"random within each {self.within}"
         if self.time is not None:
             return f"by time ({self.time})"
         if self.group is not None:
@@ -43,11 +46,13 @@ class SplitReport:
     """What a split did.
 
     Args:
-        kind: "random", "stratified", "by group (...)" or "by time (...)".
-        num_train, num_test: rows in each part.
+        kind: "random", "stratified", "by group (...)", "by time (...)" or "random within each ...".
+        num_train, num_test: rows in each part; for a ranking interactions.
         num_duplicates: rows of the test part whose inputs stand in the training part too.
         num_conflicts: those of them whose target differs there.
-        num_left_out: rows of neither part, since their target begins before the test part and ends in it.
+        num_left_out: those of neither part.
+        unit: what is counted.
+        why_left_out: what those of neither part do.
     """
 
     kind: str
@@ -56,14 +61,16 @@ class SplitReport:
     num_duplicates: int
     num_conflicts: int
     num_left_out: int = 0
+    unit: str = "rows"
+    why_left_out: str = "reach over the boundary"
 
     def __str__(self) -> str:
-        text = f"{self.kind} split: {self.num_train:,} training rows, {self.num_test:,} test rows"
+        text = f"{self.kind} split: {self.num_train:,} training {self.unit}, {self.num_test:,} test {self.unit}"
         if self.num_duplicates:
-            text += f"; {self.num_duplicates:,} test rows stand in training too"
+            text += f"; {self.num_duplicates:,} test {self.unit} stand in training too"
             text += f", {self.num_conflicts:,} of them with another target" if self.num_conflicts else ""
         if self.num_left_out:
-            text += f"; {self.num_left_out:,} rows reach over the boundary and are in neither"
+            text += f"; {self.num_left_out:,} {self.unit} {self.why_left_out} and are in neither"
         return text
 
 
@@ -88,10 +95,13 @@ def split_rows(rows: Rows, share: float, policy: Policy) -> Split:
         raise DataError(f"`test` is a share of the rows, between 0 and 1, got {show(share)}")
     if len(rows) < 2:
         raise DataError(f"a split needs at least 2 rows, got {len(rows)}")
-    if policy.time is not None and policy.group is not None:
-        raise DataError("split by `group` or by `time`, not both")
+    if sum(one is not None for one in (policy.time, policy.group, policy.within)) > 1:
+        raise DataError("split by `group`, by `time` or `within` each value of a column, not by several")
     if policy.time is not None:
-        late = _late(_column(rows, policy.time, "time"), share)
+        late = late_of(_column(rows, policy.time, "time"), share)
+    elif policy.within is not None:
+        names = [repr(value) for value in _column(rows, policy.within, "within")]
+        late = drawn_within(np.unique(names, return_inverse=True)[1], share, policy.seed)
     elif policy.group is not None:
         late = _grouped(_column(rows, policy.group, "group"), share, policy.seed)
     else:
@@ -113,9 +123,17 @@ def split_rows(rows: Rows, share: float, policy: Policy) -> Split:
 
 
 def duplicates(train: Rows, test: Rows) -> tuple[int, int]:
-    """How many rows of `test` have inputs that stand in `train` too, and how many of those have another target."""
+    """How many rows of `test` have inputs that stand in `train` too, and how many of those have another target.
+
+    Of a ranking: how many are to find an item that the same user's row is to find in `train`.
+    """
     if train.schema.names != test.schema.names:
         raise DataError(f"rows of different fields cannot be compared: {train.schema.names}, {test.schema.names}")
+    if train.task == "ranking" and train.target is not None and test.target is not None:
+        user = next(field.name for field in train.schema.fields if field.kind == "user")
+        taught = {(name, item) for name, items in zip(train.columns[user], train.target, strict=True) for item in items}
+        asked = zip(test.columns[user], test.target, strict=True)
+        return sum(any((name, item) in taught for item in items) for name, items in asked if name is not None), 0
     inputs = set(row_digests(train, with_target=False))
     known = [index for index, one in enumerate(row_digests(test, with_target=False)) if one in inputs]
     if not known or train.target is None or test.target is None:
@@ -161,7 +179,26 @@ def _column(rows: Rows, name: str, role: str) -> np.ndarray[Any, Any]:
     return column
 
 
-def _late(times: np.ndarray[Any, Any], share: float) -> np.ndarray[Any, Any]:
+def drawn_within(codes: np.ndarray[Any, Any], share: float, seed: int) -> np.ndarray[Any, Any]:
+    """Which entries are drawn, at random, out of those of each code: bool of shape (entries,).
+
+    Of n entries round(share x n), and never all of them.
+
+    Args:
+        codes: int64 of shape (entries,), from 0.
+    """
+    order = np.lexsort((np.random.default_rng(seed).random(len(codes)), codes))
+    counts = np.bincount(codes)
+    place = np.empty(len(codes), np.int64)
+    place[order] = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
+    drawn: np.ndarray[Any, Any] = place < np.minimum(np.round(counts * share), counts - 1)[codes]
+    if not drawn.any():
+        raise DataError(f"every part is too small to take a share of {share:g} out of; give a larger share")
+    return drawn
+
+
+def late_of(times: np.ndarray[Any, Any], share: float) -> np.ndarray[Any, Any]:
+    """Which of these moments are among the last share of them, bool; equal ones are never torn apart."""
     if any(isinstance(value, str) for value in times):
         raise DataError(
             "the column to split by time holds text, and text sorts by its letters: give ISO 8601 dates "

@@ -127,9 +127,10 @@ def read_columns(
         DataError: the file cannot be read, or a column is missing.
     """
     raw = read_source(source, missing=missing, delimiter=delimiter, encoding=encoding)
-    for name in schema.names:
-        if name not in raw:
-            raise DataError(f"column {show(name)} is missing" + suggestion(name, raw))
+    present = [name for name in schema.names if name in raw]
+    for field in schema.fields:
+        if field.name not in raw and not (field.optional and present):
+            raise DataError(f"column {show(field.name)} is missing" + suggestion(field.name, raw))
     columns, errors = _checked(schema, raw, source)
     kept = {name: raw[name].values for name in side if name in raw and name not in schema.names}
     if target is None:
@@ -238,6 +239,8 @@ def _checked(schema: Schema, raw: Mapping[str, Cells], source: Any) -> tuple[Col
     wanted: dict[str, np.ndarray[Any, Any]] = {}
     unread: dict[int, RowError] = {}
     for field in schema.fields:
+        if field.name not in raw:
+            continue  # optional
         if field.kind in READERS and raw[field.name].kind != "bytes":
             wanted[field.name], errors = read_files_of(field.name, field.kind, raw[field.name], folder)
             unread = {**errors, **unread}
@@ -252,7 +255,8 @@ def _cast(field: Field, cells: Cells) -> np.ndarray[Any, Any]:
     if field.dtype in ("bytes", "string"):
         return cells.values if cells.kind == "bytes" else as_objects(_stripped(one) for one in cells.strings)
     if cells.kind == "lists":
-        return as_objects(as_steps(one) if field.shape[:1] == (None,) else one for one in cells.values)
+        steps = field.shape[:1] == (None,) and field.dtype != "label"
+        return as_objects(as_steps(one) if steps else one for one in cells.values)
     if field.dtype == "label":
         return cells.labels
     if field.dtype == "number":

@@ -10,6 +10,7 @@ from maas.metrics._evaluation import Evaluation
 from maas.metrics._groups import Grouping, GroupScore
 from maas.metrics._intervals import score_interval
 from maas.metrics._multilabel import multilabel_scores, scores_by_label
+from maas.metrics._ranking import ranking_scores
 from maas.metrics._scores import Scores, classification_scores, forecast_scores, regression_scores
 from maas.metrics._threshold import CRITERIA, best_threshold
 
@@ -32,6 +33,7 @@ __all__ = [
     "forecast_scores",
     "multilabel_scores",
     "paired_bootstrap",
+    "ranking_scores",
     "regression_scores",
     "score_interval",
     "scores_by_label",

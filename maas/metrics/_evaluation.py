@@ -29,7 +29,7 @@ class Evaluation:
     """Scores of a model on test rows, beside honest baselines.
 
     Args:
-        task: "classification", "regression" or "forecast".
+        task: "classification", "regression", "forecast" or "ranking".
         num_rows: test rows.
         num_duplicates: test rows whose inputs stand in the baselines' training rows too; None when not compared.
         scores: the model's scores by name.

@@ -4,9 +4,14 @@ from maas.nn._audio_cnn import AudioCNN
 from maas.nn._autoencoder import AutoEncoder, ImageAutoEncoder
 from maas.nn._backbone import Backbone
 from maas.nn._cnn import CNN
+from maas.nn._content import ContentBased
 from maas.nn._conv1d import CNN1d
+from maas.nn._ease import EASE
+from maas.nn._factorization import MatrixFactorization, RatingFactorization
 from maas.nn._fusion import Fusion
 from maas.nn._mlp import MLP
+from maas.nn._neighbours import ItemNeighbours, UserNeighbours
+from maas.nn._popularity import Popularity
 from maas.nn._recipe import Recipe, recipe
 from maas.nn._register import network, network_class
 from maas.nn._resnet import ResNet
@@ -18,20 +23,27 @@ from maas.nn._text_transformer import TextTransformer
 
 __all__ = [
     "CNN",
+    "EASE",
     "MLP",
     "RNN",
     "AudioCNN",
     "AutoEncoder",
     "Backbone",
     "CNN1d",
+    "ContentBased",
     "Fusion",
     "ImageAutoEncoder",
+    "ItemNeighbours",
+    "MatrixFactorization",
+    "Popularity",
+    "RatingFactorization",
     "Recipe",
     "ResNet",
     "SequenceAutoEncoder",
     "TextCNN",
     "TextRNN",
     "TextTransformer",
+    "UserNeighbours",
     "network",
     "network_class",
     "recipe",

@@ -4,7 +4,9 @@ from maas.preprocess._audio import Audio, AudioOptions
 from maas.preprocess._augment import AugmentImages
 from maas.preprocess._base import Learner, Preprocess, for_schema, from_state, preprocess
 from maas.preprocess._decode import decode
+from maas.preprocess._ids import Ids
 from maas.preprocess._image import Image
+from maas.preprocess._interactions import InteractionOptions, Interactions
 from maas.preprocess._mixed import Mixed, MixedOptions
 from maas.preprocess._sequence import Sequence
 from maas.preprocess._table import Table
@@ -14,7 +16,10 @@ __all__ = [
     "Audio",
     "AudioOptions",
     "AugmentImages",
+    "Ids",
     "Image",
+    "InteractionOptions",
+    "Interactions",
     "Learner",
     "Mixed",
     "MixedOptions",

@@ -99,20 +99,43 @@ def _check_booleans(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], 
 
 def _check_labels(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> Checked:
     wrong: dict[int, str] = {}
+    if field.shape:
+        return _check_label_lists(field, values, length)
     array = np.empty(length, object)
     for row, value in enumerate(values):
-        if type(value) is str:
-            array[row] = label_text(value)
+        if (label := _label(value)) is not None:
+            array[row] = label
         elif _is_missing(value) and field.nullable:
             array[row] = None
-        elif isinstance(value, (bool, np.bool_)) or (
-            isinstance(value, (int, float, np.integer, np.floating)) and abs(value) < _MOST_LABEL  # type: ignore[operator]
-        ):
-            array[row] = label_text(value)
         else:
             got = "null" if _is_missing(value) else show(value)
             wrong[row] = f"field {show(field.name)} must be a label (string, number or boolean), got {got}"
             array[row] = ""
+    return array, wrong
+
+
+def _check_label_lists(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> Checked:
+    wrong: dict[int, str] = {}
+    array = np.empty(length, object)
+    for row, value in enumerate(values):
+        if value is None and field.nullable:
+            continue
+        array[row] = ("",)
+        if isinstance(value, np.ndarray) and value.ndim == 1:
+            value = value.tolist()
+        if not isinstance(value, (list, tuple)) or not 0 < len(value) <= field.longest:
+            got = f"{len(value)} of them" if isinstance(value, (list, tuple)) else show(value)
+            wrong[row] = f"field {show(field.name)} must be a list of 1 to {field.longest} labels, got {got}"
+            continue
+        labels = tuple(map(_label, value))
+        if None in labels:
+            odd = value[labels.index(None)]
+            got = "null" if _is_missing(odd) else show(odd)
+            wrong[row] = (
+                f"field {show(field.name)} must be a list of labels (string, number or boolean), got {got} in it"
+            )
+        else:
+            array[row] = labels
     return array, wrong
 
 
@@ -183,6 +206,15 @@ def _number(value: Any, shape: tuple[int | None, ...]) -> float | list[Any]:
 
 def _wanted(field: Field) -> str:
     return f"{' x '.join(map(str, field.sizes))} numbers" if field.sizes else "a number"
+
+
+def _label(value: Any) -> str | None:
+    """A label as text; None for what is no label."""
+    if type(value) is str or isinstance(value, (bool, np.bool_)):
+        return label_text(value)
+    if isinstance(value, (int, float, np.integer, np.floating)) and abs(value) < _MOST_LABEL:  # type: ignore[operator]
+        return label_text(value)
+    return None
 
 
 def _float(value: Any) -> float:

@@ -16,6 +16,7 @@ from maas.errors import FormatError, show
 
 DType = Literal["number", "boolean", "label", "string", "bytes"]
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+", re.ASCII)
+_MOST_EXAMPLES = 100
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,14 @@ class Field:
         name: as clients write it.
         kind: what it means ("numeric", "categorical", "boolean", ...); decides which preprocessing takes it.
         dtype: how it travels. A "label" is a string, a number or a boolean that stands for a category.
-        shape: () for a single value, (k,) for a list of k numbers, (None, k) for any number of lists of k numbers.
-        nullable: whether null is accepted: only where the table had missing values.
+        shape: () for a single value, (k,) for a list of k numbers, (None, k) for any number of lists of k numbers. For
+            labels () or (None,), a list of them.
+        nullable: whether null is accepted: only where the table had missing values, or where the field is optional.
         range: least and greatest value seen in training. Informs; values outside are answered.
         values: categories seen in training. Informs; how others are answered is up to the preprocessing.
         longest: most bytes, characters or, where the shape begins with None, steps that a value may have.
         unit: unit of measurement, for people.
+        optional: whether a row may leave the field out, which means null.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Field:
     values: tuple[str, ...] | None = None
     longest: int = 20_000_000
     unit: str = ""
+    optional: bool = False
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -77,6 +81,7 @@ class Field:
             "values": None if self.values is None else list(self.values),
             "longest": self.longest,
             "unit": self.unit,
+            "optional": self.optional,
         }
 
     @classmethod
@@ -91,6 +96,7 @@ class Field:
             values=None if state["values"] is None else tuple(_of(state, "values", list)),
             longest=_of(state, "longest", int),
             unit=_of(state, "unit", str),
+            optional=_of({"optional": False, **state}, "optional", bool),  # older artifacts have no such key
         )
         if field.dtype not in get_args(DType):
             raise FormatError(f"field {show(field.name)} has the unknown dtype {show(field.dtype)}")
@@ -100,25 +106,31 @@ class Field:
             raise FormatError(f"field {show(field.name)} has the impossible shape {field.shape}")
         if field.values is not None and not all(type(value) is str for value in field.values):
             raise FormatError(f"field {show(field.name)} has values that are not strings")
-        if field.shape and field.dtype != "number":
-            raise FormatError(f"field {show(field.name)} has a shape, which only numbers have")
+        if field.shape and field.dtype != "number" and (field.dtype, field.shape) != ("label", (None,)):
+            raise FormatError(f"field {show(field.name)} has a shape, which only numbers have, and lists of labels")
+        if field.optional and not field.nullable:
+            raise FormatError(f"field {show(field.name)} may be left out but must not be null, which is the same")
         return field
 
     def json_schema(self) -> dict[str, Any]:
         """This field as JSON Schema (draft 2020-12)."""
         types = {"number": ["number"], "boolean": ["boolean"], "label": ["string", "number", "boolean"]}
-        schema: dict[str, Any] = {"type": [*types.get(self.dtype, ["string"]), *["null"] * self.nullable]}
+        listed = self.dtype == "label" and bool(self.shape)  # null stands for the whole list
+        schema: dict[str, Any] = {
+            "type": [*types.get(self.dtype, ["string"]), *["null"] * (self.nullable and not listed)]
+        }
         if len(schema["type"]) == 1:
             schema["type"] = schema["type"][0]
         if self.dtype == "bytes":
             schema["contentEncoding"] = "base64"
         if self.values is not None:
-            schema["examples"] = list(self.values)
+            schema["examples"] = list(self.values[:_MOST_EXAMPLES])
         if self.dtype in ("string", "bytes"):
             schema["maxLength"] = self.longest if self.dtype == "string" else -(-self.longest // 3) * 4
         for size in reversed(self.shape):
             least, most = (1, self.longest) if size is None else (size, size)
-            schema = {"type": "array", "items": schema, "minItems": least, "maxItems": most}
+            kind = ["array", "null"] if listed and self.nullable else "array"
+            schema = {"type": kind, "items": schema, "minItems": least, "maxItems": most}
         notes = [f"in {self.unit}"] * bool(self.unit)
         if self.range is not None:
             notes.append(f"{self.range[0]:g} to {self.range[1]:g} in training")
@@ -128,7 +140,7 @@ class Field:
 
     def to_python(self, value: Any) -> Any:
         """One cell of this field's column as JSON writes it."""
-        if isinstance(value, np.ndarray):
+        if isinstance(value, (np.ndarray, tuple)):
             return [self.to_python(item) for item in value]
         if isinstance(value, bytes):
             return base64.b64encode(value).decode("ascii")

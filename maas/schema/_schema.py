@@ -19,7 +19,8 @@ Columns = dict[str, np.ndarray[Any, Any]]
 
 A "number" or "boolean" field is float64 with NaN where a value is missing, of shape (rows, *field.shape); where the
 first size of its shape is None, an object array of one float64 array a row. A "label" or "string" field is an object
-array of str, None where missing. A "bytes" field is an object array of bytes.
+array of str, None where missing; a list of labels, of shape (None,), one of tuples of str. A "bytes" field is an object
+array of bytes.
 """
 
 _MOST_SUGGESTIONS = 200
@@ -57,12 +58,12 @@ class Schema:
         return cls(tuple(Field.from_json(field) for field in state))
 
     def json_schema(self) -> dict[str, Any]:
-        """One row as JSON Schema (draft 2020-12): every field required, no other accepted."""
+        """One row as JSON Schema (draft 2020-12): every field required but the optional ones, no other accepted."""
         return {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "type": "object",
             "properties": {field.name: field.json_schema() for field in self.fields},
-            "required": list(self.names),
+            "required": [field.name for field in self.fields if not field.optional],
             "additionalProperties": False,
         }
 
@@ -78,14 +79,16 @@ class Schema:
         errors: dict[int, RowError] = {}
         names = self.names
         expected = frozenset(names)
+        needed = frozenset(field.name for field in self.fields if not field.optional)
         for index, row in enumerate(rows):
             if not isinstance(row, Mapping):
                 errors[index] = RowError(index, None, f"a row must be an object of fields, got {show(row)}")
-            elif row.keys() != expected:
+            elif row.keys() != expected and not needed <= row.keys() <= expected:
                 errors[index] = self._wrong_names(index, row, expected)
-        blank = dict.fromkeys(names)
+        blank: dict[str, Any] = {}
         usable = [blank if index in errors else row for index, row in enumerate(rows)]
-        columns, wrong = self.check({name: [row[name] for row in usable] for name in names}, len(rows), set(errors))
+        raw = {name: [row.get(name) for row in usable] for name in names}
+        columns, wrong = self.check(raw, len(rows), set(errors))
         return columns, {**wrong, **errors}
 
     def check(
@@ -94,7 +97,7 @@ class Schema:
         """Check raw columns, value by value where need be, and give them their canonical dtype.
 
         Args:
-            raw: every field's values, `length` of each.
+            raw: every field's values, `length` of each; those of an optional field may be left out.
             length: number of rows.
             skip: rows already known to be bad; not looked at again.
 
@@ -108,9 +111,10 @@ class Schema:
         errors: dict[int, RowError] = {}
         skipped = set(skip)
         for field in self.fields:
-            if field.name not in raw:
+            if field.name not in raw and not field.optional:
                 raise DataError(f"column {show(field.name)} is missing" + suggestion(field.name, raw))
-            columns[field.name], details = check_column(field, raw[field.name], length)
+            values = raw[field.name] if field.name in raw else [None] * length
+            columns[field.name], details = check_column(field, values, length)
             for row, detail in details.items():
                 if row not in skipped:
                     errors.setdefault(row, RowError(row, field.name, detail))
@@ -118,7 +122,7 @@ class Schema:
 
     def _wrong_names(self, index: int, row: Mapping[str, Any], expected: frozenset[str]) -> RowError:
         for name in self.names:
-            if name not in row:
+            if name not in row and not self[name].optional:
                 return RowError(index, name, f"field {show(name)} is missing{suggestion(name, row)}")
         name = next(name for name in row if name not in expected)
         return RowError(index, str(name)[:80], f"there is no field {show(name)}{suggestion(name, self.names)}")

@@ -6,6 +6,7 @@ from maas.task._base import Task, TaskLearner, from_state, task, task_class
 from maas.task._classification import Classification, ClassificationOptions
 from maas.task._forecast import Forecast
 from maas.task._multilabel import MultiLabel, MultiLabelOptions
+from maas.task._ranking import Ranking, RankingOptions
 from maas.task._regression import Regression
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "Forecast",
     "MultiLabel",
     "MultiLabelOptions",
+    "Ranking",
+    "RankingOptions",
     "Regression",
     "Task",
     "TaskLearner",

@@ -117,11 +117,14 @@ class Answers(Sequence[dict[str, Any]]):
         return Answers({name: column[index] for name, column in self.columns.items()}, self.names)
 
     def finite(self) -> np.ndarray[Any, Any]:
-        """Whether each answer holds neither NaN nor infinity, bool of shape (rows,)."""
+        """Whether each answer holds neither NaN nor infinity, bool of shape (rows,); lists of numbers count too."""
         good = np.ones(len(self), bool)
         for column in self.columns.values():
             if column.dtype.kind == "f":
                 good &= np.isfinite(column).reshape(len(self), -1).all(axis=1)
+            elif column.dtype == object and len(column) and isinstance(column[0], list):
+                lists = [[one for one in cell if isinstance(one, float)] for cell in column]
+                good &= np.array([bool(np.isfinite(one).all()) for one in lists])
         return good
 
     @staticmethod

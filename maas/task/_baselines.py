@@ -12,6 +12,7 @@ import numpy as np
 from maas.preprocess import Image
 from maas.schema import Columns, Field, Schema
 from maas.task._audio_baselines import summaries
+from maas.task._rating_baselines import has_ids, rating_baselines
 from maas.task._text_baselines import has_text, tfidf
 
 _Matrix = np.ndarray[Any, Any]
@@ -61,11 +62,13 @@ def classification_baselines(
 def regression_baselines(schema: Schema, train: Columns, target: _Matrix, test: Columns) -> dict[str, _Matrix]:
     """Values of shape (test rows,) by method: mean, linear regression with a ridge, boosted trees.
 
-    Texts: mean, and a ridge on TF-IDF. Mixed rows as in a classification.
+    Texts: mean, and a ridge on TF-IDF. Mixed rows as in a classification. Ratings of items by users: mean, and biases.
     """
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.linear_model import Ridge, RidgeCV
 
+    if has_ids(schema):
+        return rating_baselines(schema, train, target, test)
     found = {"mean": np.full(len(next(iter(test.values()))), target.mean())}
     schema, train, target, test, seen = _seen(schema, train, target, test)
     methods: list[tuple[str, Any, tuple[Any, Any]]]

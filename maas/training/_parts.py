@@ -47,6 +47,7 @@ def carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Ro
             seed=seed,
             group=policy.group if policy else None,
             time=policy.time if policy else None,
+            within=policy.within if policy else None,
             stratify=False if policy and policy.stratify is False else None,
         )
     return _keep_classes(given, learning, held_out)

@@ -140,7 +140,7 @@ SINGLE = FRAME.assign(y=["single", *FRAME["y"][1:]])
         (FRAME, {"test": float("nan")}, "`test` is a share of the rows, between 0 and 1, got nan"),
         (FRAME, {"group": "doctor"}, "`group` names no column: got 'doctor', there are number, patient, day"),
         (FRAME, {"time": "hour"}, "`time` names no column: got 'hour', there are number, patient, day"),
-        (FRAME, {"time": "day", "group": "patient"}, "split by `group` or by `time`, not both"),
+        (FRAME, {"time": "day", "group": "patient"}, "not by several"),
         (FRAME[:1], {}, "a split needs at least 2 rows, got 1"),
         (CONSTANT, {"group": "patient"}, "every row is in the same group"),
         (CONSTANT, {"time": "day"}, "every row has the same time"),

@@ -225,8 +225,8 @@ def test_unknown_kinds_are_refused() -> None:
         FormatError, match=r"unknown task 'os.system'; registered are anomaly, classification, .*regression"
     ):
         task.from_state("os.system", {}, {}, ONE_FIELD)
-    with pytest.raises(DataError, match=r"`task` must be one of .*classification, .*regression.*, got 'ranking'"):
-        task.task_class("ranking")
+    with pytest.raises(DataError, match=r"`task` must be one of .*classification, .*regression.*, got 'ordering'"):
+        task.task_class("ordering")
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
