@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from maas.cli._labelled import labelled
+from maas.cli._task import target_of, task_of, threshold_text
 from maas.errors import ArtifactError, DataError, FormatError, RequestRefused, RowError, show
 
 if TYPE_CHECKING:
@@ -40,14 +41,16 @@ def fit(options: Namespace) -> bool:
     recipe = maas.nn.Recipe(options.network, arguments)
     rows = maas.data.read_table(
         options.data,
-        target=options.target,
+        target=target_of(options),
         task=options.task,
+        separator=options.separator,
         drop=options.drop,
         types=types,
         missing=options.missing,
         delimiter=options.delimiter,
         encoding=options.encoding,
     )
+    task = task_of(options, rows)
     maas.data.group_values(rows, options.groups)  # before the training, not after it
     split = rows.split(options.test, seed=options.seed, group=options.group, time=options.time)
     train, test = split
@@ -55,6 +58,7 @@ def fit(options: Namespace) -> bool:
     model = maas.fit(
         recipe,
         train,
+        task=task,
         epochs=options.epochs,
         batch_size=options.batch_size,
         optimizer=options.optimizer,
@@ -68,12 +72,18 @@ def fit(options: Namespace) -> bool:
         if text := getattr(options, name):
             model.card[name] = text
     model.save(output)  # first: whatever the evaluation meets, the training is not lost
-    evaluation = model.evaluate(test, baselines_from=train, groups=options.groups)
-    model.save(output, evaluation=evaluation)
     best = model.card["training"]["best_epoch"]
-    _tell(options, f"{model}, best of {len(model.card['training']['history'])} epochs: {best}\n\n{evaluation}")
+    _tell(options, f"{model}, best of {len(model.card['training']['history'])} epochs: {best}")
+    measured = None
+    if test.target is None:
+        _tell(options, f"not evaluated: the rows have no target; maas evaluate {output} DATA --target COLUMN")
+    else:
+        evaluation = model.evaluate(test, baselines_from=train, groups=options.groups)
+        model.save(output, evaluation=evaluation)
+        _tell(options, f"\n{evaluation}")
+        measured = evaluation.to_json()
     _tell(options, f"\nsaved in {output}; next: maas package {output}")
-    _result(options, {"artifact": str(output), "evaluation": evaluation.to_json()})
+    _result(options, {"artifact": str(output), "evaluation": measured})
     return False
 
 
@@ -174,7 +184,8 @@ def _describe(stored: Artifact, named: str | None) -> list[str]:
     lines += [
         f"digest     {stored.digest}",
         f"network    {description['recipe']['kind']}({arguments})",
-        f"task       {description['task']['kind']} of {description['target']}",
+        f"task       {description['task']['kind']} of {description['target']}"
+        + threshold_text(description["task"]["state"]),
         f"fields     {len(description['schema'])}",
     ]
     for field in description["schema"]:

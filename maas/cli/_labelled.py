@@ -21,17 +21,21 @@ def labelled(options: Namespace, model: Model, path: str) -> Rows:
         len(kinds) == 1 and kinds[0] in readers and kinds[0] == model.schema.names[0]
     ):  # the names these readers give their fields
         is_table = Path(path).suffix.lower() in (".csv", ".tsv", ".parquet")
-        target = model.target if is_table else None
-        return readers[kinds[0]](path, target=target, task=model.task.kind)
+        name = options.target or model.target
+        target = name.split(",") if model.task.kind == "multilabel" and "," in name else name
+        return readers[kinds[0]](
+            path, target=target if is_table else None, task=model.task.kind, separator=options.separator
+        )
     if kinds == ["sequence"] and Path(path).suffix.lower() == ".ts":
         return data.read_sequences(path, task=model.task.kind)
     classes = model.task.state()[0].get("classes", [])
     rows, errors = data.read_columns(
         path,
         model.schema,
-        target=model.target,
+        target=options.target or model.target,
         task=model.task.kind,
         text_target=any(isinstance(label, str) for label in classes),
+        separator=options.separator,
         side=options.groups,
         missing=options.missing,
         delimiter=options.delimiter,

@@ -21,6 +21,8 @@ examples:
   maas fit wine.csv --target cultivar --output artifacts/wine
   maas fit churn.csv --target churned --drop customer_id --type zip=categorical --output artifacts/churn
   maas fit loads.csv --target load --time measured_at --drop measured_at --patience 20 --output artifacts/loads
+  maas fit sensors.csv --task anomaly --network autoencoder --output artifacts/sensors
+  maas fit news.csv --task multilabel --target sport,politics --threshold f1 --output artifacts/news
   maas fit wine.csv --target cultivar --set 'hidden=[128, 64]' --set dropout=0.2 --output artifacts/wine
 """
 
@@ -54,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     _imports(evaluate)
     evaluate.add_argument("artifact", metavar="DIR", help="a saved model")
     evaluate.add_argument("data", metavar="DATA", help=_LABELLED)
+    _labelled(evaluate)
     evaluate.add_argument("--train", metavar="DATA", help="training rows, to teach the baselines")
     _groups(evaluate)
     _reading(evaluate)
@@ -68,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     _imports(report)
     report.add_argument("artifact", metavar="DIR", help="a saved model")
     report.add_argument("--data", metavar="DATA", help=_LABELLED + "; default: the scores stored with the model")
+    _labelled(report)
     report.add_argument("--train", metavar="DATA", help="training rows, to teach the baselines")
     report.add_argument("--output", default="report.html", metavar="FILE", help="the page (default: %(default)s)")
     _groups(report)
@@ -176,9 +180,29 @@ def build_parser() -> argparse.ArgumentParser:
 def _fit(command: argparse.ArgumentParser) -> None:
     _imports(command)
     command.add_argument("data", metavar="DATA", help="a .csv, .tsv or .parquet file")
-    command.add_argument("--target", metavar="COLUMN", help="what to predict (default: target, label, class or y)")
+    command.add_argument(
+        "--target",
+        metavar="COLUMN",
+        help="what to predict (default: target, label, class or y); a,b,c with --task multilabel: a column a label",
+    )
     command.add_argument("--output", required=True, metavar="DIR", help="where to save the model")
-    command.add_argument("--task", choices=["classification", "regression"], help="default: by the target's values")
+    command.add_argument(
+        "--task",
+        choices=["classification", "regression", "multilabel", "anomaly"],
+        help="default: by the target's values",
+    )
+    command.add_argument(
+        "--threshold",
+        metavar="X",
+        help="probability above which the answer is yes, or what to choose it by: f1, youden or accuracy",
+    )
+    command.add_argument(
+        "--normal", action="append", default=[], metavar="LABEL", help="of an anomaly: the label of normal rows"
+    )
+    command.add_argument(
+        "--false-alarms", type=float, metavar="X", help="of an anomaly: share of normal rows (default: 0.01)"
+    )
+    _separator(command)
     command.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="keep from the network")
     command.add_argument(
         "--type",
@@ -229,6 +253,17 @@ def _command(
 def _imports(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--import", dest="imports", action="append", default=[], metavar="MODULE", help="module that registers networks"
+    )
+
+
+def _labelled(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--target", metavar="COLUMN", help="the target's column (default: its name in training)")
+    _separator(command)
+
+
+def _separator(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--separator", default="|", metavar="TEXT", help="between the labels of a row (default: %(default)s)"
     )
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._labels import matrix_of_labels
 from maas.data._rows import Rows
-from maas.data._sources import Cells, plain_column
+from maas.data._sources import Cells, as_objects, plain_column
 from maas.data._table import TASKS, _target_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema, label_text
@@ -19,8 +20,9 @@ def from_arrays(x: Any, y: Any = None, *, task: str | None = None) -> Rows:
 
     Args:
         x: numbers of shape (rows, features); NaN where a value is missing.
-        y: one target a row, of shape (rows,): numbers, strings or booleans.
-        task: "classification" or "regression"; found as in `maas.data.read_table`.
+        y: one target a row, of shape (rows,): numbers, strings or booleans; or several labels a row: lists of text, or
+            with task="multilabel" ones and zeros of shape (rows, labels).
+        task: as in `maas.data.read_table`.
 
     Returns:
         Rows with one field `x` of shape (features,): a client sends `{"x": [...]}`.
@@ -45,7 +47,9 @@ def from_arrays(x: Any, y: Any = None, *, task: str | None = None) -> Rows:
     rows = Rows(Schema((field,)), {"x": values}, source="arrays").observed()
     if y is None:
         return rows
-    target = _numpy(y, "y")
+    target = _labels(y)
+    if target.ndim == 2 and len(target) == len(values) and task == "multilabel":
+        return replace(rows, target=matrix_of_labels(target), target_name="y", task="multilabel")
     if target.shape != (len(values),):
         raise DataError(f"y must have one value for each of the {len(values)} rows of X, got shape {target.shape}")
     goal, task = _target_of("y", _cells(target), task, None)
@@ -74,11 +78,13 @@ def from_dataset(dataset: Any, *, task: str | None = None) -> Rows:
 
 
 def as_rows(source: Any, *, task: str | None = None) -> Rows:
-    """Rows out of whatever `fit` and `evaluate` take: `Rows`, `(X, y)`, or a torch `Dataset`."""
+    """Rows out of whatever `fit` and `evaluate` take: `Rows`, `(X, y)`, a torch `Dataset`, or X alone."""
     if isinstance(source, Rows):
         return source
     if isinstance(source, tuple) and len(source) == 2:
         return from_arrays(*source, task=task)
+    if isinstance(source, np.ndarray) or hasattr(source, "detach"):
+        return from_arrays(source, task=task)
     if (
         not isinstance(source, (str, bytes))
         and hasattr(source, "__getitem__")
@@ -106,9 +112,17 @@ def _numpy(values: Any, name: str) -> np.ndarray[Any, Any]:
     return array
 
 
+def _labels(y: Any) -> np.ndarray[Any, Any]:
+    """Targets as an array; lists of labels, which are text and may differ in number, as objects."""
+    nested = isinstance(y, (list, tuple)) and all(isinstance(one, (list, tuple, set, frozenset)) for one in y)
+    if nested and all(isinstance(label, str) for labels in y for label in labels):
+        return as_objects(y)
+    return _numpy(y, "y")
+
+
 def _cells(target: np.ndarray[Any, Any]) -> Cells:
     if target.dtype.kind in "fiu":
         numbers = target.astype(np.float64)
         return Cells("number", numbers, lambda: map(label_text, numbers.tolist()))
     plain = [cell.item() if isinstance(cell, np.generic) else cell for cell in target]
-    return plain_column("y", [None if cell != cell else cell for cell in plain])
+    return plain_column("y", [None if np.ndim(cell) == 0 and cell != cell else cell for cell in plain])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from maas.data._arrays import _cells, _numpy
 from maas.data._encoded import LONGEST, read_sound
 from maas.data._files import TABLES, Medium, from_folder, from_table
+from maas.data._labels import SEPARATOR
 from maas.data._rows import Rows
 from maas.data._sources import as_objects
 from maas.data._table import TASKS, _target_of
@@ -30,8 +31,9 @@ def read_audio(
     source: Any,
     *,
     sample_rate: int | None = None,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     task: str | None = None,
+    separator: str = SEPARATOR,
     path: str | None = None,
     root: str | Path | None = None,
 ) -> Rows:
@@ -39,13 +41,14 @@ def read_audio(
 
     Args:
         source: one of
-            - a folder with one folder of WAV or FLAC files for each class, `dog/1.wav`, `cat/2.flac`;
+            - a folder with one folder of WAV or FLAC files for each class, `dog/1.wav`, `cat/2.flac`; or with such
+              files and no folder, which have no target;
             - a table of paths: a `.csv`, `.tsv` or `.parquet` file, or a data frame;
             - a pair `(waveforms, y)`: a list of arrays or tensors of shape (samples,) or (samples, channels), each of
               its own length, or one array of shape (rows, samples); int16, or floats from -1 to 1.
         sample_rate: of waveforms, in Hz; needed there, and for nothing else.
-        target: of a table, the column to predict; found when one is called target, label, class or y.
-        task: "classification" or "regression"; found as in `maas.data.read_table`.
+        target: of a table, the column to predict, or several; as in `maas.data.read_table`.
+        task, separator: as in `maas.data.read_table`.
         path: of a table, the column of paths; found when one is called path, file, filename, file_name or audio.
         root: of a table, the folder that its paths start from; by default that of the file.
 
@@ -70,7 +73,7 @@ def read_audio(
         if value is not None and form != wanted:
             raise DataError(f"`{name}` is for {wanted}, the source is {form}; leave it out")
     if form == "a table":
-        return from_table(source, target, task, path, root, _SOUNDS)
+        return from_table(source, target, task, separator, path, root, _SOUNDS)
     if form == "a folder":
         return from_folder(Path(source), task, _SOUNDS)
     waveforms, y = source

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from maas.data._rows import Rows
 from maas.data._sources import as_objects, plain_column, read_source
-from maas.data._table import _find_target, _listed, _target_of
+from maas.data._table import _find_targets, _listed, _target_of, _targets_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
@@ -37,11 +37,16 @@ class Medium:
 
 
 def from_folder(folder: Path, task: str | None, medium: Medium) -> Rows:
-    """Rows of a folder with one folder of files for each class, sorted by path."""
+    """Rows of a folder with one folder of files for each class, or of files without a target, sorted by path."""
     classes = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
     if not classes:
-        raise DataError(f"{folder} has no folders; give it one folder of {medium.things} for each class")
-    files: list[Path] = []
+        files = sorted(one for one in folder.iterdir() if one.suffix.lower() in medium.suffixes and one.is_file())
+        if not files:
+            raise DataError(f"{folder} has no folders; give it one folder of {medium.things} for each class")
+        side = {"path": as_objects(map(str, files))}
+        columns = {medium.field.name: as_objects(map(medium.read, files))}
+        return Rows(Schema((medium.field,)), columns, side=side, source=str(folder))
+    files = []
     labels: list[str] = []
     for place in classes:
         found = sorted(one for one in place.rglob("*") if one.suffix.lower() in medium.suffixes and one.is_file())
@@ -58,18 +63,24 @@ def from_folder(folder: Path, task: str | None, medium: Medium) -> Rows:
 
 
 def from_table(
-    source: Any, target: str | None, task: str | None, path: str | None, root: str | Path | None, medium: Medium
+    source: Any,
+    target: str | Sequence[str] | None,
+    task: str | None,
+    separator: str,
+    path: str | None,
+    root: str | Path | None,
+    medium: Medium,
 ) -> Rows:
     """Rows of a table with a column of paths."""
     raw = read_source(source, missing=(), delimiter=None, encoding="utf8")
-    goal_name = _find_target(target, raw)
+    goals = _find_targets(target, raw)
     if path is None:
         names = (*_PATH_NAMES, medium.field.name)
-        found = [name for name in raw if name.lower() in names and name != goal_name]
+        found = [name for name in raw if name.lower() in names and name not in goals]
         if len(found) != 1:
             raise DataError(f"say which column has the paths with `path`; there are {_listed(raw)}")
         path = found[0]
-    elif path not in raw or path == goal_name:
+    elif path not in raw or path in goals:
         raise DataError(f"`path` names no column, or the target: got {show(path)}, there are {_listed(raw)}")
     folder = Path(root) if root is not None else Path(source).parent if isinstance(source, (str, Path)) else Path()
     if not folder.is_dir():
@@ -83,8 +94,8 @@ def from_table(
     for row, file in enumerate(files):
         if not file.is_file():
             raise DataError(f"row {row}: there is no file {file}; paths start from {folder}, say `root=` for another")
-    goal, task = _target_of(goal_name, raw[goal_name], task, None)
-    side = {name: column.values for name, column in raw.items() if name not in (path, goal_name)}
+    goal, goal_name, task = _targets_of(goals, raw, task, {}, separator=separator)
+    side = {name: column.values for name, column in raw.items() if name not in (path, *goals)}
     name = str(source) if isinstance(source, (str, Path)) else "a frame"
     columns = {medium.field.name: as_objects(map(medium.read, files))}
     return Rows(Schema((medium.field,)), columns, goal, goal_name, task, {**side, "path": cells}, source=name)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from maas.data._arrays import _cells, _numpy
+from maas.data._arrays import _cells, _labels, _numpy
 from maas.data._encoded import LONGEST, read_image
 from maas.data._files import TABLES, Medium, from_folder, from_table
 from maas.data._image_files import is_idx, read_cifar, read_idx
+from maas.data._labels import SEPARATOR
 from maas.data._rows import Rows
 from maas.data._sources import as_objects
 from maas.data._table import TASKS, _target_of
@@ -25,8 +26,9 @@ _IMAGES = Medium(FIELD, "images", (".jpg", ".jpeg", ".png", ".webp"), read_image
 def read_images(
     source: Any,
     *,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     task: str | None = None,
+    separator: str = SEPARATOR,
     path: str | None = None,
     root: str | Path | None = None,
 ) -> Rows:
@@ -34,15 +36,16 @@ def read_images(
 
     Args:
         source: one of
-            - a folder with one folder of JPEG, PNG or WebP files for each class, `cats/1.jpg`, `dogs/2.png`;
+            - a folder with one folder of JPEG, PNG or WebP files for each class, `cats/1.jpg`, `dogs/2.png`; or with
+              such files and no folder, which have no target;
             - a pair of arrays or tensors `(X, y)`: X uint8 of shape (rows, height, width), or with channels last, 1 or
               3 of them;
             - a pair of paths `(images, labels)` of IDX files, as MNIST comes in, plain or gzip;
             - CIFAR's binary version: its folder (the training part), or the path of one `.bin` file, or a list of them;
             - a table of paths: a `.csv`, `.tsv` or `.parquet` file, or a data frame.
-        target: of a table, the column to predict; found when one is called target, label, class or y. Of CIFAR-100,
-            "fine" (the default) or "coarse".
-        task: "classification" or "regression"; found as in `maas.data.read_table`.
+        target: of a table, the column to predict, or several; as in `maas.data.read_table`. Of CIFAR-100, "fine" (the
+            default) or "coarse".
+        task, separator: as in `maas.data.read_table`.
         path: of a table, the column of paths; found when one is called path, file, filename, file_name or image.
         root: of a table, the folder that its paths start from; by default that of the file.
 
@@ -65,8 +68,10 @@ def read_images(
         if value is not None and form not in forms:
             raise DataError(f"`{name}` is for {' and '.join(forms)}, the source is {form}; leave it out")
     if form == "a table":
-        return from_table(source, target, task, path, root, _IMAGES)
+        return from_table(source, target, task, separator, path, root, _IMAGES)
     if form == "CIFAR files":
+        if not isinstance(target, (str, type(None))):
+            raise DataError(f"`target` of CIFAR-100 is 'fine' or 'coarse', got {show(target)}")
         images, labels = read_cifar(source, target)
         return _from_arrays(images, labels, task, form, target or "y")
     if form == "IDX files":
@@ -121,7 +126,7 @@ def _from_idx(source: Sequence[str | Path], task: str | None) -> Rows:
 
 
 def _from_arrays(x: Any, y: Any, task: str | None, source: str, name: str) -> Rows:
-    images, target = _numpy(x, "X"), _numpy(y, "y")
+    images, target = _numpy(x, "X"), _labels(y)
     if images.dtype != np.uint8:
         raise DataError(
             f"X must be uint8, from 0 to 255, got {images.dtype}; scale it first: (X * 255).round().astype('uint8') "

@@ -25,11 +25,12 @@ class Rows:
     Args:
         schema: the fields a network may see.
         columns: their values, in the canonical form of `maas.schema.Columns`.
-        target: one value a row: float64 for a regression, else an object array of str, int or bool; for a forecast
-            float64 of shape (rows, horizon) or (rows, horizon, channels); for a ranking an object array of tuples of
-            str, the items of a user. None when the rows have no target.
+        target: one value a row: float64 for a regression, else an object array of str, int or bool; for several labels
+            a row, and for a ranking the items of a user, of tuples of str; for a forecast float64 of shape (rows,
+            horizon) or (rows, horizon, channels). None when the rows have no target.
         target_name: the target's column name.
-        task: "classification", "regression", "forecast" or "ranking"; None when there is no target.
+        task: "classification", "regression", "multilabel", "anomaly", "forecast" or "ranking"; None when there is no
+            target.
         side: columns kept out of the network, still there for `split(group=..., time=...)`. Those of a ranking hold an
             array a row, with an entry for each item of its target.
         policy: how these rows were split off, so that a validation part is carved out the same way.
@@ -83,8 +84,9 @@ class Rows:
         Args:
             test: share of rows in the second part, between 0 and 1. With `group`, of groups.
             seed: the split is a pure function of the rows and this number.
-            stratify: keep the shares of the classes. By default: yes for a classification in which every class
-                has at least two rows, and each part room for every class.
+            stratify: keep the shares of the classes. By default: yes for a classification, or an anomaly's labels, in
+                which every class has at least two rows, and each part room for every class. Several labels a row
+                have no classes to keep the shares of: such rows are split at random.
             group: name of a column whose equal values must not be torn apart (a patient, a machine).
             time: name of a column to split by: the last rows are the second part, and no row of the first is
                 as late as any of the second. Rows with a `span` are split by its beginning unless `group` is given,

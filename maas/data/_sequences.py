@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from maas.data._arrays import _cells, _numpy
+from maas.data._arrays import _cells, _labels, _numpy
 from maas.data._rows import Rows
 from maas.data._sources import Cells, as_objects, plain_column, read_source
 from maas.data._table import TASKS, _listed, _target_of
@@ -48,7 +48,7 @@ def read_sequences(
         source: path of a `.ts`, `.csv`, `.tsv` or `.parquet` file, a data frame, or arrays or tensors.
         target: name of the target's column; for arrays the targets themselves, one a sequence; for a `.ts` file
             what to call its labels.
-        task: "classification" or "regression"; found as in `read_table`, or as a `.ts` file says.
+        task: as in `read_table`, or as a `.ts` file says.
         id: name of the column that says which series a line belongs to; kept in `side`.
         time: name of the column to put the steps of a series in order by: numbers, or ISO 8601 dates.
         channels: names of the channels' columns; in a wide table of the steps'. By default all that are left.
@@ -214,7 +214,7 @@ def _from_arrays(source: Any, target: Any, task: str | None) -> Rows:
     names = [f"series {index}" for index in range(len(series))]
     if target is None:
         return _rows(series, names, None, None, None, {}, "arrays")
-    goal = _numpy(target, "`target`")
+    goal = _labels(target)
     if goal.shape != (len(series),):
         raise DataError(f"`target` must have one value for each of the {len(series)} series, got shape {goal.shape}")
     return _rows(series, names, _cells(goal), "target", task, {}, "arrays")

@@ -239,7 +239,7 @@ def plain_column(name: str, cells: Sequence[Any], *, categorical: bool = False) 
     if kinds <= {str}:
         return Cells("text", as_objects(cells), texts)
     kind: Kind
-    for kind, wanted in (("bytes", {bytes}), ("lists", {list, tuple, np.ndarray})):
+    for kind, wanted in (("bytes", {bytes}), ("lists", {list, tuple, set, frozenset, np.ndarray})):
         if kinds <= wanted:
             return Cells(kind, as_objects(cells), _no_texts(name, kind))
     listed = ", ".join(sorted(kind.__name__ for kind in kinds))

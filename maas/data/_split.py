@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from maas.data._rows import Rows
 
 
+_OF_CLASSES = ("classification", "anomaly")
+
+
 @dataclass(frozen=True)
 class Policy:
     """How rows are split: at random, by class, by group, by time or within each value. See `Rows.split`."""
@@ -239,12 +242,12 @@ def _count(length: int, share: float) -> int:
 
 
 def _stratify(rows: Rows, share: float, wish: bool | None) -> bool:
-    if wish is False or rows.target is None or (wish is None and rows.task != "classification"):
+    if wish is False or rows.target is None or (wish is None and rows.task not in _OF_CLASSES):
         if wish:
             raise DataError("`stratify` needs a target")
         return False
-    if rows.task != "classification":
-        raise DataError("`stratify` keeps the shares of classes; the target of a regression has none")
+    if rows.task not in _OF_CLASSES:
+        raise DataError(f"`stratify` keeps the shares of classes; the target of a {rows.task} has none")
     counts = Counter(rows.target.tolist())
     rare = [label for label, count in counts.items() if count < 2]
     room = min(_count(len(rows), share), len(rows) - _count(len(rows), share)) >= len(counts)

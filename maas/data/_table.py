@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from maas.data._encoded import LONGEST, READERS, read_files_of
+from maas.data._labels import SEPARATOR, columns_of_labels, label_sets
 from maas.data._lists import as_steps, sequence_field
 from maas.data._rows import Rows
 from maas.data._sources import Cells, as_objects, parse_number, read_source
@@ -16,7 +17,7 @@ from maas.errors import DataError, RowError, show
 from maas.schema import Columns, Field, Schema, suggestion
 
 KINDS = ("numeric", "categorical", "boolean", "image", "audio", "text", "sequence")
-TASKS = ("classification", "regression")
+TASKS = ("classification", "regression", "multilabel", "anomaly")
 LONGEST_TEXT = 100_000
 _TARGET_NAMES = ("target", "label", "class", "y")
 _MOST_CLASSES_OF_INTEGERS = 20
@@ -26,8 +27,9 @@ _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, 
 def read_table(
     source: Any,
     *,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     task: str | None = None,
+    separator: str = SEPARATOR,
     drop: Sequence[str] = (),
     types: Mapping[str, str] | None = None,
     missing: Sequence[str] = (),
@@ -42,8 +44,11 @@ def read_table(
 
     Args:
         source: path of a `.csv`, `.tsv` or `.parquet` file, or a data frame (pandas, polars, pyarrow, ...).
-        target: name of the column to predict. Found when one is called target, label, class or y.
-        task: "classification" or "regression". Found: text, booleans and up to 20 different integers are classes.
+        target: name of the column to predict, or for several labels a row the names of columns that say true or false,
+            one a label. Found when one is called target, label, class or y; without one the rows have no target.
+        task: "classification", "regression", "multilabel" or "anomaly". Found: text, booleans and up to 20 different
+            integers are classes; lists, and several columns, are several labels a row.
+        separator: what stands between the labels of a row where one column of text holds them: "red|blue".
         drop: columns to keep from the network. They stay usable in `split(group=..., time=...)`.
         types: kind of a column by name, where it is not what it looks like: "numeric", "categorical", "boolean",
             "text", "image" or "audio": the paths of JPEG, PNG or WebP, of WAV or FLAC files, which start from the
@@ -71,7 +76,7 @@ def read_table(
     name = source if isinstance(source, (str, Path)) else f"a {type(source).__module__.split('.')[0]} frame"
     if task is not None and task not in TASKS:
         raise DataError(f"`task` must be one of {', '.join(TASKS)}, got {show(task)}")
-    target = _find_target(target, raw)
+    goals = _find_targets(target, raw)
     for asked, named in (("drop", drop), ("types", types)):
         for column in named:
             if column not in raw:
@@ -79,17 +84,17 @@ def read_table(
     for column, kind in types.items():
         if kind not in KINDS:
             raise DataError(f"`types` says {show(kind)} of column {show(column)}; it must be one of {', '.join(KINDS)}")
-    if target in drop:
-        raise DataError(f"{show(target)} is the target and cannot be dropped")
+    if dropped := [name for name in goals if name in drop]:
+        raise DataError(f"{show(dropped[0])} is the target and cannot be dropped")
 
-    features = {column: cells for column, cells in raw.items() if column not in drop and column != target}
+    features = {column: cells for column, cells in raw.items() if column not in drop and column not in goals}
     schema = Schema(tuple(_field_of(column, cells, types.get(column)) for column, cells in features.items()))
     columns, errors = _checked(schema, features, source)
     if errors:
         raise errors[min(errors)]
-    goal, task = _target_of(target, raw[target], task, types.get(target))
+    goal, goal_name, task = _targets_of(goals, raw, task, types, separator=separator)
     side = {column: raw[column].values for column in drop}
-    return Rows(schema, columns, goal, target, task, side, source=str(name)).observed()
+    return Rows(schema, columns, goal, goal_name, task, side, source=str(name)).observed()
 
 
 def read_columns(
@@ -99,6 +104,7 @@ def read_columns(
     target: str | None = None,
     task: str | None = None,
     text_target: bool = False,
+    separator: str = SEPARATOR,
     side: Sequence[str] = (),
     missing: Sequence[str] = (),
     delimiter: str | None = None,
@@ -109,8 +115,8 @@ def read_columns(
     Args:
         source, missing, delimiter, encoding: as in `read_table`.
         schema: the fields wanted. Other columns are passed over.
-        target: name of the target's column, when its values are wanted.
-        task: "classification" or "regression"; wanted with `target`.
+        target: name of the target's column, when its values are wanted; of several labels' columns "a,b,c".
+        task, separator: as in `read_table`; the task is wanted with `target`.
         text_target: the classes are texts, so "01" is not the number 1.
         side: further columns to keep, where the table has them: to tell scores apart by.
 
@@ -129,9 +135,10 @@ def read_columns(
     kept = {name: raw[name].values for name in side if name in raw and name not in schema.names}
     if target is None:
         return Rows(schema, columns, side=kept, source=str(source)), errors
-    if target not in raw:
-        raise DataError(f"the target {show(target)} names no column, there are {_listed(raw)}")
-    goal, task = _target_of(target, raw[target], task, None, as_text=text_target)
+    names = target.split(",") if target not in raw and task == "multilabel" else [target]
+    if missed := [name for name in names if name not in raw]:
+        raise DataError(f"the target {show(missed[0])} names no column, there are {_listed(raw)}")
+    goal, _, task = _targets_of(names, raw, task, {}, separator=separator, as_text=text_target)
     return Rows(schema, columns, goal, target, task, kept, source=str(source)), errors
 
 
@@ -276,10 +283,45 @@ def _number(value: Any, label: str | None) -> float | str | None:
     return label if number is None else number
 
 
+def _targets_of(
+    names: Sequence[str],
+    raw: Mapping[str, Cells],
+    task: str | None,
+    types: Mapping[str, str],
+    *,
+    separator: str = SEPARATOR,
+    as_text: bool = False,
+) -> tuple[np.ndarray[Any, Any] | None, str, str | None]:
+    """The values of no, one or several target columns in canonical form, their name, and the task they stand for."""
+    if not names:
+        if task not in (None, "anomaly"):
+            raise DataError(f"say which column to predict with `target`; there are {_listed(raw)}")
+        return None, "target", None
+    if len(names) == 1:
+        name = names[0]
+        goal, task = _target_of(name, raw[name], task, types.get(name), as_text=as_text, separator=separator)
+        return goal, name, task
+    if task not in (None, "multilabel"):
+        raise DataError(f"several target columns are several labels a row; say task='multilabel', got {show(task)}")
+    if odd := [name for name in names if "," in name]:
+        raise DataError(f"a label's column must have no comma in its name, got {show(odd[0])}; rename it")
+    return columns_of_labels(names, raw), ",".join(names), "multilabel"
+
+
 def _target_of(
-    name: str, cells: Cells, task: str | None, kind: str | None, *, as_text: bool = False
+    name: str,
+    cells: Cells,
+    task: str | None,
+    kind: str | None,
+    *,
+    as_text: bool = False,
+    separator: str = SEPARATOR,
 ) -> tuple[np.ndarray[Any, Any], str]:
     """The target's values in canonical form, and the task they stand for."""
+    if task == "multilabel" or (task is None and cells.kind == "lists"):
+        return label_sets(name, cells, separator), "multilabel"
+    if cells.kind == "lists":
+        raise DataError(f"the target {show(name)} holds lists: several labels a row? Say task='multilabel'")
     gaps = np.flatnonzero(cells.missing)
     if len(gaps):
         raise DataError(
@@ -321,7 +363,7 @@ def _target_of(
         values = np.array(numbers, np.float64)
         _check_finite(name, values)
         return values, task
-    return (cells.labels if as_text else cells.values), "classification"
+    return (cells.labels if as_text else cells.values), task or "classification"
 
 
 def _check_finite(name: str, values: np.ndarray[Any, Any]) -> None:
@@ -330,15 +372,20 @@ def _check_finite(name: str, values: np.ndarray[Any, Any]) -> None:
         raise DataError(f"the target {show(name)} must be finite, got {values[row]} in row {row}")
 
 
-def _find_target(target: str | None, raw: Mapping[str, Cells]) -> str:
-    if target is not None:
-        if target not in raw:
-            raise DataError(f"`target` names no column: got {show(target)}, there are {_listed(raw)}")
-        return target
-    found = [name for name in raw if name.lower() in _TARGET_NAMES]
-    if len(found) != 1:
-        raise DataError(f"say which column to predict with `target`; there are {_listed(raw)}")
-    return found[0]
+def _find_targets(target: str | Sequence[str] | None, raw: Mapping[str, Cells]) -> list[str]:
+    """The columns to predict: none where none is named and none is called as a target is."""
+    if target is None:
+        found = [name for name in raw if name.lower() in _TARGET_NAMES]
+        if len(found) > 1:
+            raise DataError(f"say which column to predict with `target`; there are {_listed(raw)}")
+        return found
+    names = [target] if isinstance(target, str) else list(target)
+    for name in names:
+        if name not in raw:
+            raise DataError(f"`target` names no column: got {show(name)}, there are {_listed(raw)}")
+    if not isinstance(target, str) and (len(names) < 2 or len(set(names)) < len(names)):
+        raise DataError(f"several labels a row need two different columns or more in `target`, got {names}")
+    return names
 
 
 def _listed(names: Iterable[Any]) -> str:

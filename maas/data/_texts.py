@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._labels import SEPARATOR
 from maas.data._rows import Rows
 from maas.data._sources import Cells, as_objects, plain_column, read_source
-from maas.data._table import LONGEST_TEXT, TASKS, _find_target, _listed, _target_of
+from maas.data._table import LONGEST_TEXT, TASKS, _find_targets, _listed, _target_of, _targets_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
@@ -24,8 +25,9 @@ def read_texts(
     source: Any,
     *,
     text: str | None = None,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     task: str | None = None,
+    separator: str = SEPARATOR,
     longest: int = LONGEST_TEXT,
     empty: str = "refuse",
     missing: Sequence[str] = (),
@@ -43,11 +45,12 @@ def read_texts(
             a table (`.csv`, `.tsv`, `.parquet`, a data frame), with a column of texts and one of targets;
             a folder that holds one folder a class, with a `.txt` file a text;
             a mapping of label to the path of a file, plain or gzip, with one text a line;
-            a pair `(texts, labels)` of lists; or a list of texts, which have no target.
+            a pair `(texts, labels)` of lists, with one label a text or a list of labels; or a list of texts, which have
+            no target.
         text: name of the column of texts, and of the field that clients send. Found in a table when it is the only
             column beside the target, or is called text, review, sentence, ...; otherwise "text".
-        target: name of a table's target. Found when one is called target, label, class or y.
-        task: "classification" or "regression"; found as in `maas.data.read_table`.
+        target: name of a table's target, or several; as in `maas.data.read_table`.
+        task, separator: as in `maas.data.read_table`.
         longest: most characters of a text, here and when it is served.
         empty: "refuse" or "drop" texts of nothing but white space.
         missing, delimiter: of a CSV, as in `maas.data.read_table`.
@@ -68,7 +71,8 @@ def read_texts(
         raise DataError(f"`longest` must be a positive integer, got {show(longest)}")
     if task is not None and task not in TASKS:
         raise DataError(f"`task` must be one of {', '.join(TASKS)}, got {show(task)}")
-    name, goal = text or "text", target or "target"
+    name, goal = text or "text", target if isinstance(target, str) else "target"
+    found: np.ndarray[Any, Any] | None = None
     side: dict[str, np.ndarray[Any, Any]] = {}
     labels: Cells | None
     if isinstance(source, Mapping):
@@ -79,17 +83,20 @@ def read_texts(
         texts, labels = _from_lists(source)
     else:
         raw = read_source(source, missing=missing, delimiter=delimiter, encoding=encoding)
-        goal = _find_target(target, raw)
-        name = _find_text(text, goal, raw)
-        texts, labels = list(raw[name].strings), raw[goal]
-        side = {column: cells.values for column, cells in raw.items() if column not in (name, goal)}
+        goals = _find_targets(target, raw)
+        name = _find_text(text, goals, raw)
+        texts, labels = list(raw[name].strings), None
+        found, goal, task = _targets_of(goals, raw, task, {}, separator=separator)
+        side = {column: cells.values for column, cells in raw.items() if column not in (name, *goals)}
     cleaned = [one.strip() if isinstance(one, str) else one for one in texts]
     column = as_objects("" if one is None else one for one in cleaned)
     schema = Schema((Field(name, "text", "string", longest=longest),))
     columns, errors = schema.check({name: column}, len(column))
     if errors:
         raise errors[min(errors)]
-    found, task = (None, None) if labels is None else _target_of(goal, labels, task, None)
+    if labels is not None:
+        found, task = _target_of(goal, labels, task, None, separator=separator)
+    task = None if found is None else task
     where = str(source) if isinstance(source, (str, Path)) else "texts"
     rows = Rows(schema, columns, found, goal, task, side, source=where)
     blank = np.array([not one for one in columns[name]], bool)
@@ -149,12 +156,12 @@ def _read(path: Path, encoding: str) -> str:
         raise DataError(f"{path} cannot be read: {error}") from error
 
 
-def _find_text(text: str | None, target: str, raw: Mapping[str, Cells]) -> str:
+def _find_text(text: str | None, targets: Sequence[str], raw: Mapping[str, Cells]) -> str:
     if text is not None:
-        if text not in raw or text == target:
+        if text not in raw or text in targets:
             raise DataError(f"`text` names no column beside the target: got {show(text)}, there are {_listed(raw)}")
         return text
-    others = [name for name in raw if name != target]
+    others = [name for name in raw if name not in targets]
     named = [name for name in others if name.lower() in _NAMES]
     found = others if len(others) == 1 else named
     if len(found) != 1:

@@ -23,10 +23,12 @@ class WorstRow:
 
     Args:
         position: of the row among the test rows, counted from 0.
-        truth, answer: a class as text, a number, or for a forecast float64 of shape (horizon,) or (horizon, channels).
-        loss: what the rows are ordered by: for a classification the cross entropy in nats, for a regression the
-            absolute error, for a forecast the row's RMSE.
-        right: whether the class is the true one all the same; None where the answer is no class.
+        truth, answer: a class as text, a number, labels joined by commas, or for a forecast float64 of shape (horizon,)
+            or (horizon, channels).
+        loss: what the rows are ordered by: for a classification the cross entropy in nats, for several labels its mean
+            over them, for an anomaly the score of a normal row and 1 / score of another, for a regression the absolute
+            error, for a forecast the row's RMSE.
+        right: whether the class, or each label, is the true one all the same; None where the answer is none.
         confidence: probability given to the answer, where there is one.
     """
 
@@ -102,6 +104,50 @@ def classification_details(truth: _Array, probabilities: _Array, answer: _Array,
         if 0 < np.count_nonzero(truth == place) < len(truth)
     ]
     return Details(worst, tuple(curves))
+
+
+def multilabel_details(truth: _Array, answer: _Array, probabilities: _Array, labels: Sequence[str]) -> Details:
+    """Curves and worst rows of several labels a row.
+
+    Args:
+        truth, answer: bool of shape (rows, labels).
+        probabilities: float of shape (rows, labels).
+        labels: what the second axis is called.
+    """
+    given = np.where(truth, probabilities, 1 - probabilities.astype(np.float64))
+    loss = -np.log(np.clip(given, 1e-15, 1.0)).mean(axis=1)
+
+    def joined(has: _Array) -> str:
+        return ", ".join(labels[place] for place in np.flatnonzero(has).tolist()) or "none"
+
+    right = (truth == answer).all(axis=1)
+    worst = tuple(
+        WorstRow(row, joined(truth[row]), joined(answer[row]), float(loss[row]), bool(right[row]))
+        for row in _worst(loss)
+    )
+    curves = [
+        _curve(label, truth[:, place], probabilities[:, place])
+        for place, label in enumerate(labels if len(labels) <= _MOST_CURVES else ())
+        if 0 < np.count_nonzero(truth[:, place]) < len(truth)
+    ]
+    return Details(worst, tuple(curves))
+
+
+def anomaly_details(truth: _Array, scores: _Array, answer: _Array, labels: Sequence[str]) -> Details:
+    """The curve and the worst rows of a detector of anomalies.
+
+    Args:
+        truth, answer: whether each row is an anomaly, and whether an alarm was given, bool of shape (rows,).
+        scores: how unusual each row is, in units of the threshold, float64 of shape (rows,).
+        labels: what to call a normal row and an anomaly.
+    """
+    loss = np.where(truth, 1 / np.maximum(scores, 1e-30), scores)
+    worst = tuple(
+        WorstRow(row, labels[truth[row]], labels[answer[row]], float(loss[row]), bool(truth[row] == answer[row]))
+        for row in _worst(loss)
+    )
+    both = 0 < np.count_nonzero(truth) < len(truth)
+    return Details(worst, (_curve(labels[1], truth, scores),) if both else ())
 
 
 def regression_details(truth: _Array, values: _Array) -> Details:

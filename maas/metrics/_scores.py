@@ -49,7 +49,9 @@ class Scores:
     details: Callable[[], Details] | None = field(default=None, repr=False)
 
 
-def classification_scores(truth: _Array, probabilities: _Array, labels: Sequence[str]) -> Scores:
+def classification_scores(
+    truth: _Array, probabilities: _Array, labels: Sequence[str], answer: _Array | None = None
+) -> Scores:
     """Scores of a classification.
 
     Precision, recall and F1 are those of the second class where there are two, else the plain mean over the classes
@@ -60,10 +62,11 @@ def classification_scores(truth: _Array, probabilities: _Array, labels: Sequence
         truth: places of the true classes, int64 of shape (rows,).
         probabilities: float of shape (rows, classes).
         labels: the classes as text.
+        answer: places of the classes answered, int64 of shape (rows,); by default the likeliest.
     """
     from sklearn import metrics
 
-    answer = probabilities.argmax(axis=1)
+    answer = probabilities.argmax(axis=1) if answer is None else answer
     places = np.arange(len(labels))
     if len(labels) == 2:
         which: dict[str, Any] = {"average": "binary", "pos_label": 1}

@@ -213,7 +213,8 @@ class Model:
         if baselines_from is not None:
             train = data.as_rows(baselines_from, task=self.task.kind)
             duplicates, _ = data.duplicates(train, rows)
-            found = self.task.baselines(self.schema, train.columns, _target(train, "baselines_from"), rows.columns)
+            taught: Any = _target(train, "baselines_from") if self.task.needs_target else train.target
+            found = self.task.baselines(self.schema, train.columns, taught, rows.columns)
             others = {name: self.task.score(other, truth) for name, other in found.items()}
         return Evaluation.compare(
             self.task.kind,

@@ -1,6 +1,7 @@
 """Networks: plain torch modules with explicit sizes, and recipes that describe them before the sizes are known."""
 
 from maas.nn._audio_cnn import AudioCNN
+from maas.nn._autoencoder import AutoEncoder, ImageAutoEncoder
 from maas.nn._backbone import Backbone
 from maas.nn._cnn import CNN
 from maas.nn._content import ContentBased
@@ -15,6 +16,7 @@ from maas.nn._recipe import Recipe, recipe
 from maas.nn._register import network, network_class
 from maas.nn._resnet import ResNet
 from maas.nn._rnn import RNN
+from maas.nn._sequence_autoencoder import SequenceAutoEncoder
 from maas.nn._text_cnn import TextCNN
 from maas.nn._text_rnn import TextRNN
 from maas.nn._text_transformer import TextTransformer
@@ -25,16 +27,19 @@ __all__ = [
     "MLP",
     "RNN",
     "AudioCNN",
+    "AutoEncoder",
     "Backbone",
     "CNN1d",
     "ContentBased",
     "Fusion",
+    "ImageAutoEncoder",
     "ItemNeighbours",
     "MatrixFactorization",
     "Popularity",
     "RatingFactorization",
     "Recipe",
     "ResNet",
+    "SequenceAutoEncoder",
     "TextCNN",
     "TextRNN",
     "TextTransformer",

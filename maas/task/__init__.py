@@ -1,17 +1,24 @@
-"""What the answer is: classes or numbers, their encoding, loss, scores, and the baselines they are held against."""
+"""What the answer is: its encoding, loss and scores, and the baselines that it is held against."""
 
+from maas.task._anomaly import Anomaly, AnomalyOptions
 from maas.task._answers import Answers, Batch, rows_that_fit
 from maas.task._base import Task, TaskLearner, from_state, task, task_class
-from maas.task._classification import Classification
+from maas.task._classification import Classification, ClassificationOptions
 from maas.task._forecast import Forecast
+from maas.task._multilabel import MultiLabel, MultiLabelOptions
 from maas.task._ranking import Ranking, RankingOptions
 from maas.task._regression import Regression
 
 __all__ = [
+    "Anomaly",
+    "AnomalyOptions",
     "Answers",
     "Batch",
     "Classification",
+    "ClassificationOptions",
     "Forecast",
+    "MultiLabel",
+    "MultiLabelOptions",
     "Ranking",
     "RankingOptions",
     "Regression",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,11 +15,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from maas.errors import DataError, FormatError, show
-from maas.metrics import Scores, classification_scores
+from maas.metrics import Scores, best_threshold, classification_scores
 from maas.schema import Columns, Schema, label_text
 from maas.task._answers import Answers, Batch
 from maas.task._base import Arrays, Target, Task, task
 from maas.task._baselines import classification_baselines
+from maas.task._threshold import alternate, check_threshold, threshold_of
 
 Label = str | int | bool
 
@@ -28,20 +30,27 @@ Label = str | int | bool
 class Classification(Task):
     """One class a row. Two classes take one output and a sigmoid, more take a softmax.
 
-    Answers have `label`, in the type it had in the training data, and `probabilities` by class.
+    Answers have `label`, in the type it had in the training data, and `probabilities` by class. The label is the
+    likeliest class; of two classes the second, where its probability is above `threshold`.
 
     Args:
         classes: the labels, in the order of the outputs; with two, the output is the score of the second.
+        threshold: of two classes, from 0 to 1.
+        chosen_by: what the threshold is the best by; None where it was given. See `Classification.with_options`.
+        settled: whether the threshold stands; if not, `settle` chooses it.
         label_smoothing, class_weights: as in `Classification.with_options`, one weight a class. Only learning needs
             them: they are no part of what is stored.
 
     Raises:
-        DataError: fewer than two classes, or two that are written alike.
+        DataError: fewer than two classes, or two that are written alike, or a threshold out of its range.
     """
 
     kind = "classification"
 
     classes: tuple[Label, ...]
+    threshold: float = 0.5
+    chosen_by: str | None = None
+    settled: bool = True
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] | None = None
 
@@ -51,16 +60,22 @@ class Classification(Task):
             raise DataError(f"a classification needs at least two classes, got {texts}")
         if repeated := [text for text, count in Counter(texts).items() if count > 1]:
             raise DataError(f"classes must differ as text, got {show(repeated[0])} more than once")
+        check_threshold(self.threshold, self.chosen_by)
+        if len(texts) > 2 and (self.threshold != 0.5 or self.chosen_by is not None):
+            raise DataError(f"`threshold` is for two classes, got {len(texts)}: {', '.join(texts[:5])}; leave it out")
 
     @staticmethod
     def with_options(
-        *, label_smoothing: float = 0.0, class_weights: str | Mapping[Label, float] | None = None
+        *,
+        threshold: float | str = 0.5,
+        label_smoothing: float = 0.0,
+        class_weights: str | Mapping[Label, float] | None = None,
     ) -> ClassificationOptions:
         """This task, told how to learn: `maas.fit(..., task=Classification.with_options(class_weights="balanced"))`.
 
         Args: those of `ClassificationOptions`.
         """
-        return ClassificationOptions(label_smoothing, class_weights)
+        return ClassificationOptions(threshold, label_smoothing, class_weights)
 
     @classmethod
     def learn(cls, target: Target, name: str = "target", schema: Schema | None = None) -> Classification:
@@ -81,6 +96,23 @@ class Classification(Task):
     @property
     def unit(self) -> float:
         return 1.0
+
+    @property
+    def is_settled(self) -> bool:
+        return self.settled
+
+    def settle(self, answers: Answers, truth: Target) -> Classification:
+        """This task with the threshold that is best on these rows; 0.5, with a warning, where they are of one class."""
+        assert self.chosen_by is not None
+        second = self._places(truth) == 1
+        threshold = best_threshold(second, answers["probabilities"][:, 1], self.chosen_by)
+        if threshold is None:
+            warnings.warn(
+                "the validation rows are all of one class, which chooses no threshold: it stays 0.5; give validation "
+                "rows of both",
+                stacklevel=3,
+            )
+        return replace(self, threshold=0.5 if threshold is None else threshold, settled=True)
 
     def encode(self, target: Target) -> torch.Tensor:
         """Places of the labels in `classes`, int64 of shape (rows,)."""
@@ -122,8 +154,11 @@ class Classification(Task):
         labels = np.empty(len(self.classes), object)
         labels[:] = self.classes
         names = tuple(label_text(label) for label in self.classes)
+        places = probabilities.argmax(axis=1)
+        if len(self.classes) == 2:
+            places = (probabilities[:, 1].astype(np.float64) > self.threshold).astype(np.intp)
         return Answers(
-            {"label": labels[probabilities.argmax(axis=1)], "probabilities": probabilities},
+            {"label": labels[places], "probabilities": probabilities},
             {"probabilities": names},
         )
 
@@ -134,14 +169,30 @@ class Classification(Task):
         unknown = sorted(set(texts) - set(labels))
         places = {label: place for place, label in enumerate([*labels, *unknown])}
         probabilities = np.pad(answers["probabilities"], ((0, 0), (0, len(unknown))))
-        return classification_scores(np.array([places[text] for text in texts], np.int64), probabilities, [*places])
+        true = np.array([places[text] for text in texts], np.int64)
+        answer = np.array([places[label_text(label)] for label in answers["label"].tolist()], np.int64)
+        return classification_scores(true, probabilities, [*places], answer)
 
     def baselines(self, schema: Schema, train: Columns, target: Target, test: Columns) -> dict[str, Answers]:
-        found = classification_baselines(schema, train, self._places(target), test, len(self.classes))
-        return {name: self.answers(probabilities) for name, probabilities in found.items()}
+        """Where the network's threshold was chosen, each method has one of its own, chosen by rows kept from it."""
+        places = self._places(target)
+        found = classification_baselines(schema, train, places, test, len(self.classes))
+        judges = dict.fromkeys(found, self)
+        if self.chosen_by is not None:
+            shown, hidden = alternate(places)
+            if len(np.unique(places[shown])) == 2:
+                parts = [{name: column[rows] for name, column in train.items()} for rows in (shown, hidden)]
+                known = classification_baselines(schema, parts[0], places[shown], parts[1], 2)
+                for name, probabilities in known.items():
+                    chosen = best_threshold(places[hidden] == 1, probabilities[:, 1], self.chosen_by)
+                    judges[name] = replace(self, threshold=0.5 if chosen is None else chosen)
+        return {name: judges[name].answers(probabilities) for name, probabilities in found.items()}
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
-        return {"classes": list(self.classes)}, {}
+        state: dict[str, Any] = {"classes": list(self.classes)}
+        if self.threshold != 0.5 or self.chosen_by is not None:
+            state |= {"threshold": self.threshold, "chosen_by": self.chosen_by}
+        return state, {}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], arrays: Arrays, schema: Schema | None = None) -> Classification:
@@ -149,7 +200,7 @@ class Classification(Task):
         if type(classes) is not list or not all(type(label) in (str, int, bool) for label in classes):
             raise FormatError("classes must be strings, integers or booleans, in a list")
         try:
-            return cls(tuple(classes))
+            return cls(tuple(classes), state.get("threshold", 0.5), state.get("chosen_by"))
         except DataError as error:
             raise FormatError(str(error)) from error
 
@@ -169,6 +220,11 @@ class ClassificationOptions:
     """How a classification is to be learned; `maas.fit(task=...)` takes it.
 
     Args:
+        threshold: of two classes, the probability of the second above which it is the answer, from 0 to 1; or what to
+            choose it by on the validation rows once the network is trained: "f1", "youden" (sensitivity +
+            specificity - 1) or "accuracy". The best of many on few rows is better there than on others: only the scores
+            of test rows say how good it is. Where a false alarm costs c and a miss m, c / (c + m) is the threshold of
+            least cost, if the probabilities are calibrated.
         label_smoothing: share of each row's target that is spread evenly over all classes, from 0 to below 1
             (Szegedy et al. 2016).
         class_weights: what a row's loss is multiplied by: "balanced", rows / (classes x rows of the class), or a
@@ -178,12 +234,14 @@ class ClassificationOptions:
         DataError: an option is out of its range.
     """
 
+    threshold: float | str = 0.5
     label_smoothing: float = 0.0
     class_weights: str | Mapping[Label, float] | None = None
 
     kind: ClassVar[str] = Classification.kind
 
     def __post_init__(self) -> None:
+        threshold_of(self.threshold)
         smoothing = self.label_smoothing
         if isinstance(smoothing, bool) or not isinstance(smoothing, (int, float)) or not 0 <= smoothing < 1:
             raise DataError(f"`label_smoothing` must be from 0 to below 1, got {show(smoothing)}")
@@ -198,8 +256,14 @@ class ClassificationOptions:
     def learn(self, target: Target, name: str = "target", schema: Schema | None = None) -> Classification:
         """Learn the classes, and the weights of theirs, from the target of training rows."""
         plain = Classification.learn(target, name)
+        threshold, chosen_by = threshold_of(self.threshold)
         return replace(
-            plain, label_smoothing=float(self.label_smoothing), class_weights=self._weights(plain.classes, target)
+            plain,
+            threshold=threshold,
+            chosen_by=chosen_by,
+            settled=chosen_by is None,
+            label_smoothing=float(self.label_smoothing),
+            class_weights=self._weights(plain.classes, target),
         )
 
     def _weights(self, classes: tuple[Label, ...], target: Target) -> tuple[float, ...] | None:

@@ -52,9 +52,11 @@ def fit(
     """Train a network on rows.
 
     Everything that is learned (preprocessing, the target's encoding, the weights) is learned from the training rows
-    without the validation part; that part chooses the epoch. Classification minimises cross entropy, regression
-    the mean squared error of the standardised target. A network that learns in closed form is solved in one go: it
-    needs none of the settings of the loop, and learns from the validation part too where that was not given.
+    without the validation part; that part chooses the epoch, and the threshold of a task that has one to choose.
+    Classification minimises cross entropy, regression the mean squared error of the standardised target, several labels
+    the binary cross entropy of each, an anomaly the network's own error. A network that learns in closed form is solved
+    in one go: it needs none of the settings of the loop, and learns from the validation part too where that was not
+    given.
 
     Args:
         recipe: what to train: `maas.recipe(maas.nn.MLP, hidden=(64, 64))`.
@@ -136,6 +138,8 @@ def fit(
 
     learning = learning.observed()
     answer = learner.learn(learning.target, learning.target_name, learning.schema)  # type: ignore[arg-type]
+    if held_out is None and not answer.is_settled:
+        raise DataError(f"this {kind} chooses by validation rows: give `validation`")
     if learning.target is not None:
         learning = teaching(learning, answer.teaching(learning.target)).observed()
     learns = preprocess or learner_for(recipe, learning.schema, source)
@@ -175,13 +179,12 @@ def fit(
                 progress=progress,
             )
     network.eval()
-    if not answer.is_settled:
-        if held_out is None:
-            raise DataError(f"a {kind} like this one chooses by validation rows: give `validation`")
+    if held_out is not None and not answer.is_settled:
         model.task = answer.settle(model.predict(held_out), held_out.target)  # type: ignore[arg-type]
     model.card["training"] = {
         **settings.to_json(),
         "task": None if task is None else repr(task),
+        "settled": None if answer.is_settled else model.task.state()[0],
         "augment": None if augment is None else repr(augment),
         **pace.to_json(),
         "device": where.type,

@@ -79,10 +79,16 @@ def _checked(given: Rows, held_out: Rows) -> Rows:
 
 def _keep_classes(given: Rows, learning: Rows, held_out: Rows) -> tuple[Rows, Rows]:
     """Without validation rows of a class that the other part lacks: a class is learned before it is asked for."""
-    if given.target is None or learning.target is None or held_out.target is None or given.task != "classification":
+    if given.target is None or learning.target is None or held_out.target is None:
         return learning, held_out
-    known = set(learning.target.tolist())
-    common = [row for row, label in enumerate(held_out.target.tolist()) if label in known]
+    if given.task == "multilabel":
+        labels = {label for row in learning.target for label in row}
+        common = [row for row, asked in enumerate(held_out.target) if labels.issuperset(asked)]
+    elif given.task == "classification":
+        known = set(learning.target.tolist())
+        common = [row for row, label in enumerate(held_out.target.tolist()) if label in known]
+    else:
+        return learning, held_out
     if len(common) == len(held_out):
         return learning, held_out
     if not common:

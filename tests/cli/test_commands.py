@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image as Pillow
 
@@ -107,7 +108,7 @@ def test_fit_takes_the_networks_arguments_and_the_tables_options(capsys: Capture
     [
         ("fit nowhere.csv --target y --output m", 2, "there is no file nowhere.csv"),
         ("fit {wine} --target cultivr --output m", 2, "`target` names no column: got 'cultivr'"),
-        ("fit {wine} --output m", 2, "say which column to predict with `target`"),
+        ("fit {wine} --output m", 2, "say which column to predict with --target"),
         ("fit {wine} --target cultivar --output m --set hiden=3", 2, "MLP has no argument 'hiden'"),
         ("fit {wine} --target cultivar --output m --set hidden", 2, "--set wants NAME=VALUE, got 'hidden'"),
         ("fit {wine} --target cultivar --output m --set hidden=[0]", 2, "`hidden` must be positive integers"),
@@ -266,3 +267,69 @@ def test_serve_and_call_until_it_is_stopped(
         serving.wait()
         assert serving.stdout is not None
         serving.stdout.close()
+
+
+def _sensors(folder: Path) -> Path:
+    generator = np.random.default_rng(0)
+    lines = ["a,b,hot,cold,state"]
+    for a, b in generator.normal(size=(150, 2)):
+        odd = abs(b) > 2
+        lines.append(
+            f"{a:.4f},{a + (3 if odd else 0.1) * b:.4f},{int(a > 0.3)},{int(a < -0.3)},{'bad' if odd else 'ok'}"
+        )
+    (folder / "s.csv").write_text("\n".join(lines) + "\n")
+    (folder / "plain.csv").write_text("\n".join(",".join(line.split(",")[:2]) for line in lines) + "\n")
+    return folder / "s.csv"
+
+
+@pytest.mark.filterwarnings("ignore:.*too few for `false_alarms`", "ignore:.*stand in none or in all")
+def test_anomalies_labels_and_thresholds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(arguments: str) -> str:
+        assert main(arguments.split()) == 0
+        return capsys.readouterr().out
+
+    table = _sensors(tmp_path)
+    short = "--epochs 2 --device cpu"
+    plain = f"fit {tmp_path / 'plain.csv'} --task anomaly --network autoencoder --normal ok {short}"
+    out = run(f"{plain} --output {tmp_path / 'a'}")
+    assert "not evaluated: the rows have no target" in out
+    assert json.loads(run(f"{plain} --output {tmp_path / 'a'} --json"))["evaluation"] is None
+    assert "false_alarm_rate" in run(f"evaluate {tmp_path / 'a'} {table} --target state")
+    assert "threshold" in run(f"inspect {tmp_path / 'a'}")
+    out = run(
+        f"fit {table} --target state --task anomaly --normal ok --false-alarms 0.2 --drop hot --drop cold "
+        f"--network autoencoder {short} --output {tmp_path / 'b'}"
+    )
+    assert "isolation forest" in out
+    assert "roc_auc" in run(f"evaluate {tmp_path / 'b'} {table} --train {table}")
+    many = f"fit {table} --task multilabel --target hot,cold --drop state --threshold f1 {short}"
+    assert "micro_f1" in run(f"{many} --output {tmp_path / 'c'}")
+    assert "micro_f1" in run(f"evaluate {tmp_path / 'c'} {table}")
+    one = f"fit {table} --target hot --drop state --drop cold --threshold 0.3 {short}"
+    assert "accuracy" in run(f"{one} --output {tmp_path / 'd'}")
+    assert "threshold 0.3" in run(f"inspect {tmp_path / 'd'}")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--target a --threshold f1", "--threshold is for classes or several labels, the task is regression; leave it"),
+        ("--target state --normal ok", "--normal is for --task anomaly, the task is classification; leave it out"),
+        (
+            "--target state --false-alarms 0.1",
+            "--false-alarms is for --task anomaly, the task is classification; leave",
+        ),
+        (
+            "--target hot --threshold 2",
+            "`threshold` must be a number from 0 to 1 or one of f1, youden, accuracy, got 2.0",
+        ),
+        ("--task multilabel --target hot,cald", "`target` names no column: got 'cald'"),
+        ("--task multilabel", "say which column to predict with `target`; there are 'a', 'b', 'hot', 'cold', 'state'"),
+    ],
+)
+def test_options_that_do_not_suit_the_task(
+    options: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = _sensors(tmp_path)
+    assert main(f"fit {table} {options} --output {tmp_path / 'm'}".split()) == 2
+    assert message in capsys.readouterr().err

@@ -86,7 +86,7 @@ def test_the_target_tells_the_task(y: Any, task: str | None, found: str, target:
         (X, [1.0, np.nan, 2.0], None, "the target 'y' is missing in 1 of . rows, the first is row 1"),
         (X, [1.5, np.inf, 2.0], None, "the target 'y' must be finite, got inf in row 1"),
         (X, [0.5, 1, 2], "classification", r"the target 'y' holds fractions \(0.5 in row 0\)"),
-        (X, Y, "ranking", "`task` must be one of classification, regression, got 'ranking'"),
+        (X, Y, "ranking", "`task` must be one of classification, regression, multilabel, anomaly, got 'ranking'"),
     ],
 )
 def test_unusable_arrays_are_refused(x: Any, y: Any, task: str | None, message: str) -> None:

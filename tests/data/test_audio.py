@@ -152,7 +152,11 @@ X = [np.zeros(9, np.int16)] * 3
         ),
         ((X, [0, 1, 1]), {"root": "z"}, "`root` is for a table, the source is a pair of waveforms"),
         (pandas.DataFrame({"y": [1]}), {"sample_rate": 8000}, "`sample_rate` is for a pair .*, the source is a table"),
-        ((X, [0, 1, 1]), {"task": "guess"}, "`task` must be one of classification, regression, got 'guess'"),
+        (
+            (X, [0, 1, 1]),
+            {"task": "guess"},
+            "`task` must be one of classification, regression, multilabel, anomaly, got 'guess'",
+        ),
         (
             7,
             {},

@@ -182,7 +182,11 @@ X = np.zeros((3, 4, 4), np.uint8)
         ((X, [0, None, 1]), {}, "the target 'y' is missing in 1 of 3 rows"),
         ((X, [0, 1, 1]), {"target": "z"}, r"`target` is for a table and CIFAR files, the source is a pair of arrays"),
         ((X, [0, 1, 1]), {"root": "z"}, r"`root` is for a table, the source is a pair of arrays; leave it out"),
-        ((X, [0, 1, 1]), {"task": "guess"}, "`task` must be one of classification, regression, got 'guess'"),
+        (
+            (X, [0, 1, 1]),
+            {"task": "guess"},
+            "`task` must be one of classification, regression, multilabel, anomaly, got 'guess'",
+        ),
         (7, {}, "images come from a folder, a pair .* or a table of paths, got 7"),
         ([], {}, "images come from a folder, .*, got list of 0"),
     ],
@@ -242,7 +246,7 @@ def test_a_damaged_cifar_file(tmp_path: Path) -> None:
         ("file,path,y\na,b,c\n", {}, "say which column has the paths with `path`; there are 'file', 'path', 'y'"),
         ("file,y\na,b\n", {"path": "fil"}, "`path` names no column, or the target: got 'fil', there are 'file', 'y'"),
         ("file,y\na,b\n", {"path": "y"}, "`path` names no column, or the target: got 'y'"),
-        ("file,z\na,b\n", {}, "say which column to predict with `target`"),
+        ("file,z\ncat/1.png,b\n", {"task": "classification"}, "say which column to predict with `target`"),
         ("file,y\na,b\n", {"root": "/nowhere"}, "`root` must be a folder, got '/nowhere'"),
     ],
 )

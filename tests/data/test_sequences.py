@@ -133,7 +133,11 @@ def test_a_long_table_in_a_file_with_dates_and_chosen_channels(tmp_path: Path) -
         ({}, {"side": "site"}, r"`side` is a list of column names, got 'site'; write side=\['site'\]"),
         ({}, {"id": None}, "a long table needs `id`"),
         ({}, {"channels": []}, "no column is left that could be a channel"),
-        ({}, {"task": "forecast"}, "`task` must be one of classification, regression, got 'forecast'"),
+        (
+            {},
+            {"task": "forecast"},
+            "`task` must be one of classification, regression, multilabel, anomaly, got 'forecast'",
+        ),
     ],
 )
 def test_a_long_table_that_cannot_be_read(change: dict[str, Any], more: dict[str, Any], message: str) -> None:

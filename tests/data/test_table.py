@@ -137,14 +137,17 @@ def test_a_target_of_a_usual_name_is_found(name: str) -> None:
     ("more", "message"),
     [
         ({"target": "q"}, "`target` names no column: got 'q', there are 'a', 'b', 'c'"),
-        ({}, "say which column to predict with `target`; there are 'a', 'b', 'c'"),
+        ({"task": "regression"}, "say which column to predict with `target`; there are 'a', 'b', 'c'"),
         ({"target": "c", "drop": ["q"]}, "`drop` names no column: got 'q', there are 'a', 'b', 'c'"),
         ({"target": "c", "types": {"q": "numeric"}}, "`types` names no column: got 'q', there are 'a', 'b', 'c'"),
         ({"target": "c", "types": {"a": "date"}}, "`types` says 'date' of column 'a'; it must be one of numeric, cat"),
         ({"target": "c", "types": {"c": "date"}}, "`types` says 'date' of column 'c'; it must be one of numeric, cat"),
         ({"target": "c", "drop": ["c"]}, "'c' is the target and cannot be dropped"),
         ({"target": "c", "drop": ["a", "b"]}, "no column is left to learn from"),
-        ({"target": "c", "task": "ranking"}, "`task` must be one of classification, regression, got 'ranking'"),
+        (
+            {"target": "c", "task": "ranking"},
+            "`task` must be one of classification, regression, multilabel, anomaly, got 'ranking'",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused(more: dict[str, Any], message: str) -> None:

@@ -106,7 +106,11 @@ def test_empty_texts_are_refused_with_the_row_or_dropped() -> None:
         ((["a"], "x"), {}, r"a pair \(texts, labels\) of lists"),
         (["a"], {"empty": "keep"}, "`empty` must be 'refuse' or 'drop', got 'keep'"),
         (["a"], {"longest": 0}, "`longest` must be a positive integer, got 0"),
-        (["a"], {"task": "ranking"}, "`task` must be one of classification, regression, got 'ranking'"),
+        (
+            ["a"],
+            {"task": "ranking"},
+            "`task` must be one of classification, regression, multilabel, anomaly, got 'ranking'",
+        ),
         (pandas.DataFrame({"a": ["x"], "b": ["x"], "y": [1]}), {}, "say which column holds the texts with `text`"),
         (pandas.DataFrame({"a": ["x"], "y": [1]}), {"text": "y"}, "`text` names no column beside the target: got 'y'"),
         ({"x": "/nowhere/x.txt"}, {}, "there is no file /nowhere/x.txt"),

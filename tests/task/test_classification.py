@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from sklearn import metrics
+from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
+import maas
 from maas import task
+from maas.data import Rows
 from maas.errors import DataError, FormatError
 from maas.schema import Field, Schema
 from maas.task import Answers, Batch, Classification
@@ -216,7 +221,204 @@ def test_a_state_that_it_did_not_write_is_refused(state: dict[str, Any]) -> None
 
 
 def test_unknown_kinds_are_refused() -> None:
-    with pytest.raises(FormatError, match=r"unknown task 'os.system'; registered are classification, .*regression"):
+    with pytest.raises(
+        FormatError, match=r"unknown task 'os.system'; registered are anomaly, classification, .*regression"
+    ):
         task.from_state("os.system", {}, {}, ONE_FIELD)
-    with pytest.raises(DataError, match=r"`task` must be one of classification, .*regression, got 'ordering'"):
+    with pytest.raises(DataError, match=r"`task` must be one of .*classification, .*regression.*, got 'ordering'"):
         task.task_class("ordering")
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_label_smoothing(num_classes: int) -> None:
+    """Reference: torch's cross_entropy with `label_smoothing`; for two classes over the logits (0, z)."""
+    target = _objects([0, 1, num_classes - 1, 0])
+    learned = Classification.with_options(label_smoothing=0.2).learn(target)
+    network, x = _network(learned.num_outputs), torch.randn(4, 4, dtype=torch.float64)
+    logits = network(x)
+    if num_classes == 2:
+        logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+    places = learned.encode(target)
+    wanted = F.cross_entropy(logits, places, reduction="none", label_smoothing=0.2)
+    assert torch.allclose(learned.loss(network, Batch({"x": x}, places)), wanted, rtol=1e-9)
+    shares = F.one_hot(places, num_classes).double() * 0.7 + 0.3 / num_classes  # as mixed rows have
+    wanted = F.cross_entropy(logits, shares, reduction="none", label_smoothing=0.2)
+    assert torch.allclose(learned.loss(network, Batch({"x": x}, shares)), wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_class_weights(num_classes: int) -> None:
+    """Reference: torch's cross_entropy with `weight`; mixed rows take the mean weight of their shares."""
+    given = {0: 0.5, 1: 3.0, 2: 0.0} if num_classes == 3 else {1: 3.0, "0": 0.5}
+    target = _objects([0, 1, num_classes - 1, 0])
+    learned = Classification.with_options(class_weights=given).learn(target)
+    assert learned.class_weights == (0.5, 3.0, 0.0)[:num_classes]
+    network, x = _network(learned.num_outputs), torch.randn(4, 4, dtype=torch.float64)
+    logits = network(x)
+    if num_classes == 2:
+        logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+    places = learned.encode(target)
+    weight = torch.tensor(learned.class_weights, dtype=torch.float64)
+    wanted = F.cross_entropy(logits, places, reduction="none", weight=weight)
+    assert torch.allclose(learned.loss(network, Batch({"x": x}, places)), wanted, rtol=1e-6)
+    shares = torch.tensor([[0.3, 0.7], [1.0, 0.0], [0.0, 1.0], [0.5, 0.5]], dtype=torch.float64)
+    plain = -(shares * F.log_softmax(logits, dim=1)[:, :2]).sum(dim=1)
+    wanted = plain * (shares @ weight[:2])
+    assert torch.allclose(learned.loss(network, Batch({"x": x}, shares)), wanted, rtol=1e-6)
+
+
+def test_balanced_class_weights_equal_scikit_learns() -> None:
+    target = _objects(["a"] * 7 + ["b"] * 2 + ["c"])
+    learned = Classification.with_options(class_weights="balanced").learn(target)
+    wanted = compute_class_weight("balanced", classes=np.array(["a", "b", "c"]), y=target.astype(str))
+    assert learned.class_weights == pytest.approx(wanted.tolist())
+
+
+def test_what_only_learning_needs_is_not_stored() -> None:
+    options = Classification.with_options(label_smoothing=0.1, class_weights="balanced")
+    learned = options.learn(_objects(["a", "b", "b"]))
+    assert learned.state() == ({"classes": ["a", "b"]}, {})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label_smoothing": 1.0}, "`label_smoothing` must be from 0 to below 1, got 1.0"),
+        ({"label_smoothing": -0.1}, "`label_smoothing` must be from 0 to below 1, got -0.1"),
+        ({"label_smoothing": True}, "`label_smoothing` must be from 0 to below 1, got True"),
+        ({"class_weights": "even"}, "`class_weights` must be \"balanced\" or a weight for each class, got 'even'"),
+        ({"class_weights": {"a": -1}}, "the weight of class 'a' must be 0 or more, got -1"),
+        ({"class_weights": {"a": float("inf")}}, "the weight of class 'a' must be 0 or more, got inf"),
+        ({"class_weights": {"a": 1.0}}, "must have a weight for each class: got a, there are a, b"),
+        ({"class_weights": {"a": 1, "b": 1, "c": 1}}, "must have a weight for each class: got a, b, c, there are a, b"),
+        ({"threshold": 1.5}, "`threshold` must be a number from 0 to 1 or one of f1, youden, accuracy, got 1.5"),
+        ({"threshold": True}, "`threshold` must be a number from 0 to 1 or one of f1, youden, accuracy, got True"),
+        ({"threshold": "f2"}, "`threshold` must be a number from 0 to 1 or one of f1, youden, accuracy, got 'f2'"),
+    ],
+)
+def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Classification.with_options(**options).learn(_objects(["a", "b"]))
+
+
+def test_the_second_class_is_answered_above_the_threshold() -> None:
+    probabilities = np.array([[0.8, 0.2], [0.7, 0.3], [0.1, 0.9], [0.5, 0.5]], np.float32)
+    for threshold, labels in ((0.5, "nnyn"), (0.25, "nyyy"), (0.0, "yyyy"), (1.0, "nnnn"), (0.9, "nnnn")):
+        found = Classification(("n", "y"), threshold).answers(probabilities)
+        assert "".join(found["label"]) == labels, threshold
+        assert found["probabilities"] is probabilities
+
+
+@pytest.mark.parametrize("criterion", ["f1", "youden", "accuracy"])
+def test_a_threshold_is_chosen_by_the_rows_it_is_shown(criterion: str) -> None:
+    """Reference: scikit-learn's scores at every threshold that parts the rows otherwise."""
+    generator = np.random.default_rng(0)
+    truth = generator.random(80) < 0.15
+    second = np.clip(generator.normal(0.3 + 0.3 * truth, 0.2), 0.01, 0.99).astype(np.float32)
+    learned = Classification.with_options(threshold=criterion).learn(_objects(["n", "y"]))
+    assert not learned.is_settled
+    settled = learned.settle(
+        learned.answers(np.stack([1 - second, second], 1)), np.where(truth, "y", "n").astype(object)
+    )
+    assert settled.is_settled
+    score = {
+        "f1": metrics.f1_score,
+        "accuracy": metrics.accuracy_score,
+        "youden": metrics.balanced_accuracy_score,
+    }[criterion]
+    best = max(score(truth, second > one) for one in [0.0, *second])
+    assert score(truth, second > settled.threshold) == pytest.approx(best)
+    state = json.loads(json.dumps(settled.state()[0]))
+    assert state == {"classes": ["n", "y"], "threshold": settled.threshold, "chosen_by": criterion}
+    assert Classification.from_state(state, {}) == settled
+
+
+def test_rows_of_one_class_leave_the_threshold_where_it_is() -> None:
+    learned = Classification.with_options(threshold="f1").learn(_objects(["n", "y"]))
+    with pytest.warns(
+        UserWarning, match="the validation rows are all of one class, which chooses no threshold: it stays"
+    ):
+        settled = learned.settle(learned.answers(np.full((3, 2), 0.5)), _objects(["n", "n", "n"]))
+    assert (settled.threshold, settled.is_settled) == (0.5, True)
+
+
+def test_scores_follow_the_threshold_and_ranks_do_not() -> None:
+    """By hand: at 0.5 one of two is found, at 0.2 both, with one false alarm."""
+    probabilities = np.array([[0.9, 0.1], [0.7, 0.3], [0.75, 0.25], [0.2, 0.8]])
+    truth = _objects(["n", "n", "y", "y"])
+    half, low = (Classification(("n", "y"), one) for one in (0.5, 0.2))
+    one, other = (learned.score(learned.answers(probabilities), truth) for learned in (half, low))
+    assert (one.values["recall"], one.values["precision"]) == (0.5, 1.0)
+    assert (other.values["recall"], other.values["precision"]) == (1.0, pytest.approx(2 / 3))
+    assert other.confusion.tolist() == [[1, 1], [0, 2]]
+    assert one.values["roc_auc"] == other.values["roc_auc"]
+    assert one.values["log_loss"] == other.values["log_loss"]
+
+
+@pytest.mark.parametrize("threshold", [0.3, "f1"])
+def test_a_threshold_is_for_two_classes(threshold: float | str) -> None:
+    with pytest.raises(DataError, match="`threshold` is for two classes, got 3: a, b, c; leave it out"):
+        Classification.with_options(threshold=threshold).learn(_objects(["a", "b", "c"]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"threshold": "0.5"},
+        {"threshold": None},
+        {"threshold": True},
+        {"threshold": -0.1},
+        {"threshold": float("nan")},
+        {"threshold": [0.5]},
+        {"chosen_by": "os.system"},
+        {"chosen_by": 1},
+        {"classes": ["a", "b", "c"], "threshold": 0.3},
+    ],
+)
+def test_a_hostile_threshold_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(FormatError, match="threshold"):
+        task.from_state("classification", {"classes": ["a", "b"], **change}, {}, ONE_FIELD)
+
+
+def test_a_state_without_a_threshold_has_a_half() -> None:
+    """As artifacts of before have it."""
+    assert task.from_state("classification", {"classes": ["a", "b"]}, {}, ONE_FIELD) == Classification(("a", "b"))
+    assert Classification(("a", "b")).state()[0] == {"classes": ["a", "b"]}
+
+
+def test_a_chosen_threshold_the_whole_way(cancer_split: tuple[Rows, Rows], tmp_path: Path) -> None:
+    train, test = cancer_split
+    model = maas.fit(
+        maas.recipe(maas.nn.MLP, hidden=(8,)),
+        train,
+        task=Classification.with_options(threshold="youden"),
+        epochs=4,
+        learning_rate=0.01,
+        device="cpu",
+        progress=False,
+    )
+    assert model.task.threshold != 0.5
+    assert model.card["training"]["settled"] == model.task.state()[0]
+    evaluation = model.evaluate(test, baselines_from=train)
+    truth, answers = (test.target == "malignant").astype(int), model.predict(test)
+    found = (answers["label"] == "malignant").astype(int)
+    assert found.tolist() == (answers["probabilities"][:, 1].astype(np.float64) > model.task.threshold).tolist()
+    assert evaluation.scores["f1"] == pytest.approx(metrics.f1_score(truth, found))
+    assert evaluation.scores["roc_auc"] == pytest.approx(metrics.roc_auc_score(truth, answers["probabilities"][:, 1]))
+    loaded = maas.load(model.save(tmp_path / "m", evaluation=evaluation))
+    assert loaded.predict(test).to_dicts() == answers.to_dicts()
+    assert loaded.task == model.task
+    again = loaded.evaluate(test, baselines_from=train)
+    assert again == evaluation  # the baselines choose thresholds of their own, the same each time
+
+
+def test_validation_rows_are_needed_to_choose_by(cancer_split: tuple[Rows, Rows]) -> None:
+    with pytest.raises(DataError, match="this classification chooses by validation rows: give `valid"):
+        maas.fit(
+            maas.recipe(maas.nn.MLP),
+            cancer_split[0],
+            validation=0,
+            keep="last",
+            task=Classification.with_options(threshold="f1"),
+            device="cpu",
+        )

@@ -122,7 +122,9 @@ def test_arrays_tensors_and_a_dataset_are_the_same_rows() -> None:
 def test_the_task_can_be_said() -> None:
     x, y = _noise(40)
     assert _fit((x, y), task="regression").task.kind == "regression"
-    with pytest.raises(DataError, match="`task` must be one of classification, regression, got 'ranking'"):
+    with pytest.raises(
+        DataError, match="`task` must be one of classification, regression, multilabel, anomaly, got 'ranking'"
+    ):
         _fit((x, y), task="ranking")
 
 
