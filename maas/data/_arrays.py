@@ -10,7 +10,7 @@ import numpy as np
 from maas.data._labels import matrix_of_labels
 from maas.data._rows import Rows
 from maas.data._sources import Cells, as_objects, plain_column
-from maas.data._table import TASKS, _target_of
+from maas.data._targets import TASKS, target_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema, label_text
 
@@ -52,7 +52,7 @@ def from_arrays(x: Any, y: Any = None, *, task: str | None = None) -> Rows:
         return replace(rows, target=matrix_of_labels(target), target_name="y", task="multilabel")
     if target.shape != (len(values),):
         raise DataError(f"y must have one value for each of the {len(values)} rows of X, got shape {target.shape}")
-    goal, task = _target_of("y", _cells(target), task, None)
+    goal, task = target_of("y", _cells(target), task, None)
     return replace(rows, target=goal, target_name="y", task=task)
 
 

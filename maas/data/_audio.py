@@ -15,7 +15,7 @@ from maas.data._files import TABLES, Medium, from_folder, from_table
 from maas.data._labels import SEPARATOR
 from maas.data._rows import Rows
 from maas.data._sources import as_objects
-from maas.data._table import TASKS, _target_of
+from maas.data._targets import TASKS, target_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
@@ -116,7 +116,7 @@ def _from_arrays(waveforms: Any, y: Any, sample_rate: int | None, task: str | No
     target = _numpy(y, "y")
     if target.shape != (len(waveforms),):
         raise DataError(f"y must have one value for each of the {len(waveforms)} waveforms, got shape {target.shape}")
-    goal, task = _target_of("y", _cells(target), task, None)
+    goal, task = target_of("y", _cells(target), task, None)
     columns = {"audio": as_objects(_encoded(waveforms, sample_rate))}
     return Rows(Schema((FIELD,)), columns, goal, "y", task, source="waveforms")
 

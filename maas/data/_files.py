@@ -11,7 +11,7 @@ import numpy as np
 
 from maas.data._rows import Rows
 from maas.data._sources import as_objects, plain_column, read_source
-from maas.data._table import _find_targets, _listed, _target_of, _targets_of
+from maas.data._targets import find_targets, listed, target_of, targets_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
@@ -56,7 +56,7 @@ def from_folder(folder: Path, task: str | None, medium: Medium) -> Rows:
             )
         files += found
         labels += [place.name] * len(found)
-    goal, task = _target_of("class", plain_column("class", labels), task, None)
+    goal, task = target_of("class", plain_column("class", labels), task, None)
     side = {"path": as_objects(map(str, files))}
     columns = {medium.field.name: as_objects(map(medium.read, files))}
     return Rows(Schema((medium.field,)), columns, goal, "class", task, side, source=str(folder))
@@ -73,15 +73,15 @@ def from_table(
 ) -> Rows:
     """Rows of a table with a column of paths."""
     raw = read_source(source, missing=(), delimiter=None, encoding="utf8")
-    goals = _find_targets(target, raw)
+    goals = find_targets(target, raw)
     if path is None:
         names = (*_PATH_NAMES, medium.field.name)
         found = [name for name in raw if name.lower() in names and name not in goals]
         if len(found) != 1:
-            raise DataError(f"say which column has the paths with `path`; there are {_listed(raw)}")
+            raise DataError(f"say which column has the paths with `path`; there are {listed(raw)}")
         path = found[0]
     elif path not in raw or path in goals:
-        raise DataError(f"`path` names no column, or the target: got {show(path)}, there are {_listed(raw)}")
+        raise DataError(f"`path` names no column, or the target: got {show(path)}, there are {listed(raw)}")
     folder = Path(root) if root is not None else Path(source).parent if isinstance(source, (str, Path)) else Path()
     if not folder.is_dir():
         raise DataError(f"`root` must be a folder, got {show(str(folder))}")
@@ -94,7 +94,7 @@ def from_table(
     for row, file in enumerate(files):
         if not file.is_file():
             raise DataError(f"row {row}: there is no file {file}; paths start from {folder}, say `root=` for another")
-    goal, goal_name, task = _targets_of(goals, raw, task, {}, separator=separator)
+    goal, goal_name, task = targets_of(goals, raw, task, {}, separator=separator)
     side = {name: column.values for name, column in raw.items() if name not in (path, *goals)}
     name = str(source) if isinstance(source, (str, Path)) else "a frame"
     columns = {medium.field.name: as_objects(map(medium.read, files))}

@@ -15,7 +15,7 @@ from maas.data._image_files import is_idx, read_cifar, read_idx
 from maas.data._labels import SEPARATOR
 from maas.data._rows import Rows
 from maas.data._sources import as_objects
-from maas.data._table import TASKS, _target_of
+from maas.data._targets import TASKS, target_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
@@ -141,7 +141,7 @@ def _from_arrays(x: Any, y: Any, task: str | None, source: str, name: str) -> Ro
         )
     if target.shape != (len(images),):
         raise DataError(f"y must have one value for each of the {len(images)} images of X, got shape {target.shape}")
-    goal, task = _target_of(name, _cells(target), task, None)
+    goal, task = target_of(name, _cells(target), task, None)
     return Rows(Schema((FIELD,)), {"image": as_objects(_encoded(images))}, goal, name, task, source=source)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from maas.data._items import catalogue_of, item_order
 from maas.data._rows import Rows
 from maas.data._sources import Cells, as_objects, plain_column, read_source
-from maas.data._table import _listed
+from maas.data._targets import listed
 from maas.errors import DataError, show
 from maas.schema import Field, Schema, suggestion
 
@@ -165,12 +165,12 @@ def _read(source: Any, missing: Sequence[str], delimiter: str | None, encoding: 
 def _column(role: str, asked: str | None, raw: Mapping[str, Cells], usual: tuple[str, ...]) -> str:
     if asked is not None:
         if asked not in raw:
-            raise DataError(f"`{role}` names no column: got {show(asked)}, there are {_listed(raw)}")
+            raise DataError(f"`{role}` names no column: got {show(asked)}, there are {listed(raw)}")
         found = [asked]
     else:
         found = [one for one in raw if one.lower() in usual]
     if len(found) != 1:
-        raise DataError(f"say which column holds the {role} with `{role}`; there are {_listed(raw)}")
+        raise DataError(f"say which column holds the {role} with `{role}`; there are {listed(raw)}")
     if raw[found[0]].missing.any():
         gap = int(np.flatnonzero(raw[found[0]].missing)[0])
         raise DataError(f"column {show(found[0])} is missing in row {gap}; remove such rows")

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._fields import cast
 from maas.data._rows import Rows
 from maas.data._sources import Cells, read_source
-from maas.data._table import _cast, _listed
+from maas.data._targets import listed
 from maas.errors import DataError, show
 from maas.schema import Field, Schema, label_text
 
@@ -59,10 +60,10 @@ def read_items(
     for asked, named in (("texts", texts), ("drop", drop), ("item", [] if item is None else [item])):
         for column in named:
             if column not in raw:
-                raise DataError(f"`{asked}` names no column: got {show(column)}, there are {_listed(raw)}")
+                raise DataError(f"`{asked}` names no column: got {show(column)}, there are {listed(raw)}")
     found = [item] if item is not None else [one for one in raw if one.lower() in _NAMES]
     if len(found) != 1:
-        raise DataError(f"say which column identifies an item with `item`; there are {_listed(raw)}")
+        raise DataError(f"say which column identifies an item with `item`; there are {listed(raw)}")
     if raw[found[0]].missing.any():
         gap = int(np.flatnonzero(raw[found[0]].missing)[0])
         raise DataError(f"column {show(found[0])} is missing in row {gap}; remove such rows")
@@ -75,7 +76,7 @@ def read_items(
         if name != found[0] and name not in drop and cells.kind != "empty":
             fields.append(_field(name, cells, name in texts))
     schema = Schema(tuple(fields))
-    columns, errors = schema.check({one.name: _cast(one, raw[one.name]) for one in fields}, len(known))
+    columns, errors = schema.check({one.name: cast(one, raw[one.name]) for one in fields}, len(known))
     if errors:
         raise errors[min(errors)]
     where = str(source) if isinstance(source, (str, Path)) else "items"

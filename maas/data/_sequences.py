@@ -11,7 +11,7 @@ import numpy as np
 from maas.data._arrays import _cells, _labels, _numpy
 from maas.data._rows import Rows
 from maas.data._sources import Cells, as_objects, plain_column, read_source
-from maas.data._table import TASKS, _listed, _target_of
+from maas.data._targets import TASKS, listed, target_of
 from maas.data._ts import read_ts
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
@@ -77,7 +77,7 @@ def read_sequences(
     raw = read_source(source, missing=missing, delimiter=delimiter, encoding=encoding)
     name = str(source) if isinstance(source, (str, Path)) else f"a {type(source).__module__.split('.')[0]} frame"
     if (id is None) and (time is not None):
-        raise DataError(f"a long table needs `id`, the column that tells its series apart; there are {_listed(raw)}")
+        raise DataError(f"a long table needs `id`, the column that tells its series apart; there are {listed(raw)}")
     check_columns(raw, target=target, id=id, time=time, channels=channels, side=side)
     aside = [one for one in (id, time, target, *side) if one is not None]
     chosen = [one for one in raw if one not in aside] if channels is None else list(channels)
@@ -90,7 +90,7 @@ def check_columns(raw: Mapping[str, Cells], **named: Any) -> None:
     for argument, value in named.items():
         for one in [value] if isinstance(value, str) else value or ():
             if not isinstance(one, str) or one not in raw:
-                raise DataError(f"`{argument}` names no column: got {show(one)}, there are {_listed(raw)}")
+                raise DataError(f"`{argument}` names no column: got {show(one)}, there are {listed(raw)}")
 
 
 def numbers(raw: Mapping[str, Cells], names: Sequence[str]) -> np.ndarray[Any, Any]:
@@ -252,7 +252,7 @@ def _rows(
     columns = {FIELD: column}
     if target is None:
         return Rows(Schema((field,)), columns, side=side, source=source)
-    goal, task = _target_of(str(target_name), target, task, None, as_text=as_text)
+    goal, task = target_of(str(target_name), target, task, None, as_text=as_text)
     return Rows(Schema((field,)), columns, goal, str(target_name), task, side, source=source)
 
 

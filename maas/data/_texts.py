@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._fields import LONGEST_TEXT
 from maas.data._labels import SEPARATOR
 from maas.data._rows import Rows
 from maas.data._sources import Cells, as_objects, plain_column, read_source
-from maas.data._table import LONGEST_TEXT, TASKS, _find_targets, _listed, _target_of, _targets_of
+from maas.data._targets import TASKS, find_targets, listed, target_of, targets_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
@@ -83,10 +84,10 @@ def read_texts(
         texts, labels = _from_lists(source)
     else:
         raw = read_source(source, missing=missing, delimiter=delimiter, encoding=encoding)
-        goals = _find_targets(target, raw)
+        goals = find_targets(target, raw)
         name = _find_text(text, goals, raw)
         texts, labels = list(raw[name].strings), None
-        found, goal, task = _targets_of(goals, raw, task, {}, separator=separator)
+        found, goal, task = targets_of(goals, raw, task, {}, separator=separator)
         side = {column: cells.values for column, cells in raw.items() if column not in (name, *goals)}
     cleaned = [one.strip() if isinstance(one, str) else one for one in texts]
     column = as_objects("" if one is None else one for one in cleaned)
@@ -95,7 +96,7 @@ def read_texts(
     if errors:
         raise errors[min(errors)]
     if labels is not None:
-        found, task = _target_of(goal, labels, task, None, separator=separator)
+        found, task = target_of(goal, labels, task, None, separator=separator)
     task = None if found is None else task
     where = str(source) if isinstance(source, (str, Path)) else "texts"
     rows = Rows(schema, columns, found, goal, task, side, source=where)
@@ -159,11 +160,11 @@ def _read(path: Path, encoding: str) -> str:
 def _find_text(text: str | None, targets: Sequence[str], raw: Mapping[str, Cells]) -> str:
     if text is not None:
         if text not in raw or text in targets:
-            raise DataError(f"`text` names no column beside the target: got {show(text)}, there are {_listed(raw)}")
+            raise DataError(f"`text` names no column beside the target: got {show(text)}, there are {listed(raw)}")
         return text
     others = [name for name in raw if name not in targets]
     named = [name for name in others if name.lower() in _NAMES]
     found = others if len(others) == 1 else named
     if len(found) != 1:
-        raise DataError(f"say which column holds the texts with `text`; there are {_listed(raw)}")
+        raise DataError(f"say which column holds the texts with `text`; there are {listed(raw)}")
     return found[0]

@@ -1,0 +1,116 @@
+"""The commands about what is stored: inspect, verify, package, sample."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maas.cli._print import print_json, tell
+from maas.cli._task import threshold_text
+from maas.errors import FormatError
+
+if TYPE_CHECKING:
+    from maas.artifact import Artifact
+
+
+def inspect(options: Namespace) -> bool:
+    from maas import artifact
+    from maas.archive import read_archive, read_archived
+
+    path = Path(options.path)
+    if path.is_dir():
+        stored = artifact.read(path)
+        named = None
+    else:
+        named = read_archive(path)
+        stored = read_archived(path)
+    description, card = stored.description, stored.card
+    result = {
+        "archive": None if named is None else {"name": named.name, "version": named.version},
+        "digest": stored.digest,
+        **description,
+        "card": card,
+    }
+    try:
+        lines = _describe(stored, named.name + " " + named.version if named else None)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise FormatError(f"{path} does not describe a model: {type(error).__name__} {error}") from error
+    # An artifact may come from anyone: what steers a terminal is shown, not obeyed.
+    tell(options, "\n".join("".join(one if one.isprintable() else ascii(one)[1:-1] for one in line) for line in lines))
+    print_json(options, result)
+    return False
+
+
+def _describe(stored: Artifact, named: str | None) -> list[str]:
+    from maas.metrics import Evaluation
+
+    description, card = stored.description, stored.card
+    arguments = ", ".join(f"{name}={value}" for name, value in description["recipe"]["arguments"].items())
+    lines = [named] if named else []
+    lines += [
+        f"digest     {stored.digest}",
+        f"network    {description['recipe']['kind']}({arguments})",
+        f"task       {description['task']['kind']} of {description['target']}"
+        + threshold_text(description["task"]["state"]),
+        f"fields     {len(description['schema'])}",
+    ]
+    for field in description["schema"]:
+        shape = " x ".join(map(str, field["shape"]))
+        nullable = "may be null" if field["nullable"] else ""
+        lines.append(f"  {field['name']:<28} {field['kind']:<12} {shape} {nullable}".rstrip())
+    lines.append(f"created    {card.get('created')} by {card.get('versions')}")
+    lines += [
+        f"{key:<10} {card[name]}" for key, name in (("use", "intended_use"), ("limits", "limits")) if card.get(name)
+    ]
+    if card.get("evaluation"):
+        lines += ["", *str(Evaluation.from_json(card["evaluation"])).splitlines()]
+    return lines
+
+
+def verify(options: Namespace) -> bool:
+    import maas
+
+    digest = maas.verify(options.path)
+    tell(
+        options,
+        f"{options.path} is whole, and answers its golden rows as it did when it was saved\ndigest {digest}",
+    )
+    print_json(options, {"path": str(options.path), "digest": digest})
+    return False
+
+
+def package(options: Namespace) -> bool:
+    from maas import archive
+
+    if options.print_config:
+        deployment = archive.Deployment(
+            minWorkers=options.workers,
+            maxWorkers=options.workers,
+            batchSize=options.batch_size,
+            maxBatchDelay=options.max_batch_delay_ms,
+        )
+        print(deployment.to_yaml(), end="")
+        return False
+    path = archive.package(
+        options.artifact,
+        store=options.store,
+        name=options.name,
+        version=options.version,
+        workers=options.workers,
+        batch_size=options.batch_size,
+        max_batch_delay_ms=options.max_batch_delay_ms,
+    )
+    tell(options, f"{path} ({path.stat().st_size:,} bytes); next: maas serve {path.stem} --store {path.parent}")
+    print_json(options, {"archive": str(path), "name": path.stem, "bytes": path.stat().st_size})
+    return False
+
+
+def sample(options: Namespace) -> bool:
+    from maas.data import SAMPLES, write_sample
+
+    path = write_sample(options.name, options.output)
+    target = SAMPLES[options.name]
+    tell(options, f"{path}; next: maas fit {path} --target {target} --output artifacts/{options.name}")
+    print_json(options, {"path": str(path), "target": target})
+    return False

@@ -1,0 +1,116 @@
+"""The commands that train and measure: fit, evaluate, report."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maas.cli._labelled import labelled
+from maas.cli._print import pair, print_json, tell, value_of
+from maas.cli._task import target_of, task_of
+from maas.errors import ArtifactError, DataError
+
+if TYPE_CHECKING:
+    from maas.data import Rows
+    from maas.metrics import Evaluation
+    from maas.model import Model
+
+
+def fit(options: Namespace) -> bool:
+    import maas
+    from maas.artifact import check_replaceable
+
+    output = Path(options.output)
+    try:
+        check_replaceable(output)  # before the training, not after it
+    except ArtifactError as error:
+        raise DataError(f"--output: {error}") from error
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(output.parent, os.W_OK):
+        raise DataError(f"{output.parent} cannot be written; choose another --output")
+    types = dict(pair(text, "--type") for text in options.type)
+    arguments = {name: value_of(text) for name, text in (pair(text, "--set") for text in options.set)}
+    recipe = maas.nn.Recipe(options.network, arguments)
+    rows = maas.data.read_table(
+        options.data,
+        target=target_of(options),
+        task=options.task,
+        separator=options.separator,
+        drop=options.drop,
+        types=types,
+        missing=options.missing,
+        delimiter=options.delimiter,
+        encoding=options.encoding,
+    )
+    task = task_of(options, rows)
+    maas.data.group_values(rows, options.groups)  # before the training, not after it
+    split = rows.split(options.test, seed=options.seed, group=options.group, time=options.time)
+    train, test = split
+    tell(options, f"{rows}\n{split.report}")
+    model = maas.fit(
+        recipe,
+        train,
+        task=task,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        optimizer=options.optimizer,
+        learning_rate=options.learning_rate,
+        weight_decay=options.weight_decay,
+        patience=options.patience,
+        seed=options.seed,
+        device=options.device,
+    )
+    for name in ("intended_use", "limits"):
+        if text := getattr(options, name):
+            model.card[name] = text
+    model.save(output)  # first: whatever the evaluation meets, the training is not lost
+    best = model.card["training"]["best_epoch"]
+    tell(options, f"{model}, best of {len(model.card['training']['history'])} epochs: {best}")
+    measured = None
+    if test.target is None:
+        tell(options, f"not evaluated: the rows have no target; maas evaluate {output} DATA --target COLUMN")
+    else:
+        evaluation = model.evaluate(test, baselines_from=train, groups=options.groups)
+        model.save(output, evaluation=evaluation)
+        tell(options, f"\n{evaluation}")
+        measured = evaluation.to_json()
+    tell(options, f"\nsaved in {output}; next: maas package {output}")
+    print_json(options, {"artifact": str(output), "evaluation": measured})
+    return False
+
+
+def evaluate(options: Namespace) -> bool:
+    import maas
+
+    model = maas.load(options.artifact)
+    evaluation, _ = _evaluated(options, model)
+    tell(options, str(evaluation))
+    print_json(options, evaluation.to_json())
+    return False
+
+
+def report(options: Namespace) -> bool:
+    import maas
+
+    model = maas.load(options.artifact)
+    if options.data is None:
+        for name in ("train", "groups"):
+            if getattr(options, name):
+                raise DataError(f"--{name} needs --data, the rows to score")
+        if not model.card.get("evaluation"):
+            raise DataError(f"{options.artifact} was saved without scores; give test rows with --data")
+        evaluation, test = maas.Evaluation.from_json(model.card["evaluation"]), None
+    else:
+        evaluation, test = _evaluated(options, model)
+    path = maas.report(evaluation, options.output, model=model, test=test)
+    tell(options, f"{path} ({path.stat().st_size:,} bytes); open it in a browser")
+    print_json(options, {"report": str(path), "evaluation": evaluation.to_json()})
+    return False
+
+
+def _evaluated(options: Namespace, model: Model) -> tuple[Evaluation, Rows]:
+    test = labelled(options, model, options.data)
+    train = None if options.train is None else labelled(options, model, options.train)
+    return model.evaluate(test, baselines_from=train, groups=options.groups), test
