@@ -8,6 +8,7 @@ from maas.nn._recipe import Recipe, recipe
 from maas.nn._register import network, network_class
 from maas.nn._resnet import ResNet
 from maas.nn._rnn import RNN
+from maas.nn._text_bag import TextBag
 from maas.nn._text_cnn import TextCNN
 from maas.nn._text_rnn import TextRNN
 from maas.nn._text_transformer import TextTransformer
@@ -20,6 +21,7 @@ __all__ = [
     "Fusion",
     "Recipe",
     "ResNet",
+    "TextBag",
     "TextCNN",
     "TextRNN",
     "TextTransformer",
