@@ -101,8 +101,10 @@ def gain(mine: list[np.ndarray[Any, Any]], theirs: list[np.ndarray[Any, Any]]) -
 def row(name: str, found: list[np.ndarray[Any, Any]], seconds: float, parameters: str, gains: list[str]) -> None:
     """Print a line of the table."""
     scores = [100 * one.mean() for one in found]
-    spread = [f"{statistics.stdev(scores):.2f}", f"{min(scores):.2f} to {max(scores):.2f}"]
-    cells = [name, f"{statistics.mean(scores):.2f} %", *(spread if len(scores) > 1 else ["", ""])]
+    spread = ["", ""]
+    if len(scores) > 1:
+        spread = [f"{statistics.stdev(scores):.2f}", f"{min(scores):.2f} to {max(scores):.2f}"]
+    cells = [name, f"{statistics.mean(scores):.2f} %", *spread]
     print(f"| {' | '.join([*cells, f'{seconds:.0f}', parameters, *gains])} |", flush=True)
 
 
