@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--target", help="the column to predict")
     options = parser.parse_args()
 
-    reading = Text.with_options(tokenizer="char", vocabulary=5000, bigrams=10_000, longest=200)
+    reading = Text.with_options(tokenizer="char", vocabulary=5000, ngrams=(10_000,), longest=200)
     rows = maas.data.read_texts(options.data or corpus(), text=options.text, target=options.target)
     train, test = rows.drop_duplicates(alike=reading.normalised).split(test=0.2, seed=0)
     print(f"1. {rows}")

@@ -17,6 +17,7 @@ from maas.nn._register import network, network_class
 from maas.nn._resnet import ResNet
 from maas.nn._rnn import RNN
 from maas.nn._sequence_autoencoder import SequenceAutoEncoder
+from maas.nn._text_bag import TextBag
 from maas.nn._text_cnn import TextCNN
 from maas.nn._text_rnn import TextRNN
 from maas.nn._text_transformer import TextTransformer
@@ -40,6 +41,7 @@ __all__ = [
     "Recipe",
     "ResNet",
     "SequenceAutoEncoder",
+    "TextBag",
     "TextCNN",
     "TextRNN",
     "TextTransformer",

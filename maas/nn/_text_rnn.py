@@ -92,7 +92,7 @@ class TextRNN(nn.Module):
         return sizes_of_tokens("TextRNN", inputs, num_outputs)
 
     def forward(self, tokens: torch.Tensor, tokens_lengths: torch.Tensor) -> torch.Tensor:
-        """Tokens (batch, steps) or (batch, steps, 2), their lengths (batch,) from 1 -> (batch, out_features)."""
+        """Tokens (batch, steps) or (batch, steps, orders), their lengths (batch,) from 1 -> (batch, out_features)."""
         return torch.cat([self._scores(*part) for part in parts(self, tokens, tokens_lengths)])
 
     def _scores(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

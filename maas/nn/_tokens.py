@@ -59,9 +59,9 @@ def check_choice(name: str, value: Any, known: tuple[str, ...]) -> None:
 
 
 def embed(embedding: nn.Embedding, tokens: torch.Tensor) -> torch.Tensor:
-    """(batch, steps) or, a character and its bigram, (batch, steps, 2) -> (batch, steps, embedding_dim).
+    """(batch, steps) or (batch, steps, orders) -> (batch, steps, embedding_dim).
 
-    The two of a step are added (as the n-grams of Bojanowski et al. 2017).
+    A step's token and the n-grams that begin with it are added (as the n-grams of Bojanowski et al. 2017).
     """
     vectors: torch.Tensor = embedding(tokens)
     return vectors.sum(dim=2) if tokens.dim() == 3 else vectors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 
 from maas.errors import DataError, FormatError, RowError, show
 from maas.preprocess._base import Arrays, preprocess
-from maas.preprocess._tokenizer import PADDING, UNKNOWN, Tokenizer
+from maas.preprocess._tokenizer import MOST_ORDERS, NGRAM_LEVELS, PADDING, UNKNOWN, Tokenizer
 from maas.preprocess._words import LEVELS, STYLES, normalise, split_words
 from maas.schema import Columns, Schema, TensorSpec
 
@@ -30,7 +30,8 @@ class TextOptions:
         longest: most tokens of a text; what comes after is not looked at.
         lowercase: whether upper and lower case are alike.
         style: "plain", or "tweets", where links and handles become one token each.
-        bigrams: most pairs of neighbouring characters that have a number of their own; only with "char".
+        ngrams: most runs of two, of three, ... neighbouring tokens that have a number of their own, such as
+            (30_000, 60_000); only with "word" and "char".
 
     Raises:
         DataError: an option is out of its range.
@@ -41,27 +42,42 @@ class TextOptions:
     longest: int = 256
     lowercase: bool = True
     style: str = "plain"
-    bigrams: int = 0
+    ngrams: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         for name, known in (("tokenizer", LEVELS), ("style", STYLES)):
             if getattr(self, name) not in known:
                 raise DataError(f"`{name}` must be one of {', '.join(known)}, got {show(getattr(self, name))}")
-        for name, least in (("vocabulary", 3), ("longest", 1), ("bigrams", 0)):
+        for name, least in (("vocabulary", 3), ("longest", 1)):
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= _MOST:
                 raise DataError(f"`{name}` must be an integer from {least} to {_MOST}, got {show(value)}")
         if type(self.lowercase) is not bool:
             raise DataError(f"`lowercase` must be true or false, got {show(self.lowercase)}")
-        if self.bigrams and self.tokenizer != "char":
-            raise DataError(f"`bigrams` go with tokenizer='char', got tokenizer={self.tokenizer!r}")
+        counts = self.ngrams
+        for one in counts if isinstance(counts, (tuple, list)) else (counts,):
+            if type(one) is not int or not 0 < one <= _MOST:
+                raise DataError(
+                    f"`ngrams` must be integers from 1 to {_MOST}, such as (30_000, 60_000), got {show(one)}"
+                )
+        if not isinstance(counts, (tuple, list)):
+            raise DataError(f"`ngrams` must be a tuple, such as (30_000,), got {show(counts)}")
+        if len(counts) > MOST_ORDERS:
+            raise DataError(
+                f"`ngrams` takes at most {MOST_ORDERS} counts, of 2 to {MOST_ORDERS + 1} tokens, got {len(counts)}"
+            )
+        if counts and self.tokenizer not in NGRAM_LEVELS:
+            raise DataError(
+                f"`ngrams` go with {' and '.join(map(repr, NGRAM_LEVELS))}, got tokenizer={self.tokenizer!r}"
+            )
+        object.__setattr__(self, "ngrams", tuple(counts))
 
     def learn(self, schema: Schema, columns: Columns) -> Text:
         """Learn the vocabulary from training rows, and only from them."""
         name = schema.names[0]
         texts = self.normalised({name: columns[name]})[name]
         words = [split_words(text, self.tokenizer, self.longest) for text in texts]
-        learned = Tokenizer.learn(self.tokenizer, words, vocabulary=self.vocabulary, bigrams=self.bigrams)
+        learned = Tokenizer.learn(self.tokenizer, words, vocabulary=self.vocabulary, ngrams=self.ngrams)
         return Text(schema, self, learned)
 
     def normalised(self, columns: Columns) -> Columns:
@@ -79,8 +95,9 @@ class Text:
     """One field of text to `tokens`, int64 of shape (batch, tokens), and `tokens_lengths`, int64 of shape (batch,).
 
     A text is normalised (NFKC, white space, by option case, links and handles), cut into at most `longest` tokens and
-    numbered: 0 pads, 1 is any token that was not learned. With bigrams `tokens` is (batch, tokens, 2): each character
-    and the pair that begins with it. A text of which nothing is left is refused.
+    numbered: 0 pads, 1 is any token that was not learned. With n-grams `tokens` is (batch, tokens, 1 + orders): each
+    token, the pair that begins with it, the run of three, ..., and 0 where there is none that was learned. A text of
+    which nothing is left is refused.
 
     The rows stay as they came, so that a served text goes the very same way; two texts that differ only in what is
     normalised away are found by `rows.drop_duplicates(alike=options.normalised)` before the split.
@@ -109,13 +126,13 @@ class Text:
         longest: int = 256,
         lowercase: bool = True,
         style: str = "plain",
-        bigrams: int = 0,
+        ngrams: Sequence[int] = (),
     ) -> TextOptions:
         """This preprocessing, told how: `maas.fit(recipe, train, preprocess=Text.with_options(tokenizer="bpe"))`.
 
         Args: those of `TextOptions`.
         """
-        return TextOptions(tokenizer, vocabulary, longest, lowercase, style, bigrams)
+        return TextOptions(tokenizer, vocabulary, longest, lowercase, style, ngrams)
 
     @classmethod
     def learn(cls, schema: Schema, columns: Columns) -> Text:
@@ -123,7 +140,8 @@ class Text:
 
     @property
     def outputs(self) -> Mapping[str, TensorSpec]:
-        shape = (None, 2) if self.tokenizer.bigrams else (None,)
+        orders = len(self.tokenizer.ngrams)
+        shape = (None, 1 + orders) if orders else (None,)
         return {"tokens": TensorSpec(shape, "int64", len(self.tokenizer)), "tokens_lengths": TensorSpec((), "int64")}
 
     def apply(self, columns: Columns) -> tuple[dict[str, torch.Tensor], dict[int, RowError]]:
@@ -137,13 +155,12 @@ class Text:
             if not numbers:
                 errors[row] = RowError(row, name, f"field {show(name)} must hold text, got white space or nothing")
                 words, numbers = ["?"], [UNKNOWN]
-            pairs = [self.tokenizer.pairs(words)] if self.tokenizer.bigrams else []
-            found.append(np.array([numbers, *pairs], np.int64))
+            found.append(np.array([numbers, *self.tokenizer.runs(words)], np.int64))
         lengths = np.array([part.shape[1] for part in found], np.int64)
-        tokens = np.full((len(found), max(lengths, default=1), 1 + bool(self.tokenizer.bigrams)), PADDING, np.int64)
+        tokens = np.full((len(found), max(lengths, default=1), 1 + len(self.tokenizer.ngrams)), PADDING, np.int64)
         for row, part in enumerate(found):
             tokens[row, : lengths[row]] = part.T
-        if not self.tokenizer.bigrams:
+        if not self.tokenizer.ngrams:
             tokens = tokens[:, :, 0]
         return {"tokens": torch.from_numpy(tokens), "tokens_lengths": torch.from_numpy(lengths)}, errors
 
@@ -159,12 +176,13 @@ class Text:
             ]
             drawn = [tokens[place] for place in places]
             if index == 0:  # the greatest numbers, which a network with too small an embedding has no place for
-                drawn = [tokens[-1], *self.tokenizer.bigrams[-1:], *drawn]
+                drawn = [tokens[-1], *[runs[-1] for runs in self.tokenizer.ngrams if runs][-1:], *drawn]
             rows.append({field.name: between.join(drawn)[: field.longest]})
         return rows
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
-        return {"options": asdict(self.options), **self.tokenizer.state()}, {}
+        options = {**asdict(self.options), "ngrams": list(self.options.ngrams)}
+        return {"options": options, **self.tokenizer.state()}, {}
 
     @classmethod
     def from_state(cls, schema: Schema, state: Mapping[str, Any], arrays: Arrays) -> Text:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from maas.errors import DataError, FormatError, show
@@ -13,6 +12,8 @@ from maas.preprocess._words import LEVELS, LONGEST_WORD
 
 PADDING, UNKNOWN = 0, 1
 _FIRST = 2  # the number of the first token
+NGRAM_LEVELS = ("word", "char")
+MOST_ORDERS = 7  # of n-grams: from 2 to 8 tokens
 _FEWEST = 2  # times that a token must stand in training, so that the unknown token is learned from the others
 _UNKNOWN_NAME = " unknown"  # no word holds a space
 _MOST_TOKENS = 1 << 20
@@ -20,12 +21,13 @@ _LONGEST_TOKEN = LONGEST_WORD + 2  # "##" may stand before it
 
 
 class Tokenizer:
-    """Numbers of words: 0 pads, 1 is unknown, from 2 on the tokens, after them the bigrams.
+    """Numbers of words: 0 pads, 1 is unknown, from 2 on the tokens, after them the n-grams.
 
     Args:
         level: "word", "char", "bpe" (Sennrich et al. 2016) or "wordpiece" (Wu et al. 2016).
         tokens: different texts, in the order of their numbers.
-        bigrams: pairs of characters, in the order of their numbers; for "char" only.
+        ngrams: runs of two, of three, ... tokens, each in the order of their numbers; for "char" written together, for
+            "word" with a space between, for no other.
         merges: for "bpe" only, pairs of tokens in the order in which they are joined.
 
     Raises:
@@ -36,25 +38,28 @@ class Tokenizer:
         self,
         level: str,
         tokens: Sequence[str],
-        bigrams: Sequence[str] = (),
+        ngrams: Sequence[Sequence[str]] = (),
         merges: Sequence[tuple[str, str]] = (),
     ) -> None:
-        _check(level, tokens, bigrams, merges)
+        _check(level, tokens, ngrams, merges)
         self.level = level
-        self.tokens, self.bigrams, self.merges = tuple(tokens), tuple(bigrams), tuple(merges)
+        self.tokens, self.ngrams, self.merges = tuple(tokens), tuple(map(tuple, ngrams)), tuple(merges)
         self._numbers = {token: number for number, token in enumerate(tokens, _FIRST)}
-        self._pairs = {pair: number for number, pair in enumerate(bigrams, _FIRST + len(tokens))}
+        listed = (run for runs in self.ngrams for run in runs)  # no two alike: their numbers of tokens differ
+        self._runs = {run: number for number, run in enumerate(listed, _FIRST + len(tokens))}
         self._pieces = _subwords(level, self._numbers, self.merges)
 
     @classmethod
-    def learn(cls, level: str, texts: Iterable[Sequence[str]], *, vocabulary: int, bigrams: int = 0) -> Tokenizer:
+    def learn(
+        cls, level: str, texts: Iterable[Sequence[str]], *, vocabulary: int, ngrams: Sequence[int] = ()
+    ) -> Tokenizer:
         """The commonest tokens of training texts that stand there twice at least; of equals the first by alphabet.
 
         Args:
             level: as above.
             texts: each as its words, of `split_words`.
             vocabulary: how many tokens at most, the padding and the unknown token among them.
-            bigrams: how many pairs of neighbouring characters at most.
+            ngrams: how many runs of two, of three, ... neighbouring tokens at most.
 
         Raises:
             DataError: no token stands twice in the texts.
@@ -71,12 +76,14 @@ class Tokenizer:
                 f"no {level} stands twice in the {len(listed)} training texts, so there is nothing to learn from; give "
                 f"more texts, or shorter tokens with Text.with_options(tokenizer='char')"
             )
-        pairs = Counter(one + two for words in listed for one, two in pairwise(words))
-        return cls(level, tokens, _commonest(pairs, bigrams) if bigrams else (), merges)
+        runs = []
+        for length, most in enumerate(ngrams, 2):
+            runs.append(_commonest(Counter(run for words in listed for run in _runs(level, words, length)), most))
+        return cls(level, tokens, runs, merges)
 
     def __len__(self) -> int:
         """How many numbers there are, padding and unknown among them."""
-        return _FIRST + len(self.tokens) + len(self.bigrams)
+        return _FIRST + len(self.tokens) + len(self._runs)
 
     def numbers(self, words: Sequence[str], most: int, known: dict[str, list[int]]) -> list[int]:
         """The numbers of a text's words, `most` at most.
@@ -95,25 +102,37 @@ class Tokenizer:
                 break
         return found[:most]
 
-    def pairs(self, words: Sequence[str]) -> list[int]:
-        """The number of each character with the one after it; 0, which adds nothing, where it has none."""
-        return [self._pairs.get(one + two, PADDING) for one, two in zip(words, [*words[1:], ""], strict=True)]
+    def runs(self, words: Sequence[str]) -> list[list[int]]:
+        """For each order the numbers of the runs that begin at each word; 0, which adds nothing, where none does."""
+        found = []
+        for length in range(2, 2 + len(self.ngrams)):
+            numbers = [self._runs.get(run, PADDING) for run in _runs(self.level, words, length)]
+            found.append(numbers + [PADDING] * (len(words) - len(numbers)))
+        return found
 
     def state(self) -> dict[str, Any]:
         return {
             "tokens": list(self.tokens),
-            "bigrams": list(self.bigrams),
+            "ngrams": [list(runs) for runs in self.ngrams],
             "merges": [list(merge) for merge in self.merges],
         }
 
     @classmethod
     def from_state(cls, level: str, state: Mapping[str, Any]) -> Tokenizer:
-        for name in ("tokens", "bigrams", "merges"):
+        for name in ("tokens", "ngrams", "merges"):
             if type(state[name]) is not list:
                 raise FormatError(f"a tokenizer's {name} must be a list, got {show(state[name])}")
         if not all(type(merge) is list and len(merge) == 2 for merge in state["merges"]):
             raise FormatError("a tokenizer's merges must be pairs of tokens")
-        return cls(level, state["tokens"], state["bigrams"], [(merge[0], merge[1]) for merge in state["merges"]])
+        if not all(type(runs) is list for runs in state["ngrams"]):
+            raise FormatError("a tokenizer's ngrams must be a list for each length")
+        return cls(level, state["tokens"], state["ngrams"], [(merge[0], merge[1]) for merge in state["merges"]])
+
+
+def _runs(level: str, words: Sequence[str], length: int) -> list[str]:
+    """The runs of so many neighbouring words, as one text each, by where they begin."""
+    between = "" if level == "char" else " "  # no word holds a space, and all characters are of one length
+    return [between.join(words[at : at + length]) for at in range(len(words) - length + 1)]
 
 
 def _commonest(counts: Mapping[str, int], most: int) -> list[str]:
@@ -180,15 +199,20 @@ def _library() -> Any:
     return tokenizers
 
 
-def _check(level: str, tokens: Sequence[Any], bigrams: Sequence[Any], merges: Sequence[tuple[Any, Any]]) -> None:
+def _check(
+    level: str, tokens: Sequence[Any], ngrams: Sequence[Sequence[Any]], merges: Sequence[tuple[Any, Any]]
+) -> None:
     """All that the library takes for granted, so that nothing of it can fail later."""
     if level not in LEVELS:
         raise FormatError(f"a tokenizer is one of {', '.join(LEVELS)}, got {show(level)}")
-    for name, values in (("tokens", tokens), ("bigrams", bigrams)):
+    if len(ngrams) > MOST_ORDERS:
+        raise FormatError(f"a tokenizer has n-grams of {MOST_ORDERS} lengths at most, got {len(ngrams)}")
+    for length, values in enumerate((tokens, *ngrams), 1):
+        name, longest = "n-grams" if length > 1 else "tokens", (_LONGEST_TOKEN + 1) * length - 1
         if len(values) > _MOST_TOKENS:
             raise FormatError(f"a tokenizer has at most {_MOST_TOKENS} {name}, got {len(values)}")
-        if not all(type(value) is str and 0 < len(value) <= _LONGEST_TOKEN for value in values):
-            raise FormatError(f"a tokenizer's {name} must be strings of 1 to {_LONGEST_TOKEN} characters")
+        if not all(type(value) is str and 0 < len(value) <= longest for value in values):
+            raise FormatError(f"a tokenizer's {name} must be strings of 1 to {longest} characters")
         if len(set(values)) != len(values):
             raise FormatError(f"a tokenizer's {name} must differ")
         try:
@@ -199,8 +223,13 @@ def _check(level: str, tokens: Sequence[Any], bigrams: Sequence[Any], merges: Se
         raise FormatError("a tokenizer needs at least one token")
     if level != "char" and any(" " in token for token in tokens):
         raise FormatError("a token holds no space")
-    if bigrams and (level != "char" or any(len(pair) != 2 for pair in bigrams)):
-        raise FormatError("bigrams are pairs of characters, beside a tokenizer of characters")
+    if ngrams and level not in NGRAM_LEVELS:
+        raise FormatError(f"a {level} tokenizer has no n-grams")
+    for length, runs in enumerate(ngrams, 2):
+        for run in runs:
+            parts = list(run) if level == "char" else run.split(" ")
+            if len(parts) != length or not all(parts):
+                raise FormatError(f"the n-grams of a {level} tokenizer must be {length} tokens each, got {show(run)}")
     known = set(tokens)
     if merges and level != "bpe":
         raise FormatError(f"a {level} tokenizer has no merges")

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import maas
 from maas.errors import RecipeError
-from maas.nn import TextCNN, TextRNN, TextTransformer
+from maas.nn import TextBag, TextCNN, TextRNN, TextTransformer
 from maas.schema import TensorSpec
 
 NETWORKS: dict[str, nn.Module] = {
@@ -27,6 +27,7 @@ NETWORKS: dict[str, nn.Module] = {
 NETWORKS |= {
     "transformer": TextTransformer(30, 3, width=16, seed=0),
     "cnn": TextCNN(30, 3, widths=(1, 2, 3, 6), seed=0),
+    "bag": TextBag(30, 3, seed=0),
 }
 
 
@@ -89,6 +90,27 @@ def test_a_convolution_by_hand() -> None:
     assert torch.allclose(network(tokens, torch.tensor([4])), wanted, atol=1e-6)
 
 
+def test_a_bag_is_a_linear_model_of_counts() -> None:
+    """Reference: scikit-learn's counts of words, over the root of the words, times what each word's vector gives."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    network = TextBag(30, 3, embedding_dim=5, seed=0).eval()
+    tokens, lengths = batch()
+    texts = [" ".join(map(str, row[:length])) for row, length in zip(tokens.tolist(), lengths, strict=True)]
+    names = CountVectorizer(token_pattern=r"\d+", vocabulary=[str(number) for number in range(30)])
+    counts = torch.tensor(names.transform(texts).toarray(), dtype=torch.float32) / lengths[:, None].sqrt()
+    wanted = counts @ (network.embedding.weight @ network.output.weight.T) + network.output.bias
+    assert torch.allclose(network(tokens, lengths), wanted, atol=1e-6)
+
+
+def test_a_bag_heeds_no_order_and_counts_no_missing_run() -> None:
+    network = TextBag(30, 2, seed=0).eval()
+    rows = torch.tensor([[[3, 9], [4, 0]], [[4, 9], [3, 0]]])
+    one, other = network(rows, torch.tensor([2, 2]))
+    assert torch.allclose(one, other, atol=1e-7)
+    assert torch.allclose(network(torch.tensor([[3, 4, 9]]), torch.tensor([3]))[0], one, atol=1e-7)
+
+
 def test_attention_heeds_order() -> None:
     network = TextTransformer(30, 2, width=16, seed=0).eval()
     lengths = torch.tensor([3])
@@ -96,7 +118,7 @@ def test_attention_heeds_order() -> None:
     assert not torch.allclose(one, other, atol=1e-4)
 
 
-@pytest.mark.parametrize("cls", [TextRNN, TextTransformer, TextCNN])
+@pytest.mark.parametrize("cls", [TextRNN, TextTransformer, TextCNN, TextBag])
 def test_a_seed_gives_equal_weights_and_leaves_torchs_generator_alone(cls: Any) -> None:
     before = torch.get_rng_state()
     one, again, other = (cls(20, 2, seed=seed).state_dict() for seed in (5, 5, 6))
@@ -105,7 +127,7 @@ def test_a_seed_gives_equal_weights_and_leaves_torchs_generator_alone(cls: Any) 
     assert not torch.equal(one["embedding.weight"], other["embedding.weight"])
 
 
-@pytest.mark.parametrize("cls", [TextRNN, TextTransformer, TextCNN])
+@pytest.mark.parametrize("cls", [TextRNN, TextTransformer, TextCNN, TextBag])
 def test_sizes_follow_from_the_data(cls: Any) -> None:
     inputs = {"tokens": TensorSpec((None,), "int64", 77), "tokens_lengths": TensorSpec((), "int64")}
     assert cls.sizes(inputs, 3) == {"vocabulary": 77, "out_features": 3}
@@ -124,6 +146,8 @@ def test_sizes_follow_from_the_data(cls: Any) -> None:
         (TextRNN, {"dropout": 1.0}, "`dropout` must be from 0 to below 1, got 1.0"),
         (TextRNN, {"seed": -1}, "`seed` must be None or an integer"),
         (TextTransformer, {"width": 30}, "`width` must be even and a multiple of `num_heads`, got 30 and 4"),
+        (TextBag, {"embedding_dim": 0}, "`embedding_dim` must be a positive integer, got 0"),
+        (TextBag, {"dropout": -0.1}, "`dropout` must be from 0 to below 1, got -0.1"),
         (TextCNN, {"widths": ()}, "`widths` must be a sequence of 1 to 100 sizes"),
         (TextCNN, {"widths": (2, 0)}, r"`widths` must be integers from 1 to 1000, got \(2, 0\)"),
     ],
@@ -133,7 +157,7 @@ def test_a_bad_argument_is_named(cls: Any, arguments: dict[str, Any], message: s
         cls(**{"vocabulary": 30, "out_features": 2, **arguments})
 
 
-@pytest.mark.parametrize("cls", [TextRNN, TextTransformer, TextCNN])
+@pytest.mark.parametrize("cls", [TextRNN, TextTransformer, TextCNN, TextBag])
 def test_on_the_meta_device_a_giant_costs_nothing(cls: Any) -> None:
     with torch.device("meta"):
         network = cls(10**9, 2)
@@ -157,10 +181,11 @@ SMALL = [
     maas.recipe(TextRNN),
     maas.recipe(TextTransformer, width=32),
     maas.recipe(TextCNN, embedding_dim=16, channels=8, widths=(2, 3)),
+    maas.recipe(TextBag),
 ]
 
 
-@pytest.mark.parametrize("recipe", SMALL, ids=["rnn", "transformer", "cnn"])
+@pytest.mark.parametrize("recipe", SMALL, ids=["rnn", "transformer", "cnn", "bag"])
 def test_each_learns_and_comes_back_from_its_artifact(recipe: Any, tmp_path: Any) -> None:
     train, test = toy().split(seed=0)
     model = maas.fit(recipe, train, epochs=8, learning_rate=0.005, device="cpu", progress=False)

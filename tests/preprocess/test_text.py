@@ -20,11 +20,14 @@ TEXTS = ["The cat sat on the mat.", "the cat, the dog!", "很好吃，很好 the
 KINDS = [
     Text.with_options(tokenizer="word"),
     Text.with_options(tokenizer="char"),
-    Text.with_options(tokenizer="char", bigrams=10),
+    Text.with_options(tokenizer="char", ngrams=(10, 5)),
+    Text.with_options(tokenizer="word", ngrams=(5,)),
     Text.with_options(tokenizer="bpe", vocabulary=60),
     Text.with_options(tokenizer="wordpiece", vocabulary=60),
 ]
-each_kind = pytest.mark.parametrize("options", KINDS, ids=["word", "char", "bigrams", "bpe", "wordpiece"])
+each_kind = pytest.mark.parametrize(
+    "options", KINDS, ids=["word", "char", "char ngrams", "word ngrams", "bpe", "wordpiece"]
+)
 
 
 def column(*texts: str) -> Columns:
@@ -62,13 +65,31 @@ def test_rows_are_padded_with_zero_to_the_longest() -> None:
     assert (tensors["tokens"] == 0).tolist() == [[False, True, True], [False] * 3, [False, False, True]]
 
 
-def test_bigrams_stand_beside_characters() -> None:
-    text = Text.with_options(tokenizer="char", bigrams=2).learn(SCHEMA, column("abab", "ab"))
+def test_pairs_stand_beside_characters() -> None:
+    text = Text.with_options(tokenizer="char", ngrams=(2,)).learn(SCHEMA, column("abab", "ab"))
     assert text.tokenizer.tokens == ("a", "b")
-    assert text.tokenizer.bigrams == ("ab",)  # ba stands once
+    assert text.tokenizer.ngrams == (("ab",),)  # ba stands once
     tensors, _ = text.apply(column("aba", "x"))
     assert tensors["tokens"].tolist() == [[[2, 4], [3, 0], [2, 0]], [[1, 0], [0, 0], [0, 0]]]
     assert text.outputs["tokens"].shape == (None, 2)
+
+
+def test_longer_runs_of_words_by_hand() -> None:
+    """Reference: counted by hand. Each run kept stands twice; no run of four words does."""
+    text = Text.with_options(tokenizer="word", ngrams=(9, 9, 9)).learn(SCHEMA, column("a b c", "a b c", "c a"))
+    assert text.tokenizer.tokens == ("a", "c", "b")  # 3, 3 and 2 times
+    assert text.tokenizer.ngrams == (("a b", "b c"), ("a b c",), ())
+    tensors, _ = text.apply(column("A b c", "b c x"))
+    assert tensors["tokens"].tolist() == [
+        [[2, 5, 7, 0], [4, 6, 0, 0], [3, 0, 0, 0]],
+        [[4, 6, 0, 0], [3, 0, 0, 0], [1, 0, 0, 0]],
+    ]
+    assert text.outputs["tokens"].limit == len(text.tokenizer) == 8
+
+
+def test_the_commonest_runs_are_kept() -> None:
+    text = Text.with_options(tokenizer="char", ngrams=(1,)).learn(SCHEMA, column("abab", "abcaca"))
+    assert text.tokenizer.ngrams == (("ab",),)  # ab 3 times, ca 2
 
 
 def test_links_and_handles_of_tweets_become_one_token_each() -> None:
@@ -132,7 +153,7 @@ def test_examples_are_valid_different_and_no_training_rows(options: TextOptions)
     assert not {row["text"] for row in rows} & set(TEXTS)
 
 
-@pytest.mark.parametrize("options", KINDS[:3], ids=["word", "char", "bigrams"])
+@pytest.mark.parametrize("options", KINDS[:4], ids=["word", "char", "char ngrams", "word ngrams"])
 def test_the_first_example_has_the_greatest_number(options: TextOptions) -> None:
     """So that a vocabulary greater than the network's embedding cannot load."""
     text = options.learn(SCHEMA, column(*TEXTS))
@@ -149,7 +170,7 @@ def test_learning_is_the_same_in_another_process() -> None:
         "texts = np.array([' '.join(words[i:i + 9]) for i in range(100)], object)\n"
         "schema = Schema((Field('t', 'text', 'string'),))\n"
         "for kind in ('bpe', 'wordpiece', 'word', 'char'):\n"
-        "    options = Text.with_options(tokenizer=kind, vocabulary=25, bigrams=9 * (kind == 'char'))\n"
+        "    options = Text.with_options(tokenizer=kind, vocabulary=25, ngrams=(9, 9) * (kind in ('word', 'char')))\n"
         "    print(json.dumps(options.learn(schema, {'t': texts}).state()[0]))\n"
     )
     found = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(2)}
@@ -165,7 +186,11 @@ def test_learning_is_the_same_in_another_process() -> None:
         ({"longest": 0}, "`longest` must be an integer from 1"),
         ({"longest": True}, "`longest` must be an integer from 1 to 1048576, got True"),
         ({"lowercase": 1}, "`lowercase` must be true or false, got 1"),
-        ({"bigrams": 5}, "`bigrams` go with tokenizer='char', got tokenizer='word'"),
+        ({"ngrams": (5,), "tokenizer": "bpe"}, "`ngrams` go with 'word' and 'char', got tokenizer='bpe'"),
+        ({"ngrams": 5}, r"`ngrams` must be a tuple, such as \(30_000,\), got 5"),
+        ({"ngrams": (5, 0)}, r"`ngrams` must be integers from 1 to 1048576, such as \(30_000, 60_000\), got 0"),
+        ({"ngrams": (True,)}, "`ngrams` must be integers from 1"),
+        ({"ngrams": (5,) * 8}, "`ngrams` takes at most 7 counts, of 2 to 8 tokens, got 8"),
     ],
 )
 def test_a_bad_option_is_named(options: dict[str, Any], message: str) -> None:
@@ -194,8 +219,18 @@ def test_texts_without_a_common_word_are_refused() -> None:
         ("word", {"tokens": ["x" * 10**6]}, "tokens must be strings of 1 to 102"),
         ("word", {"tokens": []}, "a tokenizer needs at least one token"),
         ("word", {"tokens": "abc"}, "tokens must be a list, got 'abc'"),
-        ("word", {"bigrams": ["ab"]}, "bigrams are pairs of characters, beside"),
-        ("char", {"bigrams": ["abc"]}, "bigrams are pairs of characters, beside"),
+        ("bpe", {"ngrams": [["a b"]]}, "a bpe tokenizer has no n-grams"),
+        ("word", {"ngrams": [["ab"]]}, "the n-grams of a word tokenizer must be 2 tokens each, got 'ab'"),
+        ("word", {"ngrams": [["a "]]}, "the n-grams of a word tokenizer must be 2 tokens each, got 'a '"),
+        ("word", {"ngrams": [["a b"], ["a b"]]}, "the n-grams of a word tokenizer must be 3 tokens each, got 'a b'"),
+        ("char", {"ngrams": [["abc"]]}, "the n-grams of a char tokenizer must be 2 tokens each, got 'abc'"),
+        ("char", {"ngrams": [["ab", "ab"]]}, "a tokenizer's n-grams must differ"),
+        ("char", {"ngrams": [["x" * 10**6]]}, "a tokenizer's n-grams must be strings of 1 to 205 characters"),
+        ("char", {"ngrams": [[1]]}, "a tokenizer's n-grams must be strings"),
+        ("char", {"ngrams": ["ab"]}, "a tokenizer's ngrams must be a list for each length"),
+        ("char", {"ngrams": "ab"}, "a tokenizer's ngrams must be a list, got 'ab'"),
+        ("char", {"ngrams": [[]] * 8}, "a tokenizer has n-grams of 7 lengths at most, got 8"),
+        ("char", {"options": {**vars(TextOptions()), "ngrams": {}}}, "`ngrams` must be integers from 1"),
         ("word", {"options": {}}, "a text's options must be tokenizer, vocabulary"),
         ("word", {"options": []}, "a text's options must be"),
         ("word", {"options": {**vars(TextOptions()), "tokenizer": "pickle"}}, "`tokenizer` must be one of"),

@@ -33,7 +33,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, maas.Mo
     models = {}
     for name, recipe, options in (
         ("rnn", maas.recipe(maas.nn.TextRNN, bidirectional=True), Text.with_options(style="tweets")),
-        ("cnn", maas.recipe(maas.nn.TextCNN, channels=8), Text.with_options(tokenizer="char", bigrams=50)),
+        ("cnn", maas.recipe(maas.nn.TextCNN, channels=8), Text.with_options(tokenizer="char", ngrams=(50,))),
+        ("bag", maas.recipe(maas.nn.TextBag), Text.with_options(tokenizer="char", ngrams=(200, 100))),
     ):
         models[name] = maas.fit(recipe, train, preprocess=options, epochs=2, device="cpu", progress=False)
         maas.package(models[name].save(folder / name), store=folder)
@@ -46,7 +47,7 @@ def server(trained: tuple[dict[str, maas.Model], maas.data.Rows, Path]) -> Itera
         yield server
 
 
-@pytest.mark.parametrize("name", ["rnn", "cnn"])
+@pytest.mark.parametrize("name", ["rnn", "cnn", "bag"])
 def test_served_answers_are_those_in_process_bit_for_bit(
     name: str, trained: tuple[dict[str, maas.Model], maas.data.Rows, Path], server: Server
 ) -> None:
