@@ -1,10 +1,12 @@
 """Accuracy on Fashion-MNIST (Xiao et al. 2017, arXiv:1708.07747), as a row of a Markdown table.
 
     python benchmarks/quality/fashion_mnist.py --data DIR --network cnn      10 epochs a seed
-    python benchmarks/quality/fashion_mnist.py --data DIR --network resnet   16 epochs a seed
+    python benchmarks/quality/fashion_mnist.py --data DIR --network resnet   12 epochs a seed
 
-DIR (or MAAS_DATA) holds fashion-mnist/ with the four IDX files, plain or gzip. A tenth of the 60,000 training images,
-carved out by class, chooses the epoch; the 10,000 test images are read once for each seed, after training.
+DIR (or MAAS_DATA) holds fashion-mnist/ with the four IDX files, plain or gzip. Networks learn from all 60,000 training
+images and keep their last epoch; the 10,000 test images are read once for each seed, after training. Settings were
+chosen on validation parts of the training images: one try each, 91.6 % for the CNN (a sixth held out), 94.5 % for the
+residual network (a twelfth held out, 13 epochs; bfloat16 is slower than float32 on the CPU it was tried on).
 """
 
 import argparse
@@ -33,13 +35,12 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "resnet": {
         "recipe": maas.recipe(maas.nn.ResNet, width=24),
         "task": maas.task.Classification.with_options(label_smoothing=0.1),
-        "epochs": 16,
+        "epochs": 12,
         "batch_size": 256,
         "optimizer": "sgd",
         "learning_rate": 0.4,
         "weight_decay": 5e-4,
         "schedule": "one_cycle",
-        "precision": "bfloat16",
         "keep": "last",
         "validation": 0,
         "augment": maas.preprocess.AugmentImages(flip=True, crop=2),
@@ -51,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=os.environ.get("MAAS_DATA"), help="the folder; by default MAAS_DATA")
     parser.add_argument("--network", choices=NETWORKS, default="cnn")
-    parser.add_argument("--seeds", type=int, default=3, help="how many, counted from 0")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--rows", type=int, help="of the training images, the first ones: for a try")
     options = parser.parse_args()
@@ -65,7 +66,7 @@ def main() -> None:
     recipe = settings.pop("recipe")
     settings["epochs"] = options.epochs or settings["epochs"]
     models, seconds = [], []
-    for seed in range(options.seeds):
+    for seed in options.seeds:
         start = time.perf_counter()
         models.append(maas.fit(recipe, train, seed=seed, **settings))
         seconds.append(time.perf_counter() - start)
@@ -77,12 +78,13 @@ def main() -> None:
     device = torch.cuda.get_device_name() if where == "cuda" else f"{torch.get_num_threads()} CPU threads"
     weights = sum(parameter.numel() for parameter in models[0].network.parameters())
     print(
-        "| network | training images | epochs | seeds | accuracy, % | spread | seconds a seed | parameters | device |"
+        "| network | training images | epochs | accuracy, % | spread | each seed | seconds each | parameters | device |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     print(
-        f"| {options.network} | {len(train):,} | {settings['epochs']} | {len(found)} | {statistics.mean(found):.2f} | "
-        f"{spread:.2f} | {statistics.mean(seconds):.0f} | {weights:,} | {device} |"
+        f"| {options.network} | {len(train):,} | {settings['epochs']} | {statistics.mean(found):.2f} | {spread:.2f} | "
+        f"{' '.join(f'{one:.2f}' for one in found)} | {' '.join(f'{one:.0f}' for one in seconds)} | {weights:,} | "
+        f"{device} |"
     )
 
 
