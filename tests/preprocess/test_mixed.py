@@ -254,7 +254,7 @@ def test_an_installed_package_registers_through_its_entry_point(
         from_state("entry.smell", schema, {}, {})
     with pytest.raises(FormatError, match=r"unknown task 'entry.count'.*@maas.task.task"):
         maas.task.from_state("entry.count", {}, {}, schema)
-    with pytest.raises(DataError, match="`task` must be one of .*classification.*, got 'entry.count'"):
+    with pytest.raises(DataError, match=r"`task` must be one of .*classification.*, got 'entry.count'"):
         maas.task.task_class("entry.count")
     monkeypatch.syspath_prepend(tmp_path)
     assert type(from_state("entry.smell", schema, {}, {})).__name__ == "Smell"
