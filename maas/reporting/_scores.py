@@ -48,6 +48,8 @@ def warnings(evaluation: Evaluation) -> list[str]:
             f"{evaluation.num_duplicates:,} of the {evaluation.num_rows:,} test rows stand among the training rows "
             f"too: the scores measure memory in part."
         )
+    if evaluation.caution:
+        found.append(evaluation.caution[:1].upper() + evaluation.caution[1:] + ".")
     if evaluation.num_rows < 100:
         found.append(f"The test has {evaluation.num_rows:,} rows only: the intervals are wide for that reason.")
     return found
