@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 
 from maas.cli._parser import build_parser
@@ -15,6 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from maas import errors
 
     parsed = build_parser().parse_args(arguments)
+    written = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"maas: {message}\n"  # not where in the code it arose
     try:
         from maas.cli import _answer, _keep, _learn
 
@@ -42,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(error, UNUSABLE)
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
+    finally:
+        warnings.formatwarning = written
 
 
 def _import(modules: Sequence[str]) -> None:

@@ -209,7 +209,7 @@ def _fit(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="COLUMN=KIND",
-        help="numeric, categorical, boolean, text, image (paths) or sequence",
+        help="numeric, categorical, boolean, text, image or audio (paths), or of a .parquet file sequence",
     )
     command.add_argument(
         "--test", type=float, default=0.2, metavar="SHARE", help="held-out rows (default: %(default)s)"

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -209,6 +210,27 @@ def test_what_steers_a_terminal_is_shown_and_not_obeyed(capsys: Capture, wine_ar
     assert "\\x1b]0;owned\\x07" in out
 
 
+@pytest.mark.parametrize("command", ["evaluate", "inspect"])
+def test_labels_that_steer_a_terminal_are_shown(command: str, capsys: Capture, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    lines = [f"{generator.normal()},{'plain' if row % 2 else chr(27) + '[31m'}" for row in range(40)]
+    Path("t.csv").write_text("\n".join(["x,y", *lines]))
+    assert "\x1b" not in run(capsys, "fit", "t.csv", "--epochs", "1", "--output", "m")[1]
+    out = run(capsys, command, "m", *["t.csv"] * (command == "evaluate"))[1]
+    assert "\x1b" not in out
+    assert "\\x1b[31m" in out
+
+
+def test_a_warning_is_one_line(capsys: Capture) -> None:
+    lines = [f"{row % 5},{row % 2}" for row in range(40)]
+    Path("t.csv").write_text("\n".join(["x,y", *lines]))
+    done = subprocess.run(
+        [sys.executable, "-m", "maas", "fit", "t.csv", "--epochs", "1", "--output", "m", "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert re.fullmatch(r"maas: stratified split: .*before the split\n", done.stderr)
+
+
 def test_a_network_of_ones_own_goes_through_every_command(capsys: Capture, wine_csv: Path, tmp_path: Path) -> None:
     (tmp_path / "lines_for_cli.py").write_text(
         "import torch, maas\n@maas.network('test.cli')\nclass Line(torch.nn.Linear):\n"
@@ -292,7 +314,8 @@ def test_anomalies_labels_and_thresholds(tmp_path: Path, capsys: pytest.CaptureF
     short = "--epochs 2 --device cpu"
     plain = f"fit {tmp_path / 'plain.csv'} --task anomaly --network autoencoder --normal ok {short}"
     out = run(f"{plain} --output {tmp_path / 'a'}")
-    assert "not evaluated: the rows have no target" in out
+    assert f"not evaluated: the rows have no target; maas evaluate {tmp_path / 'a'} DATA --target COLUMN" in out
+    assert "say here with --normal LABEL" in run(f"{plain} --output {tmp_path / 'n'}".replace("--normal ok", ""))
     assert json.loads(run(f"{plain} --output {tmp_path / 'a'} --json"))["evaluation"] is None
     assert "false_alarm_rate" in run(f"evaluate {tmp_path / 'a'} {table} --target state")
     assert "threshold" in run(f"inspect {tmp_path / 'a'}")
@@ -321,8 +344,11 @@ def test_anomalies_labels_and_thresholds(tmp_path: Path, capsys: pytest.CaptureF
         ),
         (
             "--target hot --threshold 2",
-            "`threshold` must be a number from 0 to 1 or one of f1, youden, accuracy, got 2.0",
+            "`threshold` must be a number from 0 to 1 or one of f1, youden, accuracy, got 2",
         ),
+        (f"--target hot --threshold {10**400}", "`threshold` must be a number from 0 to 1 or one of"),
+        ("--target state --group hot --seed -1", "`seed` must be an integer from 0 to below 2**63, got -1"),
+        (f"--target state --set hidden={'[' * 100_000}", "the arguments of a recipe take at most 65536 bytes"),
         ("--task multilabel --target hot,cald", "`target` names no column: got 'cald'"),
         ("--task multilabel", "say which column to predict with `target`; there are 'a', 'b', 'hot', 'cold', 'state'"),
     ],

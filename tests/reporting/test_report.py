@@ -270,6 +270,16 @@ def test_a_hostile_card_spoils_no_page(
     assert "Learning curves" not in page.words
 
 
+@pytest.mark.parametrize(("low", "high"), [(-1e308, 1e308), (0.0, 5e-324), (-1e308, -1e307)])
+def test_gains_beyond_any_chart_spoil_no_page(low: float, high: float, tmp_path: Path) -> None:
+    """Out of a card, which may come from anyone."""
+    scores: dict[str, float | None] = {"accuracy": high}
+    baseline = Comparison("guess", scores, low, low, high)
+    evaluation = Evaluation("x", 200, None, scores, "accuracy", (baseline,), None, None, "f")
+    stored = Evaluation.from_json(json.loads(json.dumps(evaluation.to_json())))
+    assert "Beside simple baselines" in read(report(stored, tmp_path / "r.html")).words
+
+
 def test_many_classes_are_cut_to_what_a_page_can_hold(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     labels = [f"class {place}" for place in range(60)]
