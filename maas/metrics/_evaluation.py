@@ -120,7 +120,13 @@ class Evaluation:
 
     @property
     def caution(self) -> str:
-        """Why the intervals of an area under a curve hold less than others, where its rows of a kind are few."""
+        """Why the intervals hold less than they say, in a clause; "" where nothing is known against them.
+
+        Those of an area under a curve want more than a few rows of either kind, and those of a forecast windows that
+        have nothing in common.
+        """
+        if self.task == "forecast":
+            return "windows that share steps are taken as independent, so the intervals are too narrow"
         if self.primary != "roc_auc" or self.confusion is None:
             return ""
         fewest = min(map(sum, self.confusion))
