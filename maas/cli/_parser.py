@@ -14,6 +14,7 @@ exit codes:
   3    an artifact or archive is damaged, or answers otherwise here
   4    a server cannot be started, or does not answer
   130  interrupted
+  141  whoever read the output stopped reading
 """
 
 _FIT = """\

@@ -272,6 +272,20 @@ def test_labels_that_steer_a_terminal_are_shown(command: str, capsys: Capture, t
     assert "\\x1b[31m" in out
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(wine_csv: Path, wine_artifact: Path) -> None:
+    """As `maas predict ... | head -1` does."""
+    lines = wine_csv.read_text().splitlines()
+    Path("long.csv").write_text("\n".join([lines[0], *lines[1:] * 20]))
+    command = [sys.executable, "-m", "maas", "predict", wine_artifact, "long.csv"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b'{"label": ')
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
 def test_a_warning_is_one_line(capsys: Capture) -> None:
     lines = [f"{row % 5},{row % 2}" for row in range(40)]
     Path("t.csv").write_text("\n".join(["x,y", *lines]))
