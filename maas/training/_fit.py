@@ -181,6 +181,8 @@ def fit(
     network.eval()
     if held_out is not None and not answer.is_settled:
         model.task = answer.settle(model.predict(held_out), held_out.target)  # type: ignore[arg-type]
+    if held_out is not None and held_out.target is not None:
+        model.preprocess = answer.remembering(prepared, held_out.columns, held_out.target)
     model.card["training"] = {
         **settings.to_json(),
         "task": None if task is None else repr(task),
