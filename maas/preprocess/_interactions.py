@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -76,7 +76,7 @@ class Interactions:
         content: what the items are like.
     """
 
-    kind = "interactions"
+    kind: ClassVar[str] = "interactions"
 
     schema: Schema
     users: tuple[str, ...]
