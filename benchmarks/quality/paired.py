@@ -48,7 +48,9 @@ def compare(
 ) -> None:
     """Print a row for each baseline and each network.
 
-    A gain is of the mean over the seeds; its interval draws the rows again, the same for both (not the seeds).
+    A gain is of the mean over the seeds; its interval draws the rows again, the same for both (not the seeds). With
+    `--validate` a row that stands in the parts of several splits counts as several, so those intervals are somewhat
+    too narrow.
 
     Args:
         options: of `arguments`.
