@@ -25,13 +25,15 @@ class TextOptions:
 
     Args:
         tokenizer: "word": runs of letters and digits, marks, single Chinese and Japanese characters; "char":
-            characters; "bpe" or "wordpiece": parts of words, which need the extra `text`.
+            characters; "jieba": as "word", but words of Chinese, which needs the extra `chinese`; "bpe" or
+            "wordpiece": parts of words, which need the extra `text`.
         vocabulary: most tokens, the padding and the unknown token among them.
         longest: most tokens of a text; what comes after is not looked at.
         lowercase: whether upper and lower case are alike.
         style: "plain", or "tweets", where links and handles become one token each.
         ngrams: most runs of two, of three, ... neighbouring tokens that have a number of their own, such as
-            (30_000, 60_000); only with "word" and "char".
+            (30_000, 60_000); only with "word", "char" and
+            "jieba".
 
     Raises:
         DataError: an option is out of its range.
@@ -67,9 +69,7 @@ class TextOptions:
                 f"`ngrams` takes at most {MOST_ORDERS} counts, of 2 to {MOST_ORDERS + 1} tokens, got {len(counts)}"
             )
         if counts and self.tokenizer not in NGRAM_LEVELS:
-            raise DataError(
-                f"`ngrams` go with {' and '.join(map(repr, NGRAM_LEVELS))}, got tokenizer={self.tokenizer!r}"
-            )
+            raise DataError(f"`ngrams` go with {', '.join(map(repr, NGRAM_LEVELS))}, got tokenizer={self.tokenizer!r}")
         object.__setattr__(self, "ngrams", tuple(counts))
 
     def learn(self, schema: Schema, columns: Columns) -> Text:
