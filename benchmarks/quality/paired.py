@@ -35,6 +35,8 @@ def arguments(description: str | None, networks: Mapping[str, Any]) -> argparse.
     options = parser.parse_args()
     if options.data is None:
         parser.error("say where the data lies with --data or MAAS_DATA")
+    if options.seeds < 1:
+        parser.error(f"--seeds is how many, at least 1, got {options.seeds}")
     options.data = Path(options.data)
     return options
 

@@ -35,9 +35,17 @@ class InteractionOptions:
 
     Args:
         items: a table of items, for networks that recommend by content.
+
+    Raises:
+        DataError: `items` is something else.
     """
 
     items: ItemTable | None = None
+
+    def __post_init__(self) -> None:
+        if self.items is not None and not isinstance(getattr(self.items, "schema", None), Schema):
+            found = type(self.items).__name__
+            raise DataError(f"`items` must be a table of items, got {found}; read it with maas.data.read_items")
 
     def learn(self, schema: Schema, columns: Columns) -> Interactions:
         """Keep who touched what, and what the items are like."""

@@ -54,8 +54,8 @@ def fit(
     Everything that is learned (preprocessing, the target's encoding, the weights) is learned from the training rows
     without the validation part; that part chooses the epoch, and the threshold of a task that has one to choose.
     Classification minimises cross entropy, regression the mean squared error of the standardised target, several labels
-    the binary cross entropy of each, an anomaly the network's own error. What users touched in the validation part of a
-    ranking teaches nothing, but is theirs: it is not recommended to them. A network that learns in closed form is solved
+    the binary cross entropy of each, an anomaly the network's own error. What users touched in a ranking's validation
+    part teaches nothing, but is theirs: it is not recommended to them. A network that learns in closed form is solved
     in one go: it needs none of the settings of the loop, and learns from the validation part too where that was not
     given.
 

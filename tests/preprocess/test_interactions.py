@@ -165,6 +165,13 @@ def test_tables_that_describe_nothing(frame: dict[str, Any], message: str) -> No
         options.learn(ROWS.schema, ROWS.columns)
 
 
+@pytest.mark.parametrize("items", [pandas.DataFrame({"item": ["tea"]}), ["tea"]])
+def test_what_is_no_table_of_items(items: Any) -> None:
+    message = f"`items` must be a table of items, got {type(items).__name__}; read it with maas.data.read_items"
+    with pytest.raises(DataError, match=message):
+        Interactions.with_options(items=items)
+
+
 def test_rows_that_teach_nothing() -> None:
     with pytest.raises(DataError, match="user 'ann' has more than one row"):
         Interactions.learn(ROWS.schema, {name: column[[0, 0]] for name, column in ROWS.columns.items()})
