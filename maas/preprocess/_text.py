@@ -142,7 +142,8 @@ class Text:
     def outputs(self) -> Mapping[str, TensorSpec]:
         orders = len(self.tokenizer.ngrams)
         shape = (None, 1 + orders) if orders else (None,)
-        return {"tokens": TensorSpec(shape, "int64", len(self.tokenizer)), "tokens_lengths": TensorSpec((), "int64")}
+        tokens = TensorSpec(shape, "int64", len(self.tokenizer), longest=self.options.longest)
+        return {"tokens": tokens, "tokens_lengths": TensorSpec((), "int64")}
 
     def apply(self, columns: Columns) -> tuple[dict[str, torch.Tensor], dict[int, RowError]]:
         name, options = self.schema.names[0], self.options
@@ -188,6 +189,7 @@ class Text:
     def from_state(cls, schema: Schema, state: Mapping[str, Any], arrays: Arrays) -> Text:
         if not cls.takes(schema):
             raise FormatError("a text's schema is one field of kind text, a string that is never null")
+        state = _of_pairs(state)
         given = state["options"]
         if type(given) is not dict or set(given) != {field.name for field in fields(TextOptions)}:
             raise FormatError(f"a text's options must be {', '.join(field.name for field in fields(TextOptions))}")
@@ -196,3 +198,13 @@ class Text:
         except (DataError, TypeError) as error:
             raise FormatError(str(error)) from error
         return cls(schema, options, Tokenizer.from_state(options.tokenizer, state))
+
+
+def _of_pairs(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A state as it is written now: older artifacts have `bigrams`, pairs of characters only."""
+    options = state["options"]
+    if "ngrams" in state or type(options) is not dict or type(options.get("bigrams")) is not int:
+        return state
+    options = {name: value for name, value in options.items() if name != "bigrams"}
+    options["ngrams"] = [state["options"]["bigrams"]] if state["options"]["bigrams"] else []
+    return {**state, "options": options, "ngrams": [state["bigrams"]] if state["bigrams"] else []}

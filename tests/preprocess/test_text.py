@@ -105,6 +105,27 @@ def test_pairs_stand_beside_characters() -> None:
     assert text.outputs["tokens"].shape == (None, 2)
 
 
+def test_how_long_a_text_may_be_is_told_so_that_few_are_padded_at_once() -> None:
+    options = Text.with_options(tokenizer="char", longest=100_000, ngrams=(9,) * 7)
+    assert options.learn(SCHEMA, column("abab", "ab")).outputs["tokens"].longest == 100_000
+
+
+@pytest.mark.parametrize(("bigrams", "wanted"), [(2, (("ab",),)), (0, ())])
+def test_an_artifact_from_before_longer_runs_is_read(bigrams: int, wanted: Any) -> None:
+    """As maas wrote it until it knew runs of more than two characters."""
+    text = Text.with_options(tokenizer="char", ngrams=(bigrams,) * bool(bigrams)).learn(SCHEMA, column("abab", "ab"))
+    state = json.loads(json.dumps(text.state()[0]))
+    del state["ngrams"], state["options"]["ngrams"]
+    state["options"]["bigrams"] = bigrams
+    state["bigrams"] = ["ab"] * bool(bigrams)
+    old = from_state("text", SCHEMA, state, {})
+    assert isinstance(old, Text)
+    assert old.tokenizer.ngrams == wanted
+    assert old.state() == text.state()
+    with pytest.raises(FormatError, match="a tokenizer's ngrams must be a list for each length"):
+        from_state("text", SCHEMA, {**state, "bigrams": 5}, {})
+
+
 def test_longer_runs_of_words_by_hand() -> None:
     """Reference: counted by hand. Each run kept stands twice; no run of four words does."""
     text = Text.with_options(tokenizer="word", ngrams=(9, 9, 9)).learn(SCHEMA, column("a b c", "a b c", "c a"))
