@@ -434,6 +434,9 @@ def test_weights_that_answer_nothing_finite_are_not_saved(bad: float, tmp_path: 
     with pytest.raises(ArtifactError, match="the model answers its example rows with NaN or infinity and will not be"):
         model.save(tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
+    row = model.preprocess.examples(1)[0]
+    with pytest.raises(DataError, match="row 0: the network gives no finite number for this row"):
+        model.predict(row)  # as the served model says
 
 
 def test_what_is_no_artifact_is_not_replaced(wine_model: Model, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from maas.cli._parser import build_parser
 
-OK, REFUSED, UNUSABLE, UNTRUSTED, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+OK, REFUSED, UNUSABLE, UNTRUSTED, UNAVAILABLE, INTERRUPTED, CUT_OFF = 0, 1, 2, 3, 4, 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,6 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from maas import errors
 
     parsed = build_parser().parse_args(arguments)
+    written = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"maas: {message}\n"  # not where in the code it arose
     try:
         from maas.cli import _answer, _keep, _learn
 
@@ -38,10 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(error, UNTRUSTED)
     except (errors.ServingError, errors.ClientError) as error:
         return _say(error, REFUSED if isinstance(error, errors.RequestRefused) else UNAVAILABLE)
+    except BrokenPipeError:  # whoever reads the answers, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CUT_OFF
     except (errors.MaasError, OSError) as error:
         return _say(error, UNUSABLE)
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
+    finally:
+        warnings.formatwarning = written
 
 
 def _import(modules: Sequence[str]) -> None:

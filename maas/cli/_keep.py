@@ -36,8 +36,7 @@ def inspect(options: Namespace) -> bool:
         lines = _describe(stored, named.name + " " + named.version if named else None)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise FormatError(f"{path} does not describe a model: {type(error).__name__} {error}") from error
-    # An artifact may come from anyone: what steers a terminal is shown, not obeyed.
-    tell(options, "\n".join("".join(one if one.isprintable() else ascii(one)[1:-1] for one in line) for line in lines))
+    tell(options, "\n".join("\\n".join(line.split("\n")) for line in lines))
     print_json(options, result)
     return False
 

@@ -6,15 +6,27 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maas.errors import DataError
+
 if TYPE_CHECKING:
     from maas.data import Rows
     from maas.model import Model
+
+_IN_PYTHON_ONLY = {
+    "ranking": "maas.data.read_interactions(...).split(...)",
+    "forecast": "maas.data.windows(...).split(...)",
+}
 
 
 def labelled(options: Namespace, model: Model, path: str) -> Rows:
     """Rows with their target, of a table or of what the model's one field is read from."""
     from maas import data
 
+    if model.task.kind in _IN_PYTHON_ONLY:
+        raise DataError(
+            f"the command line has no rows to score a {model.task.kind} by: they are split off in Python, "
+            f"{_IN_PYTHON_ONLY[model.task.kind]}, and go to model.evaluate and maas.report"
+        )
     kinds = [field.kind for field in model.schema.fields]
     readers = {"image": data.read_images, "audio": data.read_audio}
     if (

@@ -70,7 +70,10 @@ def fit(options: Namespace) -> bool:
     tell(options, f"{model}, best of {len(model.card['training']['history'])} epochs: {best}")
     measured = None
     if test.target is None:
-        tell(options, f"not evaluated: the rows have no target; maas evaluate {output} DATA --target COLUMN")
+        remedy = f"maas evaluate {output} DATA --target COLUMN"
+        if not options.normal:
+            remedy = "for maas evaluate say here with --normal LABEL which label normal rows will have there"
+        tell(options, f"not evaluated: the rows have no target; {remedy}")
     else:
         evaluation = model.evaluate(test, baselines_from=train, groups=options.groups)
         model.save(output, evaluation=evaluation)

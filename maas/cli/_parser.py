@@ -14,6 +14,7 @@ exit codes:
   3    an artifact or archive is damaged, or answers otherwise here
   4    a server cannot be started, or does not answer
   130  interrupted
+  141  whoever read the output stopped reading
 """
 
 _FIT = """\
@@ -209,7 +210,7 @@ def _fit(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="COLUMN=KIND",
-        help="numeric, categorical, boolean, text, image (paths) or sequence",
+        help="numeric, categorical, boolean, text, image or audio (paths), or of a .parquet file sequence",
     )
     command.add_argument(
         "--test", type=float, default=0.2, metavar="SHARE", help="held-out rows (default: %(default)s)"

@@ -69,13 +69,15 @@ def pair(text: str, option: str) -> tuple[str, str]:
 def value_of(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
 def tell(options: Namespace, text: str) -> None:
+    """Print for people. Labels and artifacts may come from anyone: what steers a terminal is shown, not obeyed."""
     if not options.json:
-        print(text, flush=True)
+        shown = ("".join(one if one.isprintable() else ascii(one)[1:-1] for one in line) for line in text.split("\n"))
+        print("\n".join(shown), flush=True)
 
 
 def print_json(options: Namespace, value: Any) -> None:

@@ -66,6 +66,6 @@ def threshold_text(state: dict[str, Any]) -> str:
 def _number_or_name(text: str) -> float | str:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
-    return float(value) if type(value) in (int, float) else text
+    return value if type(value) in (int, float) else text

@@ -51,7 +51,10 @@ def from_arrays(x: Any, y: Any = None, *, task: str | None = None) -> Rows:
     if target.ndim == 2 and len(target) == len(values) and task == "multilabel":
         return replace(rows, target=matrix_of_labels(target), target_name="y", task="multilabel")
     if target.shape != (len(values),):
-        raise DataError(f"y must have one value for each of the {len(values)} rows of X, got shape {target.shape}")
+        more = "; ones and zeros that say which labels a row has want task='multilabel'" if target.ndim == 2 else ""
+        raise DataError(
+            f"y must have one value for each of the {len(values)} rows of X, got shape {target.shape}{more}"
+        )
     goal, task = target_of("y", _cells(target), task, None)
     return replace(rows, target=goal, target_name="y", task=task)
 

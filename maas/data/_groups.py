@@ -36,7 +36,9 @@ def group_values(rows: Rows, names: str | Sequence[str]) -> dict[str, np.ndarray
     Raises:
         DataError: there is no such column, or its values do not make groups.
     """
-    listed = [names] if isinstance(names, str) else list(names)
+    listed = [names] if isinstance(names, str) else names
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(name, str) for name in listed):
+        raise DataError(f"`groups` must name a column or several, such as 'region', got {show(names)}")
     return {name: _grouped(name, _column(rows, name, "groups"), _dtype(rows, name)) for name in listed}
 
 

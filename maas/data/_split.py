@@ -93,6 +93,7 @@ def split_rows(rows: Rows, share: float, policy: Policy) -> Split:
     """The work behind `Rows.split`."""
     if not 0 < share < 1:
         raise DataError(f"`test` is a share of the rows, between 0 and 1, got {show(share)}")
+    check_seed(policy.seed)
     if len(rows) < 2:
         raise DataError(f"a split needs at least 2 rows, got {len(rows)}")
     if sum(one is not None for one in (policy.time, policy.group, policy.within)) > 1:
@@ -177,6 +178,12 @@ def _column(rows: Rows, name: str, role: str) -> np.ndarray[Any, Any]:
         known = ", ".join([*rows.schema.names, *rows.side])
         raise DataError(f"`{role}` names no column: got {show(name)}, there are {known}")
     return column
+
+
+def check_seed(seed: Any) -> None:
+    """Raise DataError for what numpy and torch do not both take for a seed."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+        raise DataError(f"`seed` must be an integer from 0 to below 2**63, got {show(seed)}")
 
 
 def drawn_within(codes: np.ndarray[Any, Any], share: float, seed: int) -> np.ndarray[Any, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maas.data._split import Policy, Split, SplitReport, drawn_within, late_of
+from maas.data._split import Policy, Split, SplitReport, check_seed, drawn_within, late_of
 from maas.errors import DataError, show
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def split_items(rows: Rows, share: float, policy: Policy) -> Split:
     """
     if not 0 < share < 1:
         raise DataError(f"`test` is a share of the interactions, between 0 and 1, got {show(share)}")
+    check_seed(policy.seed)
     for name in ("group", "within", "stratify"):
         if getattr(policy, name):
             raise DataError(f"rows of a ranking are split within each user or by `time`, not by `{name}`")

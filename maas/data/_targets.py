@@ -112,6 +112,8 @@ def find_targets(target: str | Sequence[str] | None, raw: Mapping[str, Cells]) -
         if len(found) > 1:
             raise DataError(f"say which column to predict with `target`; there are {listed(raw)}")
         return found
+    if not isinstance(target, (str, list, tuple)):
+        raise DataError(f"`target` must be a column's name, or several in a list, got {show(target)}")
     names = [target] if isinstance(target, str) else list(target)
     for name in names:
         if name not in raw:

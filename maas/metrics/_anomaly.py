@@ -18,7 +18,8 @@ def anomaly_scores(truth: _Array, scores: _Array, answer: _Array) -> Scores:
     """Scores of a detector of anomalies; of rows of one kind only the share of wrong alarms, or of those found.
 
     What each row adds to ROC AUC is its linear part, which is where DeLong's variance comes from, so that intervals
-    hold for many rows of both kinds.
+    hold for many rows of both kinds. Where every anomaly is ranked above every normal row there is no variance: the
+    interval is then that of a share of the rows of the rarer kind.
 
     Args:
         truth: whether each row is an anomaly, bool of shape (rows,).
@@ -47,6 +48,8 @@ def anomaly_scores(truth: _Array, scores: _Array, answer: _Array) -> Scores:
         primary=primary,
         greater_is_better=primary != "false_alarm_rate",
         per_row=per_row,
+        is_portion=True,
+        num_counted=int(min(truth.sum(), (~truth).sum())) if both else None,
         labels=_LABELS,
         confusion=metrics.confusion_matrix(truth, answer, labels=[False, True]),
         details=partial(anomaly_details, truth.astype(np.intp), scores, answer.astype(np.intp), _LABELS),

@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from maas.metrics._groups import FEWEST_ROWS, Grouping, GroupScore
+from maas.metrics._groups import FEWEST_OF_A_KIND, FEWEST_ROWS, Grouping, GroupScore
 from maas.metrics._intervals import (
     as_score,
+    clipped,
     ends,
+    gap_interval,
     is_share,
     resampled_means,
     score_interval,
     score_of,
     share_gap_interval,
+    wilson,
 )
 from maas.metrics._scores import Scores
 
@@ -114,28 +117,34 @@ def _added_up(
 def _apart(value: str, own: Scores, rest: Scores | None, *, scores: Scores, level: float | None) -> GroupScore:
     """A group whose score is that of its rows alone: normal intervals, out of what each row adds to it (delta method).
 
+    Where each row adds all or nothing, a perfect area under a curve say, rows have no variance, and Wilson's stands in.
+
     A group in which the score is not defined, an area under a curve among rows of one class, say, has none.
     """
     rows = len(own.per_row)
     if own.primary != scores.primary or own.values[own.primary] is None:
         return GroupScore(value, rows)
-    mine, error = score_of(own.per_row, own.aggregate), _standard_error(own)
-    reach = NormalDist().inv_cdf((1 + _LEVEL) / 2) * error
-    low, high = mine - reach, mine + reach
+    mine = score_of(own.per_row, own.aggregate)
+    low, high = _own_interval(own, _LEVEL)
     if rest is None or rest.primary != scores.primary or rest.values[rest.primary] is None:
         return GroupScore(value, rows, mine, low, high)
+    theirs = score_of(rest.per_row, rest.aggregate)
     sign = -1.0 if scores.greater_is_better else 1.0
-    gap = sign * (mine - score_of(rest.per_row, rest.aggregate))
-    if level is None:
+    gap = sign * (mine - theirs)
+    counted = [one.num_counted for one in (own, rest) if one.num_counted is not None]
+    if level is None or min(counted, default=FEWEST_OF_A_KIND) < FEWEST_OF_A_KIND:
         return GroupScore(value, rows, mine, low, high, gap)
-    reach = NormalDist().inv_cdf((1 + level) / 2) * math.hypot(error, _standard_error(rest))
-    return GroupScore(value, rows, mine, low, high, gap, gap - reach, gap + reach)
+    ends_of_gap = gap_interval((mine, theirs), _own_interval(own, level), _own_interval(rest, level))
+    return GroupScore(value, rows, mine, low, high, gap, *sorted(sign * end for end in ends_of_gap))
 
 
-def _standard_error(scores: Scores) -> float:
+def _own_interval(scores: Scores, level: float) -> tuple[float, float]:
     """Of the primary score, taken as a mean of independent rows, or as the root of one."""
-    error = float(scores.per_row.std()) / math.sqrt(len(scores.per_row))
-    if scores.aggregate == "mean":
-        return error
-    root = score_of(scores.per_row, scores.aggregate)
-    return error / (2 * root) if root else 0.0
+    rows, mine = len(scores.per_row), score_of(scores.per_row, scores.aggregate)
+    if is_share(scores.per_row, scores.aggregate):
+        return wilson(mine, scores.num_counted or rows, level)
+    error = float(scores.per_row.std()) / math.sqrt(rows)
+    if scores.aggregate == "root_mean":
+        error = error / (2 * mine) if mine else 0.0
+    reach = NormalDist().inv_cdf((1 + level) / 2) * error
+    return clipped(mine - reach, mine + reach) if scores.is_portion else (mine - reach, mine + reach)

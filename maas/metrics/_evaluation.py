@@ -14,7 +14,7 @@ from maas.metrics._by_group import ScoreRows, by_group
 from maas.metrics._calibration import Calibration
 from maas.metrics._comparison import Comparison
 from maas.metrics._details import Details
-from maas.metrics._groups import Grouping
+from maas.metrics._groups import FEWEST_OF_A_KIND, Grouping
 from maas.metrics._intervals import score_interval
 from maas.metrics._scores import Scores
 from maas.metrics._stored import read_evaluation
@@ -103,7 +103,12 @@ class Evaluation:
             labels=None if model.labels is None else tuple(model.labels),
             confusion=None if model.confusion is None else tuple(tuple(map(int, row)) for row in model.confusion),
             fingerprint=fingerprint,
-            interval=score_interval(model.per_row, aggregate=model.aggregate),
+            interval=score_interval(
+                model.per_row,
+                aggregate=model.aggregate,
+                is_portion=model.is_portion,
+                num_counted=model.num_counted,
+            ),
             calibration=model.calibration,
             groups=tuple(by_group(name, values, model, score_rows) for name, values in (groups or {}).items()),
             details=replace(details, steps=steps) if details is not None and steps else details,
@@ -112,6 +117,22 @@ class Evaluation:
     def by_class(self) -> tuple[ClassScore, ...]:
         """Precision, recall, F1 and support of each class; nothing where the answer is no class."""
         return () if self.confusion is None or self.labels is None else class_scores(self.labels, self.confusion)
+
+    @property
+    def caution(self) -> str:
+        """Why the intervals hold less than they say, in a clause; "" where nothing is known against them.
+
+        Those of an area under a curve want more than a few rows of either kind, and those of a forecast windows that
+        have nothing in common.
+        """
+        if self.task == "forecast":
+            return "windows that share steps are taken as independent, so the intervals are too narrow"
+        if self.primary != "roc_auc" or self.confusion is None:
+            return ""
+        fewest = min(map(sum, self.confusion))
+        if fewest >= FEWEST_OF_A_KIND:
+            return ""
+        return f"the rarer kind has {fewest:,} rows only, too few for the intervals of roc_auc to be relied on"
 
     def to_json(self) -> dict[str, Any]:
         state = asdict(replace(self, details=None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FEWEST_ROWS = 30
+FEWEST_OF_A_KIND = 10  # of rows to be told apart, for a normal interval of the area under a curve
 _MOST_NAMED = 3
 
 
@@ -18,7 +19,8 @@ class GroupScore:
         score: their primary score, None where it is not defined for them.
         low, high: its 95 % interval.
         gap: by how much they are served worse than all other rows; below 0: better. None where a score is.
-        gap_low, gap_high: interval of the gap, None where the group, or the rest, has fewer than 30 rows.
+        gap_low, gap_high: interval of the gap, None where the group, or the rest, has fewer than 30 rows, or for an
+            area under a curve fewer than 10 of a kind.
     """
 
     value: str
@@ -55,10 +57,12 @@ class Grouping:
         """Who is served worse, in a plain sentence: those whose interval lies above a gap of 0."""
         judged = self.judged
         small = len(self.groups) - len(judged)
-        why = f"or no {self.primary} " if any(one.score is None for one in self.groups) else ""
-        note = f"; {_groups(small)} not judged: fewer than {FEWEST_ROWS} rows {why}".rstrip() if small else ""
+        why = f" or {FEWEST_OF_A_KIND} of a kind" if self._scarce else ""
+        why += f" or no {self.primary}" if any(one.score is None for one in self.groups) else ""
+        note = f"; {_groups(small)} not judged: fewer than {FEWEST_ROWS} rows{why}" if small else ""
         if not judged:
-            return f"by {self.name}: no group can be judged: that takes {FEWEST_ROWS} rows in it and in the rest"
+            kinds = f", {FEWEST_OF_A_KIND} of each kind" if self._scarce else ""
+            return f"by {self.name}: no group can be judged: that takes {FEWEST_ROWS} rows{kinds} in it and in the rest"
         worse = [one for one in judged if one.gap_low is not None and one.gap_low > 0]
         if not worse:
             widest = judged[0]
@@ -69,6 +73,14 @@ class Grouping:
         named = "; ".join(f"{one.value}, by {_interval(one)}" for one in worse[:_MOST_NAMED])
         more = f"; and {len(worse) - _MOST_NAMED} more" if len(worse) > _MOST_NAMED else ""
         return f"by {self.name}: served worse than all other rows in {self.primary}: {named}{more}{note}"
+
+    @property
+    def _scarce(self) -> bool:
+        """Whether a group is large enough and yet not judged."""
+        most = sum(one.num_rows for one in self.groups) - FEWEST_ROWS
+        return any(
+            one.gap is not None and one.gap_low is None and FEWEST_ROWS <= one.num_rows <= most for one in self.groups
+        )
 
 
 def _groups(count: int) -> str:

@@ -26,7 +26,14 @@ def is_share(per_row: _Array, aggregate: Aggregate) -> bool:
     return aggregate == "mean" and bool(np.isin(per_row, (0.0, 1.0)).all())
 
 
-def score_interval(per_row: _Array, *, aggregate: Aggregate = "mean", level: float = 0.95) -> tuple[float, float]:
+def score_interval(
+    per_row: _Array,
+    *,
+    aggregate: Aggregate = "mean",
+    level: float = 0.95,
+    is_portion: bool = False,
+    num_counted: int | None = None,
+) -> tuple[float, float]:
     """Interval of a score: Wilson's for a share of rows that are right, else by the percentile bootstrap.
 
     The bootstrap would give a share of 20 right out of 20 no width at all, as if 20 rows could show perfection.
@@ -35,12 +42,15 @@ def score_interval(per_row: _Array, *, aggregate: Aggregate = "mean", level: flo
         per_row: what each row adds to the score, float64 of shape (rows,).
         aggregate: the score is the mean of them, or the root of the mean.
         level: probability that the interval is to cover.
+        is_portion: whether the score lies from 0 to 1: then so does its interval.
+        num_counted: rows that the score rests on, where these are fewer than all.
 
     Source: Wilson 1927, Probable Inference; Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
     """
     if is_share(per_row, aggregate):
-        return wilson(float(per_row.mean()), len(per_row), level)
-    return ends(as_score(resampled_means([per_row])[0], aggregate), level)
+        return wilson(float(per_row.mean()), num_counted or len(per_row), level)
+    found = ends(as_score(resampled_means([per_row])[0], aggregate), level)
+    return clipped(*found) if is_portion else found
 
 
 def wilson(share: float, rows: int, level: float) -> tuple[float, float]:
@@ -51,16 +61,31 @@ def wilson(share: float, rows: int, level: float) -> tuple[float, float]:
     return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
+def clipped(low: float, high: float) -> tuple[float, float]:
+    """An interval of what lies from 0 to 1."""
+    return min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
+
+
 def share_gap_interval(shares: tuple[float, float], rows: tuple[int, int], level: float) -> tuple[float, float]:
     """Interval of the difference of two shares of different rows, the first less the second.
 
     Source: Newcombe 1998, Interval Estimation for the Difference Between Independent Proportions, method 10.
     """
-    (low, high), (other_low, other_high) = (wilson(*one, level) for one in zip(shares, rows, strict=True))
-    gap = shares[0] - shares[1]
+    one, other = (wilson(*one, level) for one in zip(shares, rows, strict=True))
+    return gap_interval(shares, one, other)
+
+
+def gap_interval(
+    scores: tuple[float, float], one: tuple[float, float], other: tuple[float, float]
+) -> tuple[float, float]:
+    """Interval of the difference of two scores of different rows, the first less the second, out of theirs.
+
+    Source: Zou and Donner 2008 (doi 10.1002/sim.3095), of which Newcombe's method 10 is the case of two shares.
+    """
+    gap = scores[0] - scores[1]
     return (
-        gap - math.hypot(shares[0] - low, other_high - shares[1]),
-        gap + math.hypot(high - shares[0], shares[1] - other_low),
+        gap - math.hypot(scores[0] - one[0], other[1] - scores[1]),
+        gap + math.hypot(one[1] - scores[0], scores[1] - other[0]),
     )
 
 

@@ -45,6 +45,7 @@ def multilabel_scores(truth: _Array, answer: _Array, probabilities: _Array, labe
         primary="micro_f1",
         greater_is_better=True,
         per_row=micro + (hits - micro * whole) / (whole.mean() or 1.0),
+        is_portion=True,
         details=partial(multilabel_details, truth, answer, probabilities, list(labels)),
     )
 

@@ -27,6 +27,9 @@ class Scores:
         greater_is_better: whether that one is a score to raise, or an error to lower.
         per_row: what each row adds to the primary score, float64 of shape (rows,).
         aggregate: how the primary score comes from `per_row`: their mean, or the root of it.
+        is_portion: whether the primary score lies from 0 to 1, whatever single rows add to it.
+        num_counted: rows that the primary score's uncertainty rests on, where these are fewer than all: of an area
+            under a curve those of the rarer kind.
         labels: the classes, for a classification.
         confusion: counts of shape (classes, classes): truth by row, answer by column.
         reference: the baseline that a `skill` among the values is measured against. It is None until an evaluation
@@ -41,6 +44,8 @@ class Scores:
     greater_is_better: bool
     per_row: _Array = field(repr=False)
     aggregate: Aggregate = "mean"
+    is_portion: bool = False
+    num_counted: int | None = None
     labels: Sequence[str] | None = None
     confusion: _Array | None = None
     reference: str | None = None

@@ -35,6 +35,8 @@ def _evaluation(state: Mapping[str, Any]) -> dict[str, Any]:
     if labels is not None:
         labels = tuple(map(_text, labels))
         confusion = tuple(tuple(map(_count, row)) for row in confusion)
+        if not labels:
+            raise FormatError("an evaluation with labels must have one at least")
         if len(confusion) != len(labels) or any(len(row) != len(labels) for row in confusion):
             raise FormatError(f"a confusion of {len(labels)} classes must be {len(labels)} x {len(labels)} counts")
     scores, primary = _scores(state["scores"]), _text(state["primary"])
@@ -66,6 +68,8 @@ def _calibration(state: Mapping[str, Any]) -> Calibration:
     count = tuple(map(_count, state["count"]))
     if not len(confidence) == len(accuracy) == len(count):
         raise FormatError("the bins of a calibration must have a confidence, an accuracy and a count each")
+    if not count or min(count) < 1:
+        raise FormatError("a calibration must have a bin, and each of them a row")
     return Calibration(_number(state["error"]), confidence, accuracy, count)
 
 

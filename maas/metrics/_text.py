@@ -17,6 +17,8 @@ def as_text(evaluation: Evaluation) -> str:
     lines = [f"{evaluation.num_rows:,} test rows, {evaluation.task}"]
     if evaluation.num_duplicates:
         lines[0] += f"; {evaluation.num_duplicates:,} of them stand among the training rows too"
+    if evaluation.caution:
+        lines[0] += f"; {evaluation.caution}"
     methods = {"this model": evaluation.scores, **{one.name: one.scores for one in evaluation.baselines}}
     wide = max(map(len, methods)) + 2
     columns = {name: max(11, len(name) + 2) for name in evaluation.scores}

@@ -163,21 +163,15 @@ class Model:
             For one row its answer as a dict, for many an `Answers`, as long as `rows`.
 
         Raises:
-            DataError: a row cannot be answered; the message says which and why. `prepare` and `stream` answer the
-                others.
+            DataError: a row cannot be answered, or the network gives no finite number for it; the message says which
+                and why. `prepare` and `stream` answer the others.
         """
         if isinstance(rows, Mapping):
             return self.predict([rows])[0]
-        parts: list[Answers] = []
-        for start, part in self._parts(rows):
-            prepared = self.prepare(part)
-            if prepared.errors:
-                errors = [error.at(start + row) for row, error in sorted(prepared.errors.items())]
-                raise _as_one(errors, len(rows) if hasattr(rows, "__len__") else len(errors) + len(prepared.kept))
-            parts += self.stream(prepared.batch)
-        if not parts:
-            raise DataError("there is no row to answer")
-        return self.task.join(parts)
+        answers = self._answers(rows)
+        if errors := answers.not_finite():
+            raise _as_one(list(errors.values()), len(answers))
+        return answers
 
     def predict_proba(self, rows: Any) -> np.ndarray[Any, Any]:
         """Probabilities of shape (rows, classes), in the order of `model.task.classes`.
@@ -249,7 +243,7 @@ class Model:
             DataError: an example cannot be answered.
         """
         rows = [dict(row) for row in examples] if examples else self.preprocess.examples(_NUM_EXAMPLES)
-        answers = self.predict(rows)
+        answers = self._answers(rows)
         if not answers.finite().all():
             raise ArtifactError("the model answers its example rows with NaN or infinity and will not be saved")
         columns, _ = self.schema.rows_to_columns(rows)
@@ -318,6 +312,19 @@ class Model:
                 yield start, rows.take(range(start, end)) if isinstance(rows, Rows) else rows[start:end]
         else:
             yield 0, rows
+
+    def _answers(self, rows: Any) -> Answers:
+        """The answers to rows that can all be answered, finite or not."""
+        parts: list[Answers] = []
+        for start, part in self._parts(rows):
+            prepared = self.prepare(part)
+            if prepared.errors:
+                errors = [error.at(start + row) for row, error in sorted(prepared.errors.items())]
+                raise _as_one(errors, len(rows) if hasattr(rows, "__len__") else len(errors) + len(prepared.kept))
+            parts += self.stream(prepared.batch)
+        if not parts:
+            raise DataError("there is no row to answer")
+        return self.task.join(parts)
 
     def _columns(self, rows: Any) -> tuple[Columns, dict[int, RowError]]:
         if isinstance(rows, Rows):

@@ -95,11 +95,17 @@ def replay(model: Model, example: Mapping[str, Any]) -> None:
     try:
         rows, expected = example["rows"], example["answers"]
         tolerance, unit = example["tolerance"][dtype_of(model.network)], example["unit"]
-        if not rows or len(rows) != len(expected) or type(tolerance) is not float or not 0 < tolerance < 1:
+        if (
+            type(rows) is not list
+            or not rows
+            or len(rows) != len(expected)
+            or type(tolerance) is not float
+            or not 0 < tolerance < 1
+        ):
             raise ValueError("example.json needs rows, as many answers, and a tolerance below 1, above 0")
         if unit != model.task.unit:
             raise ValueError(f"example.json has the unit {show(unit)}, the task {model.task.unit}")
-        found = model.predict(rows).to_dicts()
+        found = model._answers(rows).to_dicts()  # NaN and infinity too, which differ from any stored answer
     except WRONG as error:
         raise FormatError(f"the golden rows cannot be answered: {first_line(error)}") from error
     for row, (wanted, got) in enumerate(zip(expected, found, strict=True)):

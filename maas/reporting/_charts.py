@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 from maas.reporting._html import Html, join, tag
 
@@ -12,6 +13,7 @@ NUM_SERIES = 10
 _WIDTH, _HEIGHT = 370, 245
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 10, 42
 _TICK_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+_LARGEST, _LEAST = 1e100, 1e-300
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Axis:
         low, high = min(listed), max(listed)
         if zero:
             low, high = min(low, 0.0), max(high, 0.0)
+        if max(abs(low), abs(high)) < _LEAST:  # floats so small have no room for ticks
+            low = high = 0.0
         if low == high == 0 or (whole and low == high):
             return cls(label, low, high + 1, whole)
         if whole:
@@ -152,6 +156,11 @@ def label_of(value: float) -> str:
     if abs(value) >= 1e6 or abs(value) < 1e-4:
         return f"{value:.2g}"
     return f"{value:,.6g}"
+
+
+def drawable(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number that a chart can hold."""
+    return type(value) in (int, float) and abs(value) < _LARGEST
 
 
 def _runs(values: Sequence[float]) -> list[list[tuple[int, float]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from maas.metrics import Comparison, Evaluation, Grouping
-from maas.reporting._charts import Area, Axis
+from maas.reporting._charts import Area, Axis, drawable
 from maas.reporting._html import Html, cut, join, tag
 
 _MOST_TILES = 8
@@ -48,6 +48,8 @@ def warnings(evaluation: Evaluation) -> list[str]:
             f"{evaluation.num_duplicates:,} of the {evaluation.num_rows:,} test rows stand among the training rows "
             f"too: the scores measure memory in part."
         )
+    if evaluation.caution:
+        found.append(evaluation.caution[:1].upper() + evaluation.caution[1:] + ".")
     if evaluation.num_rows < 100:
         found.append(f"The test has {evaluation.num_rows:,} rows only: the intervals are wide for that reason.")
     return found
@@ -109,6 +111,8 @@ def whiskers(evaluation: Evaluation) -> Html:
     """A dot and its interval for each baseline, on one scale; right of the line of 0 the network is better."""
     baselines = evaluation.baselines
     ends = [end for one in baselines for end in (one.low, one.high, one.difference)]
+    if not all(map(drawable, ends)):
+        return Html("")
     axis = Axis.over(f"gain of the network in {title_of(evaluation.primary)}, 95 % interval", [*ends, 0.0])
     area = Area(axis, Axis("", 0, len(baselines)), height=_ROW * len(baselines) + 56, left=14)
     _, zero_y = area.at(0, 0)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
-from maas.reporting._charts import Area, Axis, legend
+from maas.reporting._charts import Area, Axis, drawable, legend
 from maas.reporting._html import Html, cut, tag
 
-_LARGEST = 1e100
 _MOST_EPOCHS = 1000
 
 
@@ -87,8 +86,3 @@ def by_step(steps: Mapping[str, np.ndarray[Any, Any]]) -> Html:
         entries.append((f"line s{place}", f"{cut(name, 60)}: {one[0]:.4g} to {one[-1]:.4g}"))
     chart = area.svg("Error by step ahead", *reversed(marks))
     return tag("figure", tag("figcaption", "Error by step ahead"), chart, legend(*entries))
-
-
-def drawable(value: Any) -> TypeGuard[float]:
-    """Whether a value is a number that a chart can hold."""
-    return type(value) in (int, float) and abs(value) < _LARGEST

@@ -108,7 +108,8 @@ class Anomaly(Task):
         rows = len(errors)
         if errors.min() < 0:
             raise DataError(
-                f"the network of an anomaly gives errors, 0 or more, got {errors.min():g}; let it give exp of it, say"
+                f"the network of an anomaly gives errors, 0 or more, got {errors.min():g}; take one such as "
+                f"maas.nn.AutoEncoder (--network autoencoder), or let your own give exp of it, say"
             )
         rank = math.ceil((rows + 1) * (1 - self.false_alarms) - 1e-9)
         if rank > rows:

@@ -9,6 +9,8 @@ from typing import Any, overload
 import numpy as np
 import torch
 
+from maas.errors import RowError
+
 _MOST_ROWS = 4096
 _MOST_BYTES = 64 << 20
 
@@ -126,6 +128,11 @@ class Answers(Sequence[dict[str, Any]]):
                 lists = [[one for one in cell if isinstance(one, float)] for cell in column]
                 good &= np.array([bool(np.isfinite(one).all()) for one in lists])
         return good
+
+    def not_finite(self) -> dict[int, RowError]:
+        """Why each answer that is not finite cannot be given, by position, in order."""
+        odd = np.flatnonzero(~self.finite()).tolist()
+        return {row: RowError(row, None, "the network gives no finite number for this row") for row in odd}
 
     @staticmethod
     def join(parts: Sequence[Answers]) -> Answers:

@@ -279,6 +279,8 @@ class ClassificationOptions:
                 f"`class_weights` must have a weight for each class: got {', '.join(given)}, there are "
                 f"{', '.join(texts)}"
             )
+        if not any(given.values()):
+            raise DataError("`class_weights` are 0 for every class, which leaves nothing to learn; raise one")
         return tuple(given[text] for text in texts)
 
 

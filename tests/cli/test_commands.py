@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -167,6 +168,57 @@ def test_predict_answers_good_rows_and_names_bad_ones(capsys: Capture, wine_csv:
     ]
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_predict_goes_through_rows_in_parts_that_fit_in_memory(
+    form: str, capsys: Capture, wine_csv: Path, wine_artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = wine_csv.read_text().splitlines()
+    lines[11] = "strong" + lines[11][lines[11].index(",") :]
+    lines[15] = "3e38" + lines[15][lines[15].index(",") :]
+    Path("rows.csv").write_text("\n".join(lines[:40]))
+    if form == "jsonl":
+        cells = [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:40]]
+        rows = [{name: float(cell) if cell != "strong" else cell for name, cell in row.items()} for row in cells]
+        for row in rows:
+            del row["cultivar"]
+        Path("rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    code, whole, told = run(capsys, "predict", wine_artifact, f"rows.{form}")
+    seen: list[int] = []
+    prepare = maas.Model.prepare
+    monkeypatch.setattr(maas.Model, "rows_at_once", 7)
+    monkeypatch.setattr(maas.Model, "prepare", lambda model, rows: seen.append(len(rows)) or prepare(model, rows))
+    assert run(capsys, "predict", wine_artifact, f"rows.{form}")[0] == code == 1
+    assert max(seen) == 7
+    again = run(capsys, "predict", wine_artifact, f"rows.{form}")
+    assert again[2] == told
+    assert re.findall(r"maas: row (\d+):", told) == ["10", "14"]
+    answers, others = ([json.loads(line) for line in out.splitlines()] for out in (whole, again[1]))
+    assert len(answers) == len(others) == 39
+    assert [row for row, answer in enumerate(answers) if answer is None] == [10, 14]
+    for one, other in zip(answers, others, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert one["label"] == other["label"]
+            assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
+
+
+def test_an_answer_that_is_not_finite_is_refused_as_the_server_refuses_it(capsys: Capture) -> None:
+    """JSON has no infinity, and what is never answered in service must not be counted as answered rightly."""
+    generator = np.random.default_rng(0)
+    lines = [f"{a},{b},ok" for a, b in generator.normal(size=(60, 2)).tolist()]
+    Path("t.csv").write_text("\n".join(["a,b,state", *lines]))
+    options = ["--task", "anomaly", "--network", "autoencoder", "--target", "state", "--false-alarms", "0.3"]
+    assert run(capsys, "fit", "t.csv", *options, "--epochs", "1", "--output", "m")[0] == 0
+    Path("far.csv").write_text("a,b,state\n1e25,0,bad\n0,0,ok\n")
+    code, out, err = run(capsys, "predict", "m", "far.csv", "--json")
+    shown = json.loads(out, parse_constant=pytest.fail)
+    detail = "the network gives no finite number for this row"
+    assert (code, shown["predictions"][0], shown["predictions"][1]["anomalous"]) == (1, None, False)
+    assert shown["errors"] == [{"row": 0, "field": None, "detail": detail}]
+    code, _, err = run(capsys, "evaluate", "m", "far.csv")
+    assert (code, err) == (2, f"maas: row 0: {detail}\n")
+
+
 @pytest.mark.parametrize("form", ["one", "list", "lines"])
 def test_predict_reads_json_from_standard_input(
     form: str, capsys: Capture, wine_artifact: Path, monkeypatch: pytest.MonkeyPatch
@@ -207,6 +259,41 @@ def test_what_steers_a_terminal_is_shown_and_not_obeyed(capsys: Capture, wine_ar
     out = run(capsys, "inspect", model.save(tmp_path / "odd"))[1]
     assert "\x1b" not in out
     assert "\\x1b]0;owned\\x07" in out
+
+
+@pytest.mark.parametrize("command", ["evaluate", "inspect"])
+def test_labels_that_steer_a_terminal_are_shown(command: str, capsys: Capture, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    lines = [f"{generator.normal()},{'plain' if row % 2 else chr(27) + '[31m'}" for row in range(40)]
+    Path("t.csv").write_text("\n".join(["x,y", *lines]))
+    assert "\x1b" not in run(capsys, "fit", "t.csv", "--epochs", "1", "--output", "m")[1]
+    out = run(capsys, command, "m", *["t.csv"] * (command == "evaluate"))[1]
+    assert "\x1b" not in out
+    assert "\\x1b[31m" in out
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(wine_csv: Path, wine_artifact: Path) -> None:
+    """As `maas predict ... | head -1` does."""
+    lines = wine_csv.read_text().splitlines()
+    Path("long.csv").write_text("\n".join([lines[0], *lines[1:] * 20]))
+    command = [sys.executable, "-m", "maas", "predict", wine_artifact, "long.csv"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b'{"label": ')
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_a_warning_is_one_line(capsys: Capture) -> None:
+    lines = [f"{row % 5},{row % 2}" for row in range(40)]
+    Path("t.csv").write_text("\n".join(["x,y", *lines]))
+    done = subprocess.run(
+        [sys.executable, "-m", "maas", "fit", "t.csv", "--epochs", "1", "--output", "m", "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert re.fullmatch(r"maas: stratified split: .*before the split\n", done.stderr)
 
 
 def test_a_network_of_ones_own_goes_through_every_command(capsys: Capture, wine_csv: Path, tmp_path: Path) -> None:
@@ -292,7 +379,8 @@ def test_anomalies_labels_and_thresholds(tmp_path: Path, capsys: pytest.CaptureF
     short = "--epochs 2 --device cpu"
     plain = f"fit {tmp_path / 'plain.csv'} --task anomaly --network autoencoder --normal ok {short}"
     out = run(f"{plain} --output {tmp_path / 'a'}")
-    assert "not evaluated: the rows have no target" in out
+    assert f"not evaluated: the rows have no target; maas evaluate {tmp_path / 'a'} DATA --target COLUMN" in out
+    assert "say here with --normal LABEL" in run(f"{plain} --output {tmp_path / 'n'}".replace("--normal ok", ""))
     assert json.loads(run(f"{plain} --output {tmp_path / 'a'} --json"))["evaluation"] is None
     assert "false_alarm_rate" in run(f"evaluate {tmp_path / 'a'} {table} --target state")
     assert "threshold" in run(f"inspect {tmp_path / 'a'}")
@@ -321,8 +409,11 @@ def test_anomalies_labels_and_thresholds(tmp_path: Path, capsys: pytest.CaptureF
         ),
         (
             "--target hot --threshold 2",
-            "`threshold` must be a number from 0 to 1 or one of f1, youden, accuracy, got 2.0",
+            "`threshold` must be a number from 0 to 1 or one of f1, youden, accuracy, got 2",
         ),
+        (f"--target hot --threshold {10**400}", "`threshold` must be a number from 0 to 1 or one of"),
+        ("--target state --group hot --seed -1", "`seed` must be an integer from 0 to below 2**63, got -1"),
+        (f"--target state --set hidden={'[' * 100_000}", "the arguments of a recipe take at most 65536 bytes"),
         ("--task multilabel --target hot,cald", "`target` names no column: got 'cald'"),
         ("--task multilabel", "say which column to predict with `target`; there are 'a', 'b', 'hot', 'cold', 'state'"),
     ],

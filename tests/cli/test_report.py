@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 
 import maas
@@ -61,6 +62,22 @@ def test_from_fit_with_groups_to_a_page(capsys: Capture) -> None:
     stored = Path("stored.html").read_text("utf-8")
     assert "Who is served worse" in stored
     assert "Answered worst" not in stored
+
+
+def test_rows_that_are_split_off_in_python_only(capsys: Capture) -> None:
+    series = np.sin(np.arange(60) / 5)
+    windows = maas.data.windows(pandas.DataFrame({"v": series}), window=6, horizon=2)
+    train, test = windows.split(0.2)
+    model = maas.fit(maas.recipe(maas.nn.RNN, hidden_size=2), train, epochs=1, device="cpu", progress=False)
+    model.save("m", evaluation=model.evaluate(test, baselines_from=train))
+    Path("t.csv").write_text("v\n1\n")
+    for command in (["evaluate", "m", "t.csv"], ["report", "m", "--data", "t.csv"]):
+        code, _, err = run(capsys, *command)
+        assert (code, err.count("\n")) == (2, 1)
+        assert "no rows to score a forecast by: they are split off in Python, maas.data.windows(...)" in err
+    assert run(capsys, "report", "m")[0] == 0
+    assert "the intervals are too narrow" in Path("report.html").read_text("utf-8")
+    assert "the intervals are too narrow" in run(capsys, "inspect", "m")[1]
 
 
 def test_a_report_on_a_folder_of_images(capsys: Capture) -> None:

@@ -73,6 +73,7 @@ def test_the_smallest_of_many_groups_are_one() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ([["region"]], "`groups` must name a column or several, such as 'region', got list of 1"),
         ("regoin", "`groups` names no column: got 'regoin', there are region"),
         ("when", "'when' holds dates, texts, lists or files"),
         ("name", "'name', whose 40 rows have 40 different values: an identifier makes no groups"),

@@ -44,6 +44,13 @@ def test_every_row_lands_on_one_side(how: dict[str, Any]) -> None:
     assert (split.report.num_duplicates, split.report.num_conflicts) == (0, 0)
 
 
+@pytest.mark.parametrize("how", [{}, {"group": "patient"}, {"within": "patient"}], ids=str)
+@pytest.mark.parametrize("seed", [-1, 2**63, 0.5, True, "a"])
+def test_a_seed_that_is_none(how: dict[str, Any], seed: Any) -> None:
+    with pytest.raises(DataError, match=r"`seed` must be an integer from 0 to below 2\*\*63, got"):
+        rows().split(seed=seed, **how)
+
+
 @pytest.mark.parametrize("how", [{"stratify": False}, {"stratify": True}, {"group": "patient"}], ids=str)
 def test_the_seed_alone_decides(how: dict[str, Any]) -> None:
     once, again, other = (numbers(rows().split(test=0.25, seed=seed, **how)[1]) for seed in (3, 3, 4))

@@ -138,6 +138,7 @@ def test_a_target_of_a_usual_name_is_found(name: str) -> None:
     [
         ({"target": "q"}, "`target` names no column: got 'q', there are 'a', 'b', 'c'"),
         ({"task": "regression"}, "say which column to predict with `target`; there are 'a', 'b', 'c'"),
+        ({"target": 3}, "`target` must be a column's name, or several in a list, got 3"),
         ({"target": "c", "drop": ["q"]}, "`drop` names no column: got 'q', there are 'a', 'b', 'c'"),
         ({"target": "c", "types": {"q": "numeric"}}, "`types` names no column: got 'q', there are 'a', 'b', 'c'"),
         ({"target": "c", "types": {"a": "date"}}, "`types` says 'date' of column 'a'; it must be one of numeric, cat"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from maas.metrics import anomaly_scores, paired_bootstrap
+from maas.metrics import Evaluation, Scores, anomaly_scores, paired_bootstrap
 
 GENERATOR = np.random.default_rng(0)
 TRUTH = GENERATOR.random(300) < 0.2
@@ -77,3 +77,52 @@ def test_worst_rows_and_the_curve() -> None:
     none = anomaly_scores(np.zeros(2, bool), np.array([0.5, 2.0]), np.array([False, True])).details
     assert none is not None
     assert none().curves == ()
+
+
+def detected(truth: np.ndarray, scores: np.ndarray, groups: list[str] | None = None) -> Evaluation:
+    def of(rows: np.ndarray) -> Scores:
+        return anomaly_scores(truth[rows], scores[rows], scores[rows] > 1)
+
+    named = None if groups is None else {"site": np.array(groups, object)}
+    every = np.arange(len(truth))
+    return Evaluation.compare("anomaly", of(every), {}, fingerprint="f", groups=named, score_rows=of)
+
+
+def test_three_anomalies_cannot_show_perfection_however_many_rows_are_normal() -> None:
+    """By hand: Wilson's interval of 3 out of 3 begins at 1 / (1 + 1.96^2 / 3)."""
+    truth = np.arange(1000) < 3
+    evaluation = detected(truth, truth * 2.0)
+    assert evaluation.scores["roc_auc"] == 1.0
+    assert evaluation.interval == pytest.approx((0.43850, 1.0), abs=1e-4)
+    assert "the rarer kind has 3 rows only, too few for the intervals of roc_auc" in str(evaluation)
+    assert "too few" not in str(detected(TRUTH, SCORES))
+
+
+def test_an_interval_of_an_area_ends_at_1() -> None:
+    truth = np.arange(200) < 12
+    scores = np.random.default_rng(1).normal(size=200) + 2.4 * truth
+    per_row = anomaly_scores(truth, scores, scores > 1).per_row
+    assert per_row.mean() + 1.96 * per_row.std() / np.sqrt(200) > 1.0
+    assert detected(truth, scores).interval[1] == 1.0
+    ends = [one.high for one in detected(truth, scores, ["a", "b"] * 100).groups[0].groups]
+    assert max(ends) == 1.0
+
+
+def test_a_group_with_one_anomaly_makes_no_other_look_served_worse() -> None:
+    """Its area is 0 or 1 by that one row, and DeLong's variance of it may be 0."""
+    generator = np.random.default_rng(2)
+    truth = generator.random(400) < 0.2
+    truth[:40] = np.arange(40) < 1
+    scores = generator.normal(size=400) + 2.0 * truth
+    scores[0] = 9.0
+    grouping = detected(truth, scores, ["few"] * 40 + ["many"] * 360).groups[0]
+    assert grouping.judged == ()
+    assert grouping.verdict.endswith("that takes 30 rows, 10 of each kind in it and in the rest")
+    truth[:40] = np.arange(40) < 10
+    scores[:10] = 9.0
+    few, many = sorted(
+        detected(truth, scores, ["few"] * 40 + ["many"] * 360).groups[0].groups, key=lambda one: one.value
+    )
+    assert few.score == 1.0
+    assert few.low == pytest.approx(1 / (1 + 1.959964**2 / 10), abs=1e-6)  # Wilson's, of 10 out of 10
+    assert many.gap_low < 0 < many.gap_high

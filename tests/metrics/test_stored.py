@@ -59,6 +59,8 @@ def test_what_a_later_version_adds_is_passed_over() -> None:
         (["baselines", 0, "low"], None, "must have a finite number where it has None"),
         (["interval"], [1.0], "ValueError"),
         (["calibration", "count"], [1], "a confidence, an accuracy and a count each"),
+        (["calibration", "count"], [0] * len(STATE["calibration"]["count"]), "must have a bin, and each of them a row"),
+        (["calibration"], {"error": 0, "confidence": [], "accuracy": [], "count": []}, "must have a bin"),
         (["groups", 0, "groups"], [], "a grouping must have a group"),
         (["groups", 0, "groups", 0, "gap_low"], None, "a score with its interval, then a gap"),
         (["groups", 0, "groups", 0, "value"], ["x"], "must have a string where it has list of 1"),
@@ -72,6 +74,11 @@ def test_a_hostile_evaluation_is_refused(path: list[Any], value: Any, message: s
     inner[path[-1]] = value
     with pytest.raises(FormatError, match=message):
         Evaluation.from_json(state)
+
+
+def test_labels_without_a_label_are_refused() -> None:
+    with pytest.raises(FormatError, match="an evaluation with labels must have one at least"):
+        Evaluation.from_json({**STATE, "labels": [], "confusion": []})
 
 
 @pytest.mark.parametrize("state", [None, [], {}, "x"])

@@ -24,7 +24,10 @@ def test_ticks_are_round_numbers_within_the_range(axis: Axis, ticks: list[float]
     assert axis.ticks() == pytest.approx(ticks)
 
 
-@pytest.mark.parametrize("values", [[0.0], [3.0], [-2.0, -2.0], [1e-300, 2e-300], [-1e99, 1e99], [1e16, 1e16 + 2]])
+@pytest.mark.parametrize(
+    "values",
+    [[0.0], [3.0], [-2.0, -2.0], [1e-300, 2e-300], [-1e99, 1e99], [1e16, 1e16 + 2], [0.0, 5e-324], [1e-310, 3e-310]],
+)
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("zero", [True, False])
 def test_an_axis_holds_its_values_whatever_they_are(values: list[float], zero: bool, whole: bool) -> None:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 
 import maas
-from maas.data import Rows
+from maas.data import Rows, read_table
 from maas.errors import DataError
 from maas.metrics import Comparison, Evaluation, Scores
 from maas.reporting import report
@@ -172,6 +173,34 @@ def test_hostile_words_are_shown_and_do_not_run(hostile: tuple[maas.Model, Rows]
     assert "\\u202e\\x00" in page.words
 
 
+def test_hostile_labels_and_fields_of_other_tasks_are_shown_and_do_not_run(tmp_path: Path) -> None:
+    """Several labels a row, and anomalies: labels, names and values of the table are hostile."""
+    words = HOSTILE.replace("\0", "")
+    generator = np.random.default_rng(0)
+    table = pandas.DataFrame(
+        {
+            words: generator.normal(size=60),
+            "kind": [words, "plain"] * 30,
+            "state": ["ok"] * 50 + [words] * 10,
+            "labels": [f"{words}|a", "a", ""] * 20,
+        }
+    )
+    many = read_table(table, target="labels", task="multilabel", drop=["state"])
+    odd = read_table(table, target="state", task="anomaly", drop=["labels"])
+    options = maas.task.Anomaly.with_options(normal="ok", false_alarms=0.2)
+    for rows, recipe, task in (
+        (many, maas.recipe(maas.nn.MLP, hidden=(2,)), None),
+        (odd, maas.recipe(maas.nn.AutoEncoder, hidden=(2,), code=1), options),
+    ):
+        model = maas.fit(recipe, rows, task=task, epochs=1, device="cpu", progress=False)
+        evaluation = model.evaluate(rows, baselines_from=rows, groups="kind")
+        page = read(report(evaluation, tmp_path / "r.html", model=model, test=rows))
+        assert "<script>alert(1)</script>" in page.words  # as text
+        assert "img" not in page.tags
+        assert "\u202e" not in page.text
+        assert "Answered worst" in page.words
+
+
 def test_the_policy_allows_the_pages_own_style_and_nothing_else(
     hostile: tuple[maas.Model, Rows], tmp_path: Path
 ) -> None:
@@ -268,6 +297,16 @@ def test_a_hostile_card_spoils_no_page(
         wine_model.card.clear()
         wine_model.card.update(before)
     assert "Learning curves" not in page.words
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1e308, 1e308), (0.0, 5e-324), (-1e308, -1e307)])
+def test_gains_beyond_any_chart_spoil_no_page(low: float, high: float, tmp_path: Path) -> None:
+    """Out of a card, which may come from anyone."""
+    scores: dict[str, float | None] = {"accuracy": high}
+    baseline = Comparison("guess", scores, low, low, high)
+    evaluation = Evaluation("x", 200, None, scores, "accuracy", (baseline,), None, None, "f")
+    stored = Evaluation.from_json(json.loads(json.dumps(evaluation.to_json())))
+    assert "Beside simple baselines" in read(report(stored, tmp_path / "r.html")).words
 
 
 def test_many_classes_are_cut_to_what_a_page_can_hold(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_errors_of_nothing_and_below_nothing() -> None:
     settled = learned.settle(learned.answers(np.zeros(3)), None)
     assert settled.answers(np.array([0.0, 3e38])).finite().all()
     assert settled.answers(np.array([0.0, 1e-9]))["anomalous"].tolist() == [False, True]
-    with pytest.raises(DataError, match="the network of an anomaly gives errors, 0 or more, got -1; let it give exp"):
+    with pytest.raises(DataError, match="the network of an anomaly gives errors, 0 or more, got -1; take one such as"):
         learned.settle(learned.answers(np.array([-1.0, 2.0])), None)
 
 

@@ -288,6 +288,7 @@ def test_what_only_learning_needs_is_not_stored() -> None:
         ({"label_smoothing": True}, "`label_smoothing` must be from 0 to below 1, got True"),
         ({"class_weights": "even"}, "`class_weights` must be \"balanced\" or a weight for each class, got 'even'"),
         ({"class_weights": {"a": -1}}, "the weight of class 'a' must be 0 or more, got -1"),
+        ({"class_weights": {"a": 0, "b": 0.0}}, "`class_weights` are 0 for every class, which leaves nothing to learn"),
         ({"class_weights": {"a": float("inf")}}, "the weight of class 'a' must be 0 or more, got inf"),
         ({"class_weights": {"a": 1.0}}, "must have a weight for each class: got a, there are a, b"),
         ({"class_weights": {"a": 1, "b": 1, "c": 1}}, "must have a weight for each class: got a, b, c, there are a, b"),
