@@ -39,6 +39,10 @@ class InteractionOptions:
 
     items: ItemTable | None = None
 
+    def takes(self, schema: Schema) -> bool:
+        """Whether this preprocessing is the one for these fields."""
+        return Interactions.takes(schema)
+
     def learn(self, schema: Schema, columns: Columns) -> Interactions:
         """Keep who touched what, and what the items are like."""
         plain = Interactions.learn(schema, columns)

@@ -14,6 +14,7 @@ from maas.errors import DataError, show
 from maas.model import Model
 from maas.nn import Recipe
 from maas.preprocess import Learner
+from maas.schema import Schema
 from maas.task import Batch, TaskLearner, task_class
 from maas.training._freeze import Freeze, Pace
 from maas.training._loop import Augment, Outcome, num_threads
@@ -21,6 +22,8 @@ from maas.training._loop import train as train_network
 from maas.training._parts import carve, teaching
 from maas.training._settings import Settings
 from maas.training._start import Start, head_of, learner_for, put_in, reopened, source_of
+
+_SHOWN = 5
 
 
 def fit(
@@ -117,6 +120,7 @@ def fit(
         patience,
         seed,
     )
+    _check_options(task, preprocess, augment)
     pace = Pace.of(freeze, rate_factors)
     source = None if start is None else source_of(start, recipe)
     if pace.frozen and source is None:
@@ -143,6 +147,7 @@ def fit(
     if learning.target is not None:
         learning = teaching(learning, answer.teaching(learning.target)).observed()
     learns = preprocess or learner_for(recipe, learning.schema, source)
+    _check_takes(learns, learning.schema)
     prepared = learns.learn(learning.schema, learning.columns)
     given_sizes = prepared.outputs, answer.num_outputs
     resolved = reopened(recipe, source, *given_sizes).resolve(*given_sizes)
@@ -202,6 +207,35 @@ def fit(
     }
     model.card["lineage"] = {"parent": source.digest if isinstance(source, Model) else None, "start": begun}
     return model
+
+
+def _check_options(task: Any, preprocess: Any, augment: Any) -> None:
+    if task is not None and not isinstance(task, str) and not callable(getattr(task, "learn", None)):
+        raise DataError(
+            f"`task` must be a name, or a task such as maas.task.Classification.with_options(...), got {show(task)}"
+        )
+    if preprocess is not None and not callable(getattr(preprocess, "learn", None)):
+        raise DataError(
+            f"`preprocess` must be a preprocessing such as maas.preprocess.Image.with_options(size=32), got "
+            f"{show(preprocess)}"
+        )
+    if augment is not None and (not callable(augment) or isinstance(augment, type)):
+        raise DataError(
+            f"`augment` must be a function of a batch such as maas.preprocess.AugmentImages(flip=True), got "
+            f"{show(augment)}"
+        )
+
+
+def _check_takes(learner: Learner, schema: Schema) -> None:
+    """Raise DataError for a preprocessing of other fields: it would pass over those it does not know."""
+    takes: Any = getattr(learner, "takes", None)  # a class has it, one of a user's with options may not
+    if takes is not None and not takes(schema):
+        fields = ", ".join(f"{show(field.name)} ({field.kind})" for field in schema.fields[:_SHOWN])
+        more = f" and {len(schema.fields) - _SHOWN} more" if len(schema.fields) > _SHOWN else ""
+        raise DataError(
+            f"`preprocess` does not take the fields of these rows: {fields}{more}; leave it out, or give one that "
+            f"does: of rows with fields of several kinds, Mixed.with_options(NAME=...) for each"
+        )
 
 
 def _batches(model: Model, rows: Rows) -> Iterator[Batch]:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
+import torchvision
 from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
@@ -161,6 +162,35 @@ def test_a_carved_validation_part_teaches_nothing(wine_split: Parts) -> None:
     learned = len(Spy.seen["alcohol"])
     assert model.card["data"]["num_rows"] == learned
     assert model.card["data"]["num_validation_rows"] == len(train) - learned == round(0.1 * len(train))
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"task": 3}, "`task` must be a name, or a task such as .*, got 3"),
+        ({"preprocess": 3}, r"`preprocess` must be a preprocessing such as maas.preprocess.Image.*, got 3"),
+        ({"augment": 3}, "`augment` must be a function of a batch such as .*, got 3"),
+        ({"augment": maas.preprocess.AugmentImages}, "`augment` must be a function of a batch .*, got <class"),
+        ({"preprocess": maas.preprocess.Image}, r"does not take the fields of these rows: 'x' \(numeric\); leave it"),
+        ({"preprocess": maas.preprocess.Text.with_options()}, "`preprocess` does not take the fields"),
+        ({"preprocess": maas.preprocess.Audio.with_options()}, "`preprocess` does not take the fields"),
+        ({"preprocess": maas.preprocess.Interactions.with_options()}, "`preprocess` does not take the fields"),
+    ],
+)
+def test_an_option_of_the_wrong_kind_is_told(option: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        _fit(_noise(20), **option)
+
+
+def test_a_preprocessing_that_would_pass_over_a_field_is_refused() -> None:
+    """It took the first field, and gave a model whose artifact could not be loaded."""
+    picture = torchvision.io.encode_png(torch.zeros(3, 4, 4, dtype=torch.uint8)).numpy().tobytes()
+    frame = pandas.DataFrame({"photo": [picture] * 20, "size": np.arange(20.0), "y": ["a", "b"] * 10})
+    rows = read_table(frame, target="y", types={"photo": "image"})
+    with pytest.raises(
+        DataError, match=r"'photo' \(image\), 'size' \(numeric\); leave it out, or .* Mixed.with_options"
+    ):
+        _fit(rows, recipe=maas.recipe(maas.nn.CNN, filters=(2,)), preprocess=maas.preprocess.Image)
 
 
 def _visits() -> pandas.DataFrame:
@@ -431,6 +461,16 @@ def test_batches_hold_every_row_once_and_never_one_alone(length: int, batch_size
     assert torch.equal(torch.cat(cut), order)
     assert all(2 <= len(part) <= batch_size + 1 for part in cut)
     assert all(len(part) == batch_size for part in cut[:-1])
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 8, 32, 1000])
+@pytest.mark.parametrize("length", [2, 3, 9, 33, 64, 65, 101, 401])
+def test_rows_of_many_lengths_are_never_alone_and_take_as_many_steps(length: int, batch_size: int) -> None:
+    order = epoch_order(length, 0, 1)
+    cut = batches(order, batch_size, (order * 7) % 13)
+    assert sorted(torch.cat(cut).tolist()) == list(range(length))
+    assert all(2 <= len(part) <= batch_size + 1 for part in cut)
+    assert len(cut) == len(batches(order, batch_size))  # the schedule counts the latter
 
 
 @pytest.mark.parametrize("batch_size", [16, 4])
