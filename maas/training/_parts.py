@@ -27,7 +27,9 @@ def carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Ro
     Raises:
         DataError: the rows cannot be used so.
     """
-    if isinstance(validation, (int, float)) and not isinstance(validation, bool):
+    if isinstance(validation, bool):
+        raise DataError(f"`validation` is rows, or a share of `train` from 0 to below 1, got {validation}")
+    if isinstance(validation, (int, float, np.integer, np.floating)):
         if not 0 <= validation < 1:
             raise DataError(f"`validation` is rows, or a share of `train` from 0 to below 1, got {validation}")
         if validation == 0:
@@ -43,7 +45,7 @@ def carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Ro
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `split` has told of duplicates; copies in a validation part do no harm
         learning, held_out = given.split(
-            validation or VALIDATION_SHARE,
+            float(validation or VALIDATION_SHARE),
             seed=seed,
             group=policy.group if policy else None,
             time=policy.time if policy else None,

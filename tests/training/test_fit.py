@@ -280,6 +280,8 @@ def test_divergence_is_told_with_the_epoch_and_the_remedy() -> None:
         ("precision", "float16", "`precision` must be one of float32, bfloat16, got 'float16'"),
         ("keep", "first", "`keep` must be one of best, last, got 'first'"),
         ("validation", 1.5, "`validation` is rows, or a share of `train` from 0 to below 1, got 1.5"),
+        ("validation", True, "`validation` is rows, or a share of `train` from 0 to below 1, got True"),
+        ("validation", np.float32(1.5), "`validation` is rows, or a share of `train` from 0 to below 1, got 1.5"),
         ("validation", 0, 'without a validation part there is no best epoch: give keep="last" and no `patience`'),
         ("task", "nonsense", "`task` must be one of classification, .*got 'nonsense'"),
         ("device", "nonsense", "`device` 'nonsense' cannot be used here"),
