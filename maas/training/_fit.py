@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from maas.data import Rows, as_rows
-from maas.errors import DataError, show
+from maas.errors import DataError, RowError, show
 from maas.model import Model
 from maas.nn import Recipe
 from maas.preprocess import Learner
@@ -19,7 +19,7 @@ from maas.task import Batch, TaskLearner, task_class
 from maas.training._freeze import Freeze, Pace
 from maas.training._loop import Augment, Outcome, num_threads
 from maas.training._loop import train as train_network
-from maas.training._parts import carve, teaching
+from maas.training._parts import carve, is_share, located, teaching
 from maas.training._settings import Settings
 from maas.training._start import Start, head_of, learner_for, put_in, reopened, source_of
 
@@ -132,6 +132,7 @@ def fit(
         raise DataError("the rows have no target to learn; name it with maas.data.read_table(..., target=...)")
     learner = task_class(kind) if task is None or isinstance(task, str) else task
     needs_target = task_class(kind).needs_target
+    carved = validation is None or is_share(validation)
     in_one_go = recipe.learns == "closed_form" and validation is None
     learning, held_out = carve(given, 0 if in_one_go else validation, seed, named)
     if held_out is None and not in_one_go and (keep == "best" or patience is not None):
@@ -148,7 +149,10 @@ def fit(
         learning = teaching(learning, answer.teaching(learning.target)).observed()
     learns = preprocess or learner_for(recipe, learning.schema, source)
     _check_takes(learns, learning.schema)
-    prepared = learns.learn(learning.schema, learning.columns)
+    try:
+        prepared = learns.learn(learning.schema, learning.columns)
+    except RowError as error:
+        raise located(error, learning, given) from error
     given_sizes = prepared.outputs, answer.num_outputs
     resolved = reopened(recipe, source, *given_sizes).resolve(*given_sizes)
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
@@ -167,7 +171,7 @@ def fit(
             target=given.target_name,
         )
         if recipe.learns == "closed_form":
-            network.solve(lambda: _batches(model, learning))  # type: ignore[operator]
+            network.solve(lambda: _batches(model, learning, given))  # type: ignore[operator]
             outcome = Outcome([], 0, stopped_early=False)
         else:
             choosing = held_out
@@ -176,8 +180,8 @@ def fit(
             outcome = train_network(
                 network,
                 answer,
-                _batch(model, learning).to(where),
-                None if choosing is None else _batch(model, choosing).to(where),
+                _batch(model, learning, given).to(where),
+                None if choosing is None else _choosing(model, choosing, given if carved else held_out).to(where),
                 settings,
                 pace=pace,
                 augment=augment,
@@ -238,18 +242,33 @@ def _check_takes(learner: Learner, schema: Schema) -> None:
         )
 
 
-def _batches(model: Model, rows: Rows) -> Iterator[Batch]:
+def _batches(model: Model, rows: Rows, given: Rows) -> Iterator[Batch]:
     """The rows, prepared in parts that fit in memory, on the model's device."""
     size = model.rows_at_once
     for start in range(0, len(rows), size):
-        yield _batch(model, rows.take(range(start, min(start + size, len(rows))))).to(model.device)
+        yield _batch(model, rows.take(range(start, min(start + size, len(rows)))), given).to(model.device)
 
 
-def _batch(model: Model, rows: Rows) -> Batch:
+def _batch(model: Model, rows: Rows, given: Rows) -> Batch:
     prepared = model.prepare(rows)
     if prepared.errors:
-        raise prepared.errors[min(prepared.errors)]
+        raise located(prepared.errors[min(prepared.errors)], rows, given)
     return Batch(prepared.batch.inputs, None if rows.target is None else model.task.encode(rows.target))
+
+
+def _choosing(model: Model, rows: Rows, given: Rows) -> Batch:
+    """The validation rows, prepared.
+
+    Raises:
+        DataError: one of them is nothing that the model would answer, judged by the rows that it learns from.
+    """
+    try:
+        return _batch(model, rows, given)
+    except RowError as error:
+        raise DataError(
+            f"a validation row cannot be answered by what the training rows showed: {error}; correct or remove such "
+            f"rows, or give other `validation` rows"
+        ) from error
 
 
 def _device(wish: str | torch.device | None) -> torch.device:

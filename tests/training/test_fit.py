@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
 import maas
-from maas.data import Rows, from_arrays, read_table, write_sample
+from maas.data import Rows, from_arrays, read_images, read_table, write_sample
 from maas.errors import DataError, MaasError, RecipeError
 from maas.preprocess import Table
 from maas.schema import Columns, Schema
@@ -191,6 +191,37 @@ def test_a_preprocessing_that_would_pass_over_a_field_is_refused() -> None:
         DataError, match=r"'photo' \(image\), 'size' \(numeric\); leave it out, or .* Mixed.with_options"
     ):
         _fit(rows, recipe=maas.recipe(maas.nn.CNN, filters=(2,)), preprocess=maas.preprocess.Image)
+
+
+def _pictures(folder: Path, damaged: set[int]) -> Rows:
+    random = np.random.default_rng(0)
+    for place in range(24):
+        image = torch.from_numpy(random.integers(0, 256, (1, 4, 4), dtype=np.uint8))
+        content = torchvision.io.encode_png(image).numpy().tobytes()
+        file = folder / "ab"[place % 2] / f"{place:02}.png"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content[:45] + bytes(len(content) - 57) + content[-12:] if place in damaged else content)
+    return read_images(folder)
+
+
+@pytest.mark.parametrize("place", [0, 5, 23])
+@pytest.mark.parametrize("preprocess", [None, maas.preprocess.Image.published("resnet18", size=4)])
+def test_a_row_that_cannot_be_used_is_named_as_it_was_given(place: int, preprocess: Any, tmp_path: Path) -> None:
+    """By its place before a validation part was carved out, and its path; published preprocessing learns nothing."""
+    rows = _pictures(tmp_path, {place})
+    path = rf"{'ab'[place % 2]}/{place:02}\.png\)"
+    at = place // 2 + 12 * (place % 2)
+    recipe = maas.recipe(maas.nn.CNN, filters=(2,))
+    for seed in range(3):
+        with pytest.raises(DataError, match=rf"row {at}: field 'image' is a PNG image .*{path}"):
+            _fit(rows, recipe=recipe, preprocess=preprocess, seed=seed)
+
+
+def test_a_validation_row_that_cannot_be_answered_is_told_as_one(tmp_path: Path) -> None:
+    rows = _pictures(tmp_path, {23})
+    fine, bad = rows.take(range(20)), rows.take([23, 22, 21])
+    with pytest.raises(DataError, match=r"^a validation row cannot be answered .*: row 0: .*b/23\.png\); correct or"):
+        _fit(fine, bad, recipe=maas.recipe(maas.nn.CNN, filters=(2,)))
 
 
 def _visits() -> pandas.DataFrame:
