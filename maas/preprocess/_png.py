@@ -73,7 +73,8 @@ def checked_png(content: bytes) -> bytes:
 
 def _spans(content: bytes) -> list[tuple[int, int]]:
     """Where the data of the first run of IDAT chunks begins and ends, their checksums being right."""
-    view, spans = memoryview(content), []
+    view = memoryview(content)
+    spans: list[tuple[int, int]] = []
     at = 8
     while at + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, at)

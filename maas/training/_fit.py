@@ -174,14 +174,14 @@ def fit(
             network.solve(lambda: _batches(model, learning, given))  # type: ignore[operator]
             outcome = Outcome([], 0, stopped_early=False)
         else:
-            choosing = held_out
+            choosing, source_rows = held_out, given if carved or held_out is None else held_out
             if held_out is not None and held_out.target is not None:
                 choosing = teaching(held_out, answer.teaching(held_out.target))
             outcome = train_network(
                 network,
                 answer,
                 _batch(model, learning, given).to(where),
-                None if choosing is None else _choosing(model, choosing, given if carved else held_out).to(where),
+                None if choosing is None else _choosing(model, choosing, source_rows).to(where),
                 settings,
                 pace=pace,
                 augment=augment,

@@ -24,6 +24,7 @@ from maas.preprocess import Table
 from maas.schema import Columns, Schema
 from maas.task import Batch, Classification, task
 from maas.training._loop import batches, epoch_order, mean_loss
+from maas.training._parts import carve
 
 Parts = tuple[Rows, Rows]
 SMALL = maas.recipe(maas.nn.MLP, hidden=(6,))
@@ -425,6 +426,31 @@ def test_a_task_may_pass_over_rows_and_choose_by_validation_rows() -> None:
     assert model.card["data"]["num_rows"] < 54
     with pytest.raises(DataError, match="chooses by validation rows: give `validation`"):
         _fit(rows, validation=0, keep="last")
+
+
+def test_the_epoch_is_chosen_by_the_validation_rows_that_teach() -> None:
+    x, y = _noise(80)
+    y[::4] = 2
+    rows = replace(from_arrays(x, y.astype(str)), task="test.settled")
+    train, held_out = rows.take(range(50)), rows.take(range(50, 80))
+    model = _fit(train, held_out, epochs=1, keep="last")
+    taught = held_out.take(np.flatnonzero(held_out.target != "2"))
+    batch = Batch(model.prepare(taught).batch.inputs, model.task.encode(taught.target))  # type: ignore[arg-type]
+    found = model.card["training"]["history"][0]["validation_loss"]
+    assert found == pytest.approx(mean_loss(model.network, model.task, batch), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "how", [{"stratify": False}, {"group": "who"}, {"time": "when"}, {"within": "who"}, {"stratify": True}]
+)
+def test_a_validation_part_is_carved_by_the_policy_that_split_its_rows_off(how: dict[str, Any]) -> None:
+    x, y = _noise(90)
+    side = {"who": np.arange(90) % 15, "when": np.arange(90.0)}
+    train, _ = replace(from_arrays(x, y), side=side).split(test=0.2, **how)
+    learning, held_out = carve(train, 0.2, 0, None)
+    assert held_out is not None
+    for part in (learning, held_out):
+        assert part.policy == train.policy
 
 
 def test_an_optimizer_that_is_no_name_is_refused() -> None:
