@@ -71,7 +71,7 @@ def write(
         The digest.
 
     Raises:
-        ArtifactError: `path` is something else than an artifact, or a value cannot be written as JSON.
+        ArtifactError: `path` is something else than an artifact, or a value cannot be written as JSON, or is too large.
         OSError: the disk is full, or the folder cannot be written; what stood there is untouched.
     """
     path = Path(path)
@@ -83,6 +83,12 @@ def write(
     }
     plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     files = {name: _dump(name, value) for name, value in documents.items()}
+    for name, data in files.items():
+        if len(data) > _MOST_JSON_BYTES:  # nobody could read it back
+            raise ArtifactError(
+                f"{name} would have {len(data):,} bytes, and may have {_MOST_JSON_BYTES:,}; give the model fewer, or "
+                f"shorter, items, tokens, n-grams or categories"
+            )
     files[WEIGHTS] = safetensors.torch.save(plain)
     sums = {name: sha256(data) for name, data in files.items()}
     files[SUMS] = _format_sums(sums)

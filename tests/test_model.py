@@ -583,3 +583,17 @@ def test_scores_by_group_are_those_of_its_rows_alone(mixed_model: Model, mixed: 
 def test_groups_must_name_a_column(wine_model: Model, wine_split: Parts) -> None:
     with pytest.raises(DataError, match="`groups` names no column: got 'asch', there are alcohol"):
         wine_model.evaluate(wine_split[1], groups="asch")
+
+
+def test_what_nobody_could_read_back_is_not_written(
+    wine_model: maas.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = wine_model.save(tmp_path / "wine")
+    size = (good / "artifact.json").stat().st_size
+    monkeypatch.setattr("maas.artifact._MOST_JSON_BYTES", size - 1)
+    with pytest.raises(ArtifactError, match=f"artifact.json would have {size:,} bytes, and may have {size - 1:,}"):
+        wine_model.save(tmp_path / "wine")
+    with pytest.raises(ArtifactError, match="larger than"):  # the same limit that reading has
+        maas.load(good)
+    monkeypatch.setattr("maas.artifact._MOST_JSON_BYTES", max(one.stat().st_size for one in good.glob("*.json")))
+    maas.load(wine_model.save(tmp_path / "wine"))

@@ -339,6 +339,16 @@ def test_optional_fields_may_be_left_out_and_lists_of_labels_be_given() -> None:
     assert LISTED.to_python(("a", "b")) == ["a", "b"]
 
 
+def test_numpys_texts_are_labels_and_become_plain_ones() -> None:
+    schema = Schema((Field("one", "user", "label"), Field("many", "items", "label", (None,))))
+    texts = np.array(["ann", "2.0"])
+    columns, errors = schema.rows_to_columns([{"one": one, "many": texts} for one in texts])
+    assert not errors
+    assert [type(one) for one in columns["one"]] == [str, str]
+    assert columns["one"].tolist() == ["ann", "2"]
+    assert columns["many"].tolist() == [("ann", "2")] * 2
+
+
 @pytest.mark.parametrize(
     ("value", "problem"),
     [

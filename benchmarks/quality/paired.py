@@ -35,6 +35,8 @@ def arguments(description: str | None, networks: Mapping[str, Any]) -> argparse.
     options = parser.parse_args()
     if options.data is None:
         parser.error("say where the data lies with --data or MAAS_DATA")
+    if options.seeds < 1:
+        parser.error(f"--seeds is how many, at least 1, got {options.seeds}")
     options.data = Path(options.data)
     return options
 
@@ -48,7 +50,9 @@ def compare(
 ) -> None:
     """Print a row for each baseline and each network.
 
-    A gain is of the mean over the seeds; its interval draws the rows again, the same for both (not the seeds).
+    A gain is of the mean over the seeds; its interval draws the rows again, the same for both (not the seeds). With
+    `--validate` a row that stands in the parts of several splits counts as several, so those intervals are somewhat
+    too narrow.
 
     Args:
         options: of `arguments`.

@@ -11,7 +11,7 @@ import numpy as np
 
 from maas.data._items import catalogue_of, item_order
 from maas.data._rows import Rows
-from maas.data._sources import Cells, as_objects, plain_column, read_source
+from maas.data._sources import Cells, as_objects, dates_of, plain_column, read_source
 from maas.data._targets import listed
 from maas.errors import DataError, show
 from maas.schema import Field, Schema, suggestion
@@ -49,8 +49,8 @@ def read_interactions(
 
     For a regression there is one row a rating, with the fields `user` and `item`.
 
-    Identifiers are texts: 7 and "7" are the same. Where a user touched an item several times, the latest line counts
-    (by `time`, else by its place) and the others are passed over.
+    Identifiers are texts: 7 and "7" are the same, and so are "1.1" and "1.10", as numbers are. Where a user touched an
+    item several times, the latest line counts (by `time`, else by its place) and the others are passed over.
 
     Args:
         source: path of a `.csv`, `.tsv`, `.parquet` or `.inter` file (RecBole's, tab separated, with typed names such
@@ -86,6 +86,8 @@ def read_interactions(
     known = item_order(raw[item].labels) if items is None else catalogue_of(items)
     if len(known) > _MOST_ITEMS:
         raise DataError(f"there may be {_MOST_ITEMS:,} items at the most, got {len(known):,}")
+    if min_rating is not None:
+        _check_number(min_rating)
     codes = _numbers(raw[user].labels, users, ""), _numbers(raw[item].labels, known, item)
     side = {one: _ordered(one, raw[one]) for one in (rating, time) if one is not None}
     lines = _latest(codes, None if time is None else side[time])
@@ -150,11 +152,15 @@ def _read(source: Any, missing: Sequence[str], delimiter: str | None, encoding: 
     if isinstance(source, Mapping):
         found = {}
         for one, values in source.items():
-            listed = values.tolist() if hasattr(values, "tolist") else list(values)
+            listed = values.tolist() if hasattr(values, "tolist") else values
+            if isinstance(listed, (str, bytes)) or not isinstance(listed, Iterable):
+                raise DataError(f"column {show(one)} must be a list of values, got {show(listed)}")
             listed = [cell.item() if isinstance(cell, np.generic) else cell for cell in listed]
             found[str(one)] = plain_column(str(one), listed)
         if len({len(cells.values) for cells in found.values()}) != 1:
             raise DataError(f"columns must be of one length, got {[len(one.values) for one in found.values()]}")
+        if not len(next(iter(found.values())).values):
+            raise DataError("there is no interaction: every column is empty")
         return found
     if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".inter":
         delimiter = delimiter or "\t"
@@ -189,14 +195,21 @@ def _numbers(labels: np.ndarray[Any, Any], known: Sequence[str], item: str) -> n
         ) from None
 
 
+def _check_number(min_rating: Any) -> None:
+    real = isinstance(min_rating, (int, float, np.integer, np.floating)) and not isinstance(min_rating, bool)
+    if not real or not np.isfinite(min_rating):
+        raise DataError(f"`min_rating` must be a finite number, got {show(min_rating)}")
+
+
 def _ordered(name: str, cells: Cells) -> np.ndarray[Any, Any]:
     """A column of numbers or moments."""
-    if cells.values.dtype.kind not in "fM":
+    values = dates_of(cells.values) if cells.kind == "text" else cells.values
+    if values.dtype.kind not in "fM":
         raise DataError(f"column {show(name)} must be numbers or ISO 8601 dates, got {show(cells.labels[0])} in row 0")
-    if cells.values.dtype.kind == "f" and not np.isfinite(cells.values).all():
-        row = int(np.flatnonzero(~np.isfinite(cells.values))[0])
-        raise DataError(f"column {show(name)} must be finite, got {cells.values[row]} in row {row}")
-    return cells.values
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise DataError(f"column {show(name)} must be finite, got {values[row]} in row {row}")
+    return values
 
 
 def _latest(

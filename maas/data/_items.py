@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def read_items(
         raise DataError(f"column {show(found[0])} is missing in row {gap}; remove such rows")
     known = raw[found[0]].labels.tolist()
     if len(set(known)) < len(known):
-        repeated = next(one for place, one in enumerate(known) if one in set(known[:place]))
+        repeated = Counter(known).most_common(1)[0][0]
         raise DataError(f"column {show(found[0])} names {show(repeated)} more than once; give one row an item")
     fields = [Field(found[0], "item", "label")]
     for name, cells in raw.items():
@@ -99,7 +100,11 @@ def catalogue_of(items: Rows | Iterable[Any]) -> tuple[str, ...]:
             raise DataError(
                 f"`items` must be identifiers, or a table that maas.data.read_items gives, got {type(items).__name__}"
             )
-        known = tuple(map(label_text, items))
+        listed = [one.item() if isinstance(one, np.generic) else one for one in items]
+        for place, one in enumerate(listed):
+            if not isinstance(one, (str, int, float)) or one != one:
+                raise DataError(f"`items` must be identifiers, texts or numbers, got {show(one)} at place {place}")
+        known = tuple(map(label_text, listed))
     if not known or len(set(known)) < len(known):
         raise DataError(f"`items` must be different identifiers, got {len(known)}, {len(set(known))} of them different")
     return known

@@ -176,11 +176,11 @@ def _text_column(column: Any) -> Cells:
         pass
     labels = as_objects(column.to_pylist())
     if sum(_DATE.fullmatch(one) is not None for one in present.to_pylist()) > len(present) // 2:
-        return Cells("date", _dates(labels), column.to_pylist)
+        return Cells("date", dates_of(labels), column.to_pylist)
     return Cells("text", labels, column.to_pylist)
 
 
-def _dates(texts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def dates_of(texts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """ISO 8601 texts as datetime64[us]; other texts as they are, for there is more than one way to read them."""
     try:
         moments = [None if one is None else datetime.datetime.fromisoformat(one) for one in texts]

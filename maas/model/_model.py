@@ -206,6 +206,7 @@ class Model:
         rows = data.as_rows(test, task=self.task.kind)
         grouped = data.group_values(rows, groups)
         truth = _target(rows, "test")
+        self.task.check_test(rows.schema, rows.columns, truth)
         answers = self.predict(rows)
         scores = self.task.score(answers, truth)
         others = {}

@@ -103,7 +103,10 @@ def available_bytes() -> int:
         pass
     try:
         most, used = ((_CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        there = min(there, there if most == "max" else int(most) - int(used))
+        # What files left in memory counts as used there, and is given up when memory is wanted.
+        counts = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+        left = int(used) - int(counts.get("inactive_file", 0))
+        there = min(there, there if most == "max" else int(most) - left)
     except (OSError, ValueError):
         pass
     return max(there, 0)

@@ -21,7 +21,8 @@ class MatrixFactorization(nn.Module):
     The loss is the task's: `maas.task.Ranking.with_options(loss="bpr")`, "softmax" or "pointwise".
 
     Someone who is no known user, or an item to find others like, gets the mean of the vectors of the items named, made
-    as long as the vectors of known users are in the middle.
+    as long as the vectors of known users are in the middle. A known user keeps their vector also where items are
+    named beside them: those are left out of the answer and change no score.
 
     Args:
         num_users, num_items: how many there are.

@@ -23,6 +23,7 @@ from maas.nn._tokens import mask_of
 from maas.schema import TensorSpec
 
 _MOST_NUMBERS = 1 << 24  # of a block while it is worked on: bounds its memory
+_SOLVING_BYTES = 8 + 4 + 8 + 4 + 8 + 8  # a neighbour kept: its place and cosine, both as found, and their order twice
 
 
 @network("item_neighbours", learns="closed_form")
@@ -30,7 +31,8 @@ class ItemNeighbours(nn.Module):
     """Each item's score is the sum of its similarities with those of its nearest neighbours that are in the history.
 
     Two items are as similar as the cosine of their users: the number of users who touched both, divided by the root of
-    the product of their numbers of users. No item is its own neighbour.
+    the product of their numbers of users. No item is its own neighbour. How much memory solving takes is checked before
+    any is taken.
 
     Args:
         num_users, num_items: how many there are.
@@ -40,7 +42,7 @@ class ItemNeighbours(nn.Module):
             before the cosines are taken.
 
     Raises:
-        RecipeError: an argument is out of its range.
+        RecipeError: an argument is out of its range, or there is not enough memory.
 
     Source: Deshpande and Karypis 2004, Item-based top-N recommendation algorithms, section 4; which neighbours are
     kept is Sarwar et al. 2001, section 3.2.
@@ -62,6 +64,8 @@ class ItemNeighbours(nn.Module):
             raise RecipeError(f"`normalize_users` must be true or false, got {show(normalize_users)}")
         self.shrinkage, self.normalize_users = float(shrinkage), normalize_users
         self.kept = min(neighbours, num_items)
+        name = f"ItemNeighbours over {num_items:,} items, {self.kept:,} neighbours of each,"
+        check_memory(name, _SOLVING_BYTES * num_items * self.kept, "keep fewer `neighbours`, or take fewer items")
         self.num_items = num_items
         # By the item in the history: which items it is a neighbour of, from ends[item] to ends[item + 1].
         self.ends: torch.Tensor

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -35,9 +35,17 @@ class InteractionOptions:
 
     Args:
         items: a table of items, for networks that recommend by content.
+
+    Raises:
+        DataError: `items` is something else.
     """
 
     items: ItemTable | None = None
+
+    def __post_init__(self) -> None:
+        if self.items is not None and not isinstance(getattr(self.items, "schema", None), Schema):
+            found = type(self.items).__name__
+            raise DataError(f"`items` must be a table of items, got {found}; read it with maas.data.read_items")
 
     def takes(self, schema: Schema) -> bool:
         """Whether this preprocessing is the one for these fields."""
@@ -59,7 +67,8 @@ class Interactions:
 
     - `user`, int64 (batch,): the number of a known user, from 1; 0 for anyone else.
     - `history`, int64 (batch, longest): the numbers of the items that the row names or that the user touched in
-      training, from 0, in rising order and each once, padded with 0; `history_lengths`, int64 (batch,), from 1.
+      training, its validation part included once training is over, from 0, in rising order and each once, padded
+      with 0; `history_lengths`, int64 (batch,), from 1.
     - `content`, float32 (batch, items), where there is a table of items: how like the history each item is.
 
     A row has `user`, or `items`, or both (then the items stand in for what is known of the user, who may be new), or
@@ -79,7 +88,7 @@ class Interactions:
         content: what the items are like.
     """
 
-    kind = "interactions"
+    kind: ClassVar[str] = "interactions"
 
     schema: Schema
     users: tuple[str, ...]
@@ -116,6 +125,27 @@ class Interactions:
         ends = np.cumsum([0, *map(len, known.values())], dtype=np.int64)
         touched = np.concatenate([np.zeros(0, np.int64), *known.values()])
         return cls(schema, tuple(known), ends, touched)
+
+    def knowing(self, columns: Columns, more: np.ndarray[Any, Any]) -> Interactions:
+        """The same, where the users known have touched further items too, `longest` of the schema at most.
+
+        Args:
+            columns: rows, as for `learn`; those of users who are not known are passed over.
+            more: further items of each row, tuples of names.
+        """
+        if not self.users:
+            return self
+        user, items, _ = self.schema.names
+        parts = np.split(self.touched, self.ends[1:-1])
+        for one, named, others in zip(columns[user], columns[items], more, strict=True):
+            if one in self._user_places:
+                place = self._user_places[one]
+                asked = [self._item_places[name] for name in (*(named or ()), *others) if name in self._item_places]
+                added = np.setdiff1d(np.array(asked, np.int64), parts[place])
+                room = self.schema[items].longest - len(parts[place])
+                parts[place] = np.sort(np.concatenate([parts[place], added[:room]]))
+        ends = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+        return replace(self, ends=ends, touched=np.concatenate(parts))
 
     @property
     def items(self) -> tuple[str, ...]:

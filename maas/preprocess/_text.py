@@ -25,13 +25,15 @@ class TextOptions:
 
     Args:
         tokenizer: "word": runs of letters and digits, marks, single Chinese and Japanese characters; "char":
-            characters; "bpe" or "wordpiece": parts of words, which need the extra `text`.
+            characters; "jieba": as "word", but words of Chinese, which needs the extra `chinese`; "bpe" or
+            "wordpiece": parts of words, which need the extra `text`.
         vocabulary: most tokens, the padding and the unknown token among them.
         longest: most tokens of a text; what comes after is not looked at.
         lowercase: whether upper and lower case are alike.
         style: "plain", or "tweets", where links and handles become one token each.
         ngrams: most runs of two, of three, ... neighbouring tokens that have a number of their own, such as
-            (30_000, 60_000); only with "word" and "char".
+            (30_000, 60_000); only with "word", "char" and
+            "jieba".
 
     Raises:
         DataError: an option is out of its range.
@@ -67,9 +69,7 @@ class TextOptions:
                 f"`ngrams` takes at most {MOST_ORDERS} counts, of 2 to {MOST_ORDERS + 1} tokens, got {len(counts)}"
             )
         if counts and self.tokenizer not in NGRAM_LEVELS:
-            raise DataError(
-                f"`ngrams` go with {' and '.join(map(repr, NGRAM_LEVELS))}, got tokenizer={self.tokenizer!r}"
-            )
+            raise DataError(f"`ngrams` go with {', '.join(map(repr, NGRAM_LEVELS))}, got tokenizer={self.tokenizer!r}")
         object.__setattr__(self, "ngrams", tuple(counts))
 
     def takes(self, schema: Schema) -> bool:
@@ -146,7 +146,8 @@ class Text:
     def outputs(self) -> Mapping[str, TensorSpec]:
         orders = len(self.tokenizer.ngrams)
         shape = (None, 1 + orders) if orders else (None,)
-        return {"tokens": TensorSpec(shape, "int64", len(self.tokenizer)), "tokens_lengths": TensorSpec((), "int64")}
+        tokens = TensorSpec(shape, "int64", len(self.tokenizer), longest=self.options.longest)
+        return {"tokens": tokens, "tokens_lengths": TensorSpec((), "int64")}
 
     def apply(self, columns: Columns) -> tuple[dict[str, torch.Tensor], dict[int, RowError]]:
         name, options = self.schema.names[0], self.options
@@ -192,6 +193,7 @@ class Text:
     def from_state(cls, schema: Schema, state: Mapping[str, Any], arrays: Arrays) -> Text:
         if not cls.takes(schema):
             raise FormatError("a text's schema is one field of kind text, a string that is never null")
+        state = _of_pairs(state)
         given = state["options"]
         if type(given) is not dict or set(given) != {field.name for field in fields(TextOptions)}:
             raise FormatError(f"a text's options must be {', '.join(field.name for field in fields(TextOptions))}")
@@ -200,3 +202,13 @@ class Text:
         except (DataError, TypeError) as error:
             raise FormatError(str(error)) from error
         return cls(schema, options, Tokenizer.from_state(options.tokenizer, state))
+
+
+def _of_pairs(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A state as it is written now: older artifacts have `bigrams`, pairs of characters only."""
+    options = state["options"]
+    if "ngrams" in state or type(options) is not dict or type(options.get("bigrams")) is not int:
+        return state
+    options = {name: value for name, value in options.items() if name != "bigrams"}
+    options["ngrams"] = [state["options"]["bigrams"]] if state["options"]["bigrams"] else []
+    return {**state, "options": options, "ngrams": [state["bigrams"]] if state["bigrams"] else []}

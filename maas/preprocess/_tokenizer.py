@@ -12,7 +12,7 @@ from maas.preprocess._words import LEVELS, LONGEST_WORD
 
 PADDING, UNKNOWN = 0, 1
 _FIRST = 2  # the number of the first token
-NGRAM_LEVELS = ("word", "char")
+NGRAM_LEVELS = ("word", "char", "jieba")
 MOST_ORDERS = 7  # of n-grams: from 2 to 8 tokens
 _FEWEST = 2  # times that a token must stand in training, so that the unknown token is learned from the others
 _UNKNOWN_NAME = " unknown"  # no word holds a space
@@ -24,10 +24,10 @@ class Tokenizer:
     """Numbers of words: 0 pads, 1 is unknown, from 2 on the tokens, after them the n-grams.
 
     Args:
-        level: "word", "char", "bpe" (Sennrich et al. 2016) or "wordpiece" (Wu et al. 2016).
+        level: "word", "char", "jieba", "bpe" (Sennrich et al. 2016) or "wordpiece" (Wu et al. 2016).
         tokens: different texts, in the order of their numbers.
         ngrams: runs of two, of three, ... tokens, each in the order of their numbers; for "char" written together, for
-            "word" with a space between, for no other.
+            "word" and "jieba" with a space between, for no other.
         merges: for "bpe" only, pairs of tokens in the order in which they are joined.
 
     Raises:

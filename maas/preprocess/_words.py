@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 from itertools import islice
+from typing import Any
 
-LEVELS = ("word", "char", "bpe", "wordpiece")
+from maas.errors import DataError
+
+LEVELS = ("word", "char", "jieba", "bpe", "wordpiece")
 STYLES = ("plain", "tweets")
 LONGEST_WORD = 100
 """Characters; a longer run is cut into several words, so that no text costs more than its length."""
@@ -16,6 +20,7 @@ _SPACELESS = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U
 _MARKS = "<url>|<user>"
 _WORDS = re.compile(rf"{_MARKS}|[{_SPACELESS}]|(?:(?![{_SPACELESS}])\w){{1,{LONGEST_WORD}}}|[^\w\s]")
 _RUNS = re.compile(rf"{_MARKS}|\w{{1,{LONGEST_WORD}}}|[^\w\s]")
+_HAS_SPACELESS = re.compile(rf"[{_SPACELESS}]")
 _LINK = re.compile(r"https?://\S+|www\.\S+", re.IGNORECASE)
 _HANDLE = re.compile(r"@\w+")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -52,7 +57,8 @@ def split_words(text: str, level: str, most: int) -> list[str]:
         text: normalised.
         level: "char": every character, spaces too. "word" and "wordpiece": runs of letters and digits, single marks,
             and single characters of Chinese and Japanese. "bpe": the same, but such characters form runs too,
-            for pair encoding finds its own words in them.
+            for pair encoding finds its own words in them. "jieba": the same, each run with such characters cut into the
+            words of jieba's dictionary, which needs the extra `chinese`.
         most: how many words at most; the rest of the text is not looked at.
 
     >>> split_words("it's 很好吃!", "word", 100)
@@ -60,5 +66,25 @@ def split_words(text: str, level: str, most: int) -> list[str]:
     """
     if level == "char":
         return list(text[:most])
+    if level == "jieba":
+        words = (word for match in _RUNS.finditer(text) for word in _cut(match.group()))
+        return list(islice(words, most))
     pattern = _RUNS if level == "bpe" else _WORDS
     return [match.group() for match in islice(pattern.finditer(text), most)]
+
+
+def _cut(run: str) -> list[str]:
+    """A run as words of the dictionary, where it has characters of a script without spaces."""
+    if not _HAS_SPACELESS.search(run):
+        return [run]
+    words: list[str] = _segmenter().cut(run)
+    return words
+
+
+@cache
+def _segmenter() -> Any:
+    try:
+        import rjieba
+    except ImportError as error:
+        raise DataError("the tokenizer 'jieba' needs: pip install 'maas-torch[chinese]'") from error
+    return rjieba.Jieba()  # of its own: the module's can be taught words by anyone

@@ -210,7 +210,9 @@ def _wanted(field: Field) -> str:
 
 def _label(value: Any) -> str | None:
     """A label as text; None for what is no label."""
-    if type(value) is str or isinstance(value, (bool, np.bool_)):
+    if isinstance(value, str):
+        return label_text(str(value))  # of numpy's texts too, one of which is no plain str
+    if isinstance(value, (bool, np.bool_)):
         return label_text(value)
     if isinstance(value, (int, float, np.integer, np.floating)) and abs(value) < _MOST_LABEL:  # type: ignore[operator]
         return label_text(value)

@@ -13,6 +13,7 @@ from torch import nn
 
 from maas.errors import DataError, FormatError, show
 from maas.metrics import Scores
+from maas.preprocess import Preprocess
 from maas.schema import Columns, Schema
 from maas.task._answers import Answers, Batch
 
@@ -57,6 +58,10 @@ class Task(ABC):
         """Choose what is left, such as a threshold, by the answers to validation rows."""
         return self
 
+    def remembering(self, preprocess: Preprocess, columns: Columns, truth: Target) -> Preprocess:
+        """The preprocessing to answer with, once the validation rows have chosen what there was to choose."""
+        return preprocess
+
     def teaching(self, target: Target) -> np.ndarray[Any, Any] | None:
         """Which rows the network learns from, bool of shape (rows,); None for all of them."""
         return None
@@ -76,6 +81,10 @@ class Task(ABC):
     def join(self, stream: Iterable[Answers]) -> Answers:
         """The parts that `run` gave as whole answers."""
         return Answers.join(list(stream))
+
+    def check_test(self, schema: Schema, columns: Columns, truth: Target) -> None:
+        """Raise DataError for rows that give away what they are to be scored on."""
+        return
 
     @abstractmethod
     def score(self, answers: Answers, truth: Target) -> Scores:

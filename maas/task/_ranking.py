@@ -13,9 +13,9 @@ from torch import nn
 from maas.errors import DataError, FormatError, show
 from maas.metrics import Scores, ranking_scores
 from maas.nn import ItemNeighbours, Popularity
-from maas.preprocess import Interactions
+from maas.preprocess import Interactions, Preprocess
 from maas.schema import Columns, Schema
-from maas.task._answers import Answers, Batch
+from maas.task._answers import Answers, Batch, rows_that_fit
 from maas.task._base import Arrays, Target, Task, task
 from maas.task._ranking_loss import LOSSES, MASKED, touched
 
@@ -67,6 +67,10 @@ class Ranking(Task):
     def unit(self) -> float:
         return 1.0
 
+    def remembering(self, preprocess: Preprocess, columns: Columns, truth: Target) -> Preprocess:
+        """What users touched in the validation part they have, and are not to be recommended."""
+        return preprocess.knowing(columns, truth) if isinstance(preprocess, Interactions) else preprocess
+
     def encode(self, target: Target) -> torch.Tensor:
         """Numbers of each row's items, int32 (rows, most), rising, padded with the number of items."""
         places = {item: place for place, item in enumerate(self.items)}
@@ -101,6 +105,16 @@ class Ranking(Task):
             lists[row], found[row] = [self.items[number] for number in numbers[:kept]], values[:kept]
         return Answers({"items": lists, "scores": found})
 
+    def check_test(self, schema: Schema, columns: Columns, truth: Target) -> None:
+        """What a row names is never answered: a row that names what it is to find would score 0, whatever the model."""
+        name = next((field.name for field in schema.fields if field.kind == "items"), None)
+        for row, (named, wanted) in enumerate(zip(columns[name] if name else (), truth, strict=bool(name))):
+            if both := set(wanted).intersection(named or ()):
+                raise DataError(
+                    f"row {row} is to find {show(min(both))}, which its {show(name)} name, and what a row names is "
+                    f"never answered; score the second part of `rows.split(...)`, or rows whose {show(name)} are None"
+                )
+
     def score(self, answers: Answers, truth: Target) -> Scores:
         if not all(map(len, truth)):
             raise DataError("a row has no item to find: a user without held-out items cannot be scored")
@@ -109,13 +123,12 @@ class Ranking(Task):
     def baselines(self, schema: Schema, train: Columns, target: Target, test: Columns) -> dict[str, Answers]:
         """What is popular, and the neighbours of each item by cosine."""
         seen = Interactions.learn(schema, train)
-        known, asked = (Batch(seen.apply(columns)[0]) for columns in (train, test))
         found = {}
         sizes = len(seen.users), len(self.items)
         with torch.inference_mode():
             for name, network in (("popularity", Popularity(*sizes)), ("item cosine", ItemNeighbours(*sizes))):
-                network.solve(lambda: [known])
-                found[name] = self.join(self.run(network, asked))
+                network.solve(lambda: _parts(seen, train))
+                found[name] = self.join(answers for part in _parts(seen, test) for answers in self.run(network, part))
         return found
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
@@ -175,6 +188,14 @@ def best(scores: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     places = (above | (level & (level.cumsum(dim=1) <= room))).nonzero()[:, 1].view(len(scores), count)
     ordered = scores.gather(1, places).sort(dim=1, descending=True, stable=True)
     return ordered.values, places.gather(1, ordered.indices)
+
+
+def _parts(seen: Interactions, columns: Columns) -> Iterator[Batch]:
+    """The rows, prepared a few at a time: a history is padded to the longest beside it."""
+    _, items, _ = seen.schema.names
+    size = rows_that_fit(torch.int64.itemsize * seen.schema[items].longest)
+    for start in range(0, len(columns[items]), size):
+        yield Batch(seen.apply({name: column[start : start + size] for name, column in columns.items()})[0])
 
 
 def _items(schema: Schema) -> tuple[str, ...]:

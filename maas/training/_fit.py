@@ -57,7 +57,8 @@ def fit(
     Everything that is learned (preprocessing, the target's encoding, the weights) is learned from the training rows
     without the validation part; that part chooses the epoch, and the threshold of a task that has one to choose.
     Classification minimises cross entropy, regression the mean squared error of the standardised target, several labels
-    the binary cross entropy of each, an anomaly the network's own error. A network that learns in closed form is solved
+    the binary cross entropy of each, an anomaly the network's own error. What users touched in a ranking's validation
+    part teaches nothing, but is theirs: it is not recommended to them. A network that learns in closed form is solved
     in one go: it needs none of the settings of the loop, and learns from the validation part too where that was not
     given.
 
@@ -190,6 +191,8 @@ def fit(
     network.eval()
     if held_out is not None and not answer.is_settled:
         model.task = answer.settle(model.predict(held_out), held_out.target)  # type: ignore[arg-type]
+    if held_out is not None and held_out.target is not None:
+        model.preprocess = answer.remembering(prepared, held_out.columns, held_out.target)
     model.card["training"] = {
         **settings.to_json(),
         "task": None if task is None else repr(task),

@@ -56,6 +56,21 @@ def test_every_source_gives_equal_rows(tmp_path: Path) -> None:
         assert read_interactions(source, rating="rating", time="when").fingerprint() == wanted, source
 
 
+def test_moments_written_as_texts_are_moments() -> None:
+    source = {"user": ["a", "a"], "item": ["x", "y"], "when": ["2024-01-02", "2024-01-01T12:00"]}
+    for one in (source, pandas.DataFrame(source)):
+        rows = read_interactions(one, time="when")
+        assert rows.target is not None
+        assert rows.target.tolist() == [("y", "x")]
+        assert rows.side["when"][0].dtype.kind == "M"
+
+
+def test_items_in_an_array_are_plain_texts() -> None:
+    rows = read_interactions(FRAME, items=np.array(["7", "10", "x"]))
+    assert rows.fingerprint() == read_interactions(FRAME, items=["7", "10", "x"]).fingerprint()
+    assert {type(one) for one in rows.schema["items"].values or ()} == {str}
+
+
 def test_a_least_rating_and_named_columns() -> None:
     frame = FRAME.rename(columns={"user_id": "who", "item_id": "what", "rating": "stars"})
     rows = read_interactions(frame, user="who", item="what", min_rating=3)
@@ -92,6 +107,14 @@ def test_ratings_are_a_regression_with_a_row_each() -> None:
         (FRAME, {"time": "item_id"}, "column 'item_id' must be numbers or ISO 8601 dates, got '7' in row 0"),
         (FRAME, {"items": ["7", "10"]}, "column 'item_id' has 'x' in row 4, which is not among `items`"),
         (FRAME, {"items": ["7", "7"]}, "`items` must be different identifiers, got 2, 1 of them different"),
+        (FRAME, {"items": ["7", None]}, "`items` must be identifiers, texts or numbers, got None at place 1"),
+        (FRAME, {"items": pandas.Series([7, None])}, "texts or numbers, got nan at place 1"),
+        (FRAME, {"items": ["7", ["x"]]}, "texts or numbers, got list of 1 at place 1"),
+        (FRAME, {"min_rating": "3"}, "`min_rating` must be a finite number, got '3'"),
+        (FRAME, {"min_rating": np.nan}, "`min_rating` must be a finite number, got nan"),
+        ({"user": [], "item": []}, {}, "there is no interaction: every column is empty"),
+        ({"user": 1, "item": 2}, {}, "column 'user' must be a list of values, got 1"),
+        ({"user": "ann", "item": "tea"}, {}, "column 'user' must be a list of values, got 'ann'"),
         (FRAME, {"items": "7"}, "`items` must be identifiers, or a table that maas.data.read_items gives, got str"),
         (FRAME, {"items": read_interactions(FRAME, task="regression").take([0, 0])}, "2, 1 of them different"),
         ({"user": ["a", None], "item": ["b", "c"]}, {}, "column 'user' is missing in row 1; remove such rows"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -193,6 +194,23 @@ def test_ease_says_its_memory_before_it_takes_it(monkeypatch: pytest.MonkeyPatch
         EASE(10, 100_000)
     with torch.device("meta"):  # as an artifact is read: no memory is taken
         assert EASE(10, 100_000).weight.shape == (100_000, 100_000)
+
+
+def test_item_neighbours_say_their_memory_before_they_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maas.nn._clicks.available_bytes", lambda: 10**9)
+    message = r"10,000,000 items, 200 neighbours of each, needs 80.0 GB .*, 1.0 GB are available; keep fewer `neighb"
+    with pytest.raises(RecipeError, match=message):
+        ItemNeighbours(10, 10_000_000)
+
+
+def test_memory_that_holds_files_only_is_available(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in a container that has read large files: nearly all counts as used, most of it is given up at need."""
+    monkeypatch.setattr("maas.nn._clicks._CGROUP", tmp_path)
+    for name, text in (("max", "5000\n"), ("current", "4900\n"), ("stat", "anon 900\ninactive_file 3000\n")):
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert available_bytes() == 3100
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_bytes() > 10**6
 
 
 def test_available_memory_is_a_number_of_bytes() -> None:

@@ -88,6 +88,26 @@ def test_rows_that_cannot_be_answered_say_why_and_spare_their_neighbours() -> No
     assert tensors["user"][6] == 1
 
 
+def test_what_users_touched_besides_is_known_too() -> None:
+    columns, _ = ROWS.schema.rows_to_columns(
+        [{"user": "ann", "items": ["milk"]}, {"user": "cy"}, {"items": ["rum"]}, {"user": "böb"}]
+    )
+    more = np.array([("gin", "beer"), ("tea",), ("gin",), None], object)
+    more[3] = ()
+    known = learned().knowing(columns, more)
+    assert known.users == ("ann", "böb")
+    asked, _ = ROWS.schema.rows_to_columns([{"user": "ann"}, {"user": "böb"}])
+    tensors, _ = known.apply(asked)
+    assert tensors["history"].tolist() == [[1, 2, 3], [0, 1, 2]]
+    assert isinstance(from_state("interactions", ROWS.schema, *known.state()), Interactions)
+    items = replace(ROWS.schema["items"], longest=3)
+    short = Schema((ROWS.schema["user"], items, ROWS.schema["similar_to"]))
+    full = replace(learned(), schema=short).knowing(columns, np.array([("rum", "new"), (), (), ("new",)], object))
+    assert np.diff(full.ends).tolist() == [3, 3]  # no more than an artifact may hold
+    nobody = replace(learned(), users=(), ends=np.zeros(1, np.int64), touched=np.zeros(0, np.int64))
+    assert nobody.knowing(columns, more).state()[1]["ends"].tolist() == [0]
+
+
 def test_examples_name_no_user_and_can_be_answered() -> None:
     rows = learned().examples(4)
     assert rows[0] == {"items": ["new"]}
@@ -143,6 +163,13 @@ def test_tables_that_describe_nothing(frame: dict[str, Any], message: str) -> No
     options = Interactions.with_options(items=read_items(pandas.DataFrame(frame)))
     with pytest.raises(DataError, match=message):
         options.learn(ROWS.schema, ROWS.columns)
+
+
+@pytest.mark.parametrize("items", [pandas.DataFrame({"item": ["tea"]}), ["tea"]])
+def test_what_is_no_table_of_items(items: Any) -> None:
+    message = f"`items` must be a table of items, got {type(items).__name__}; read it with maas.data.read_items"
+    with pytest.raises(DataError, match=message):
+        Interactions.with_options(items=items)
 
 
 def test_rows_that_teach_nothing() -> None:

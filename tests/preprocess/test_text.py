@@ -13,6 +13,7 @@ import torch
 
 from maas.errors import DataError, FormatError
 from maas.preprocess import Text, TextOptions, for_schema, from_state
+from maas.preprocess._words import _segmenter, split_words
 from maas.schema import Columns, Field, Schema
 
 SCHEMA = Schema((Field("text", "text", "string", longest=100_000),))
@@ -22,11 +23,12 @@ KINDS = [
     Text.with_options(tokenizer="char"),
     Text.with_options(tokenizer="char", ngrams=(10, 5)),
     Text.with_options(tokenizer="word", ngrams=(5,)),
+    Text.with_options(tokenizer="jieba", ngrams=(5,)),
     Text.with_options(tokenizer="bpe", vocabulary=60),
     Text.with_options(tokenizer="wordpiece", vocabulary=60),
 ]
 each_kind = pytest.mark.parametrize(
-    "options", KINDS, ids=["word", "char", "char ngrams", "word ngrams", "bpe", "wordpiece"]
+    "options", KINDS, ids=["word", "char", "char ngrams", "word ngrams", "jieba", "bpe", "wordpiece"]
 )
 
 
@@ -53,6 +55,35 @@ def test_words_are_numbered_by_count_then_alphabet() -> None:
     assert text.outputs["tokens"].limit == 2 + len(text.tokenizer.tokens)
 
 
+def test_jieba_finds_words_of_its_dictionary() -> None:
+    """By hand: 清华大学 is one word of the dictionary, and what is not Chinese is read as by "word"."""
+    assert split_words("我来到北京清华大学!", "jieba", 100) == ["我", "来到", "北京", "清华大学", "!"]
+    assert split_words("我来到北京清华大学", "jieba", 2) == ["我", "来到"]
+    plain = "<url> it's 3.5 in x1 <user>"
+    assert split_words(plain, "jieba", 100) == split_words(plain, "word", 100)
+    text = Text.with_options(tokenizer="jieba").learn(SCHEMA, column("清华大学好", "清华大学 好", "不好"))
+    assert set(text.tokenizer.tokens) == {"清华大学", "好"}
+    assert read(text, "清华大学") == [[2 + text.tokenizer.tokens.index("清华大学")]]
+
+
+def test_jieba_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    _segmenter.cache_clear()
+    monkeypatch.setitem(sys.modules, "rjieba", None)
+    with pytest.raises(DataError, match=r"the tokenizer 'jieba' needs: pip install 'maas-torch\[chinese\]'"):
+        split_words("好", "jieba", 100)
+    assert split_words("good", "jieba", 100) == ["good"]
+
+
+def test_words_taught_to_jieba_elsewhere_change_nothing() -> None:
+    import rjieba
+
+    before = split_words("天地玄黄宇宙洪荒", "jieba", 100)
+    rjieba.add_word("天地玄黄宇宙洪荒", 1_000_000, "n")
+    assert split_words("天地玄黄宇宙洪荒", "jieba", 100) == before
+    _segmenter.cache_clear()
+    assert split_words("天地玄黄宇宙洪荒", "jieba", 100) == before
+
+
 def test_chinese_needs_no_spaces() -> None:
     text = Text.with_options(tokenizer="word").learn(SCHEMA, column(*TEXTS))
     assert read(text, "很好吃") == read(text, "很 好 吃")
@@ -72,6 +103,27 @@ def test_pairs_stand_beside_characters() -> None:
     tensors, _ = text.apply(column("aba", "x"))
     assert tensors["tokens"].tolist() == [[[2, 4], [3, 0], [2, 0]], [[1, 0], [0, 0], [0, 0]]]
     assert text.outputs["tokens"].shape == (None, 2)
+
+
+def test_how_long_a_text_may_be_is_told_so_that_few_are_padded_at_once() -> None:
+    options = Text.with_options(tokenizer="char", longest=100_000, ngrams=(9,) * 7)
+    assert options.learn(SCHEMA, column("abab", "ab")).outputs["tokens"].longest == 100_000
+
+
+@pytest.mark.parametrize(("bigrams", "wanted"), [(2, (("ab",),)), (0, ())])
+def test_an_artifact_from_before_longer_runs_is_read(bigrams: int, wanted: Any) -> None:
+    """As maas wrote it until it knew runs of more than two characters."""
+    text = Text.with_options(tokenizer="char", ngrams=(bigrams,) * bool(bigrams)).learn(SCHEMA, column("abab", "ab"))
+    state = json.loads(json.dumps(text.state()[0]))
+    del state["ngrams"], state["options"]["ngrams"]
+    state["options"]["bigrams"] = bigrams
+    state["bigrams"] = ["ab"] * bool(bigrams)
+    old = from_state("text", SCHEMA, state, {})
+    assert isinstance(old, Text)
+    assert old.tokenizer.ngrams == wanted
+    assert old.state() == text.state()
+    with pytest.raises(FormatError, match="a tokenizer's ngrams must be a list for each length"):
+        from_state("text", SCHEMA, {**state, "bigrams": 5}, {})
 
 
 def test_longer_runs_of_words_by_hand() -> None:
@@ -180,13 +232,13 @@ def test_learning_is_the_same_in_another_process() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tokenizer": "jieba"}, "`tokenizer` must be one of word, char, bpe, wordpiece, got 'jieba'"),
+        ({"tokenizer": "thulac"}, "`tokenizer` must be one of word, char, jieba, bpe, wordpiece, got 'thulac'"),
         ({"style": "sms"}, "`style` must be one of plain, tweets, got 'sms'"),
         ({"vocabulary": 2}, "`vocabulary` must be an integer from 3 to 1048576, got 2"),
         ({"longest": 0}, "`longest` must be an integer from 1"),
         ({"longest": True}, "`longest` must be an integer from 1 to 1048576, got True"),
         ({"lowercase": 1}, "`lowercase` must be true or false, got 1"),
-        ({"ngrams": (5,), "tokenizer": "bpe"}, "`ngrams` go with 'word' and 'char', got tokenizer='bpe'"),
+        ({"ngrams": (5,), "tokenizer": "bpe"}, "`ngrams` go with 'word', 'char', 'jieba', got tokenizer='bpe'"),
         ({"ngrams": 5}, r"`ngrams` must be a tuple, such as \(30_000,\), got 5"),
         ({"ngrams": (5, 0)}, r"`ngrams` must be integers from 1 to 1048576, such as \(30_000, 60_000\), got 0"),
         ({"ngrams": (True,)}, "`ngrams` must be integers from 1"),

@@ -17,6 +17,7 @@ from torch import nn
 import maas
 from maas.data import read_interactions
 from maas.errors import DataError, FormatError, SkewError
+from maas.preprocess import Interactions
 from maas.schema import Field, Schema
 from maas.task import Answers, Batch, Ranking
 from maas.task._ranking import best
@@ -192,6 +193,31 @@ def test_closed_forms_go_the_same_way(recipe: maas.Recipe, tmp_path: Path) -> No
         assert model.predict(lists).to_dicts() == model.predict(test).to_dicts()
 
 
+def test_who_is_named_alone_is_answered_as_with_all_that_training_had_of_them(tmp_path: Path) -> None:
+    """Also what was carved out to choose the epoch by: it is what the user has."""
+    train, test = tastes().split(test=0.25, seed=0)
+    recipe = maas.recipe(maas.nn.MatrixFactorization, embedding_dim=8)
+    model = maas.fit(recipe, train, epochs=3, learning_rate=0.03, device="cpu", progress=False)
+    loaded = maas.load(model.save(tmp_path / "tastes"))
+    alone = loaded.predict([{"user": user} for user in test.columns["user"]])
+    assert alone.to_dicts() == model.predict(test).to_dicts()
+    known = dict(zip(train.columns["user"], train.columns["items"], strict=True))
+    for user, items in zip(test.columns["user"], alone["items"], strict=True):
+        assert not set(known[user]) & set(items)
+
+
+def test_rows_that_name_what_they_are_to_find_are_not_scored() -> None:
+    rows = tastes()
+    model = maas.fit(maas.recipe(maas.nn.Popularity), rows)
+    message = r"row 0 is to find 'item \d+', which its 'items' name, .* score the second part of `rows\.split"
+    with pytest.raises(DataError, match=message):
+        model.evaluate(rows)
+    train, test = rows.split(test=0.25, seed=0)
+    model = maas.fit(maas.recipe(maas.nn.Popularity), train)
+    unnamed = replace(test, columns={**test.columns, "items": np.empty(len(test), object)})
+    assert model.evaluate(unnamed).scores == model.evaluate(test).scores
+
+
 def test_users_first_seen_in_the_validation_part_are_asked_about_by_their_items() -> None:
     """Split by time, the validation part takes all that some users did; the test part still says what that was."""
     early = [(user, f"i{(user * 7 + item * 3) % 40}", 100 * item + user) for user in range(20) for item in range(10)]
@@ -220,6 +246,27 @@ def test_the_popular_baseline_is_what_most_users_touched() -> None:
         left = [item for item in counts if item not in known[user]]
         wanted = sorted(left, key=lambda item: (-counts[item], places[item]))[:10]
         assert answer["items"] == wanted
+
+
+def test_baselines_need_not_prepare_all_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, test = tastes().split(test=0.25, seed=0)
+    task = Ranking.learn(train.target, "items", train.schema)  # type: ignore[arg-type]
+    asked = train.schema, train.columns, train.target, test.columns
+    whole = task.baselines(*asked)  # type: ignore[arg-type]
+    sizes: list[int] = []
+    apply = Interactions.apply
+    monkeypatch.setattr("maas.task._ranking.rows_that_fit", lambda row_bytes: sizes.append(row_bytes) or 7)
+    monkeypatch.setattr(Interactions, "apply", lambda self, columns: _few(apply(self, columns)))
+    parts = task.baselines(*asked)  # type: ignore[arg-type]
+    assert set(sizes) == {8 * train.schema["items"].longest}
+    assert {name: one.to_dicts() for name, one in parts.items()} == {
+        name: one.to_dicts() for name, one in whole.items()
+    }
+
+
+def _few(prepared: Any) -> Any:
+    assert len(prepared[0]["user"]) <= 7
+    return prepared
 
 
 def test_a_scored_list_of_nothing_to_find() -> None:
