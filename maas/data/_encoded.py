@@ -24,9 +24,7 @@ def read_image(file: Path) -> bytes:
     Raises:
         DataError: it is too large, cut off, or of no format that is decoded.
     """
-    content = file.read_bytes()
-    if len(content) > LONGEST:
-        raise DataError(f"{file} has {len(content):,} bytes, an image may have {LONGEST:,}; make it smaller")
+    content = _bytes_of(file, "an image", "make it smaller")
     for start, end in _STARTS_AND_ENDS:
         if content.startswith(start):
             if end is not None and end not in content[len(start) :]:
@@ -41,9 +39,7 @@ def read_sound(file: Path) -> bytes:
     Raises:
         DataError: it is too large, cut off, or of no format that is decoded.
     """
-    content = file.read_bytes()
-    if len(content) > LONGEST:
-        raise DataError(f"{file} has {len(content):,} bytes, a sound may have {LONGEST:,}; cut it, or use FLAC")
+    content = _bytes_of(file, "a sound", "cut it, or use FLAC")
     if content[:4] == b"fLaC":
         return content
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
@@ -54,6 +50,18 @@ def read_sound(file: Path) -> bytes:
             f"{file} is cut off, or was written to a pipe: it should have {said:,} bytes by its header, and has "
             f"{len(content):,}; copy or store it again"
         )
+    return content
+
+
+def _bytes_of(file: Path, what: str, remedy: str) -> bytes:
+    """The bytes of a file that is not too large: its size is looked at first, and no more is ever read."""
+    size = file.stat().st_size
+    if size <= LONGEST:
+        with file.open("rb") as opened:
+            content = opened.read(LONGEST + 1)
+        size = len(content)
+    if size > LONGEST:
+        raise DataError(f"{file} has {size:,} bytes, {what} may have {LONGEST:,}; {remedy}")
     return content
 
 

@@ -88,6 +88,10 @@ class AudioOptions:
         """How many frames a sound of so many seconds has."""
         return 1 + round(seconds * self.sample_rate) // self.hop
 
+    def takes(self, schema: Schema) -> bool:
+        """Whether this preprocessing is the one for these fields."""
+        return Audio.takes(schema)
+
     def learn(self, schema: Schema, columns: Columns) -> Audio:
         """Learn mean and deviation of each band from training rows, and only from them.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+
 import torch
 
 from maas.preprocess._header import WANTED, Header, read_header
+from maas.preprocess._png import checked_png
 
 MOST_PIXELS = 50_000_000
 _MOST_SCANS = 500
@@ -43,11 +46,13 @@ def decode(content: bytes, *, most_pixels: int = MOST_PIXELS) -> torch.Tensor:
     if header.format == "JPEG" and content.count(_START_OF_SCAN) > _MOST_SCANS:
         raise ValueError(f"is a JPEG image of more than {_MOST_SCANS} scans; store it again with fewer")
     try:
+        if header.format == "PNG":
+            content = checked_png(content)
         # WebP has no grey mode: ask for colours of all, and make them grey in one place.
         pixels = decode_image(
             torch.frombuffer(bytearray(content), dtype=torch.uint8), "RGB", apply_exif_orientation=True
         )
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, struct.error) as error:
         raise ValueError(
             f"is a {header.format} image of {len(content):,} bytes that cannot be decoded: it is truncated or "
             f"damaged, or of a kind that is not supported; store it again"

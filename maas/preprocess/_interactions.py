@@ -47,6 +47,10 @@ class InteractionOptions:
             found = type(self.items).__name__
             raise DataError(f"`items` must be a table of items, got {found}; read it with maas.data.read_items")
 
+    def takes(self, schema: Schema) -> bool:
+        """Whether this preprocessing is the one for these fields."""
+        return Interactions.takes(schema)
+
     def learn(self, schema: Schema, columns: Columns) -> Interactions:
         """Keep who touched what, and what the items are like."""
         plain = Interactions.learn(schema, columns)

@@ -56,7 +56,7 @@ class MixedOptions:
         learned = {}
         for name, part in wanted.items():
             learner = self.parts[name] if name in self.parts else for_schema(part)
-            takes: Any = getattr(learner, "takes", None)  # a class has it, one with options may not
+            takes: Any = getattr(learner, "takes", None)  # a class has it, one of a user's with options may not
             if takes is not None and not takes(part):
                 fields = ", ".join(f"{show(field.name)} ({field.kind})" for field in part.fields)
                 raise DataError(f"the preprocessing given for the part {show(name)} does not take its fields: {fields}")

@@ -72,6 +72,10 @@ class TextOptions:
             raise DataError(f"`ngrams` go with {', '.join(map(repr, NGRAM_LEVELS))}, got tokenizer={self.tokenizer!r}")
         object.__setattr__(self, "ngrams", tuple(counts))
 
+    def takes(self, schema: Schema) -> bool:
+        """Whether this preprocessing is the one for these fields."""
+        return Text.takes(schema)
+
     def learn(self, schema: Schema, columns: Columns) -> Text:
         """Learn the vocabulary from training rows, and only from them."""
         name = schema.names[0]

@@ -37,6 +37,9 @@ def read_npy(body: bytes) -> np.ndarray[Any, Any]:
     if dtype.kind not in "fiub" or dtype.subdtype is not None:
         raise ValueError(f"an array must hold numbers, got dtype {show(str(dtype))}")
     start = file.tell()
-    if any(size < 0 for size in shape) or math.prod(shape) * dtype.itemsize != len(body) - start:
+    if (
+        any(type(size) is not int or size < 0 for size in shape)
+        or math.prod(shape) * dtype.itemsize != len(body) - start
+    ):
         raise ValueError(f"its header says shape {show(str(shape))} of {dtype}, and {len(body) - start} bytes follow")
     return np.frombuffer(body, dtype, offset=start).reshape(shape, order="F" if fortran else "C")

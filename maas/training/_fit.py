@@ -10,17 +10,20 @@ from typing import Any
 import torch
 
 from maas.data import Rows, as_rows
-from maas.errors import DataError, show
+from maas.errors import DataError, RowError, show
 from maas.model import Model
 from maas.nn import Recipe
 from maas.preprocess import Learner
+from maas.schema import Schema
 from maas.task import Batch, TaskLearner, task_class
 from maas.training._freeze import Freeze, Pace
 from maas.training._loop import Augment, Outcome, num_threads
 from maas.training._loop import train as train_network
-from maas.training._parts import carve, teaching
+from maas.training._parts import carve, is_share, located, teaching
 from maas.training._settings import Settings
 from maas.training._start import Start, head_of, learner_for, put_in, reopened, source_of
+
+_SHOWN = 5
 
 
 def fit(
@@ -118,6 +121,7 @@ def fit(
         patience,
         seed,
     )
+    _check_options(task, preprocess, augment)
     pace = Pace.of(freeze, rate_factors)
     source = None if start is None else source_of(start, recipe)
     if pace.frozen and source is None:
@@ -129,6 +133,7 @@ def fit(
         raise DataError("the rows have no target to learn; name it with maas.data.read_table(..., target=...)")
     learner = task_class(kind) if task is None or isinstance(task, str) else task
     needs_target = task_class(kind).needs_target
+    carved = validation is None or is_share(validation)
     in_one_go = recipe.learns == "closed_form" and validation is None
     learning, held_out = carve(given, 0 if in_one_go else validation, seed, named)
     if held_out is None and not in_one_go and (keep == "best" or patience is not None):
@@ -144,7 +149,11 @@ def fit(
     if learning.target is not None:
         learning = teaching(learning, answer.teaching(learning.target)).observed()
     learns = preprocess or learner_for(recipe, learning.schema, source)
-    prepared = learns.learn(learning.schema, learning.columns)
+    _check_takes(learns, learning.schema)
+    try:
+        prepared = learns.learn(learning.schema, learning.columns)
+    except RowError as error:
+        raise located(error, learning, given) from error
     given_sizes = prepared.outputs, answer.num_outputs
     resolved = reopened(recipe, source, *given_sizes).resolve(*given_sizes)
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
@@ -163,17 +172,17 @@ def fit(
             target=given.target_name,
         )
         if recipe.learns == "closed_form":
-            network.solve(lambda: _batches(model, learning))  # type: ignore[operator]
+            network.solve(lambda: _batches(model, learning, given))  # type: ignore[operator]
             outcome = Outcome([], 0, stopped_early=False)
         else:
-            choosing = held_out
+            choosing, source_rows = held_out, given if carved or held_out is None else held_out
             if held_out is not None and held_out.target is not None:
                 choosing = teaching(held_out, answer.teaching(held_out.target))
             outcome = train_network(
                 network,
                 answer,
-                _batch(model, learning).to(where),
-                None if choosing is None else _batch(model, choosing).to(where),
+                _batch(model, learning, given).to(where),
+                None if choosing is None else _choosing(model, choosing, source_rows).to(where),
                 settings,
                 pace=pace,
                 augment=augment,
@@ -207,18 +216,62 @@ def fit(
     return model
 
 
-def _batches(model: Model, rows: Rows) -> Iterator[Batch]:
+def _check_options(task: Any, preprocess: Any, augment: Any) -> None:
+    if task is not None and not isinstance(task, str) and not callable(getattr(task, "learn", None)):
+        raise DataError(
+            f"`task` must be a name, or a task such as maas.task.Classification.with_options(...), got {show(task)}"
+        )
+    if preprocess is not None and not callable(getattr(preprocess, "learn", None)):
+        raise DataError(
+            f"`preprocess` must be a preprocessing such as maas.preprocess.Image.with_options(size=32), got "
+            f"{show(preprocess)}"
+        )
+    if augment is not None and (not callable(augment) or isinstance(augment, type)):
+        raise DataError(
+            f"`augment` must be a function of a batch such as maas.preprocess.AugmentImages(flip=True), got "
+            f"{show(augment)}"
+        )
+
+
+def _check_takes(learner: Learner, schema: Schema) -> None:
+    """Raise DataError for a preprocessing of other fields: it would pass over those it does not know."""
+    takes: Any = getattr(learner, "takes", None)  # a class has it, one of a user's with options may not
+    if takes is not None and not takes(schema):
+        fields = ", ".join(f"{show(field.name)} ({field.kind})" for field in schema.fields[:_SHOWN])
+        more = f" and {len(schema.fields) - _SHOWN} more" if len(schema.fields) > _SHOWN else ""
+        raise DataError(
+            f"`preprocess` does not take the fields of these rows: {fields}{more}; leave it out, or give one that "
+            f"does: of rows with fields of several kinds, Mixed.with_options(NAME=...) for each"
+        )
+
+
+def _batches(model: Model, rows: Rows, given: Rows) -> Iterator[Batch]:
     """The rows, prepared in parts that fit in memory, on the model's device."""
     size = model.rows_at_once
     for start in range(0, len(rows), size):
-        yield _batch(model, rows.take(range(start, min(start + size, len(rows))))).to(model.device)
+        yield _batch(model, rows.take(range(start, min(start + size, len(rows)))), given).to(model.device)
 
 
-def _batch(model: Model, rows: Rows) -> Batch:
+def _batch(model: Model, rows: Rows, given: Rows) -> Batch:
     prepared = model.prepare(rows)
     if prepared.errors:
-        raise prepared.errors[min(prepared.errors)]
+        raise located(prepared.errors[min(prepared.errors)], rows, given)
     return Batch(prepared.batch.inputs, None if rows.target is None else model.task.encode(rows.target))
+
+
+def _choosing(model: Model, rows: Rows, given: Rows) -> Batch:
+    """The validation rows, prepared.
+
+    Raises:
+        DataError: one of them is nothing that the model would answer, judged by the rows that it learns from.
+    """
+    try:
+        return _batch(model, rows, given)
+    except RowError as error:
+        raise DataError(
+            f"a validation row cannot be answered by what the training rows showed: {error}; correct or remove such "
+            f"rows, or give other `validation` rows"
+        ) from error
 
 
 def _device(wish: str | torch.device | None) -> torch.device:

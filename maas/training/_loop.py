@@ -180,15 +180,16 @@ def batches(order: torch.Tensor, batch_size: int, lengths: torch.Tensor | None =
     Rows of different lengths are put beside rows of like length, so that little is padded: the order is cut into
     pools of 50 batches, each pool is sorted by length and cut into batches, and the batches are shuffled.
     """
+    pools = [order]
     if lengths is not None:
         pools = [pool[lengths[pool].argsort(stable=True)] for pool in torch.split(order, batch_size * 50)]
-        cut = [batch for pool in pools for batch in torch.split(pool, batch_size)]
-        generator = torch.Generator().manual_seed(int(order[0]) * 1_000_003 + len(order))
-        return [cut[place] for place in torch.randperm(len(cut), generator=generator).tolist()]
-    cut = list(torch.split(order, batch_size))
+    cut = [batch for pool in pools for batch in torch.split(pool, batch_size)]
     if len(cut) > 1 and len(cut[-1]) == 1:
         cut[-2:] = [torch.cat(cut[-2:])]
-    return cut
+    if lengths is None:
+        return cut
+    generator = torch.Generator().manual_seed(int(order[0]) * 1_000_003 + len(order))
+    return [cut[place] for place in torch.randperm(len(cut), generator=generator).tolist()]
 
 
 def mean_loss(network: nn.Module, task: Task, rows: Batch) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from maas.data import Rows, as_rows, duplicates
-from maas.errors import DataError, show
+from maas.errors import DataError, RowError, show
 
 VALIDATION_SHARE = 0.1
 _FEWEST_ROWS = 4
@@ -27,7 +27,9 @@ def carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Ro
     Raises:
         DataError: the rows cannot be used so.
     """
-    if isinstance(validation, (int, float)) and not isinstance(validation, bool):
+    if isinstance(validation, bool):
+        raise DataError(f"`validation` is rows, or a share of `train` from 0 to below 1, got {validation}")
+    if is_share(validation):
         if not 0 <= validation < 1:
             raise DataError(f"`validation` is rows, or a share of `train` from 0 to below 1, got {validation}")
         if validation == 0:
@@ -43,7 +45,7 @@ def carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Ro
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `split` has told of duplicates; copies in a validation part do no harm
         learning, held_out = given.split(
-            validation or VALIDATION_SHARE,
+            float(validation or VALIDATION_SHARE),
             seed=seed,
             group=policy.group if policy else None,
             time=policy.time if policy else None,
@@ -51,6 +53,26 @@ def carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Ro
             stratify=False if policy and policy.stratify is False else None,
         )
     return _keep_classes(given, learning, held_out)
+
+
+def is_share(validation: Any) -> bool:
+    """Whether `validation` of `maas.fit` is a share of the training rows, not rows."""
+    return isinstance(validation, (int, float, np.integer, np.floating))
+
+
+def located(error: RowError, rows: Rows, given: Rows) -> RowError:
+    """The error of a row, at its position among the rows given and with the path of its file where that is known.
+
+    Args:
+        error: its position is among `rows`, which hold the very cells of `given`, or some of them.
+    """
+    if error.field not in rows.columns or rows.columns[error.field].dtype != object:
+        return error
+    cell, cells = rows.columns[error.field][error.row], given.columns[error.field]
+    row = next((place for place, one in enumerate(cells) if one is cell), error.row)
+    if "path" in rows.side:
+        return RowError(row, error.field, f"{error.detail} ({rows.side['path'][error.row]})")
+    return error.at(row)
 
 
 def teaching(rows: Rows, mask: np.ndarray[Any, Any] | None) -> Rows:

@@ -176,7 +176,7 @@ def put_in(network: nn.Module, source: Source, *, head: frozenset[str], task: Ta
             f"`start` does not fit this network: {'; '.join(found)}{only}: give weights of the same network"
         )
     for name, tensor in taken.items():
-        if not torch.isfinite(tensor).all():
+        if not torch.isfinite(tensor.to(wanted[name].dtype)).all():  # float64 may hold more than float32
             raise DataError(f"`start` holds NaN or infinity in {show(name, 90)}; training cannot start from it")
     with torch.no_grad():
         for name, tensor in taken.items():

@@ -86,6 +86,10 @@ ATTACKS: dict[str, tuple[Callable[[str], bytes], str]] = {
     ),
     "a zip file with a bare bomb": (lambda path: _zip(pickle.dumps(_Evil(path), 2)), r"names 'posix\.system'"),
     "a gigabyte by a call": (lambda _: _saved({"a": _Global()}), r"names '__builtin__\.bytearray'"),
+    "the same, in the old format before a harmless zip file": (
+        lambda _: _saved({"a": _Global()}, _use_new_zipfile_serialization=False) + _saved(_state()),
+        r"names '__builtin__\.bytearray'",
+    ),
     "a whole module": (lambda _: _saved(nn.Linear(2, 2)), r"names '[a-zA-Z_.]*', .*could run code; give a state dict"),
     "a TorchScript archive": (lambda _: _script(), "is a TorchScript archive, which is code"),
     "a compressed zip file": (
@@ -94,7 +98,7 @@ ATTACKS: dict[str, tuple[Callable[[str], bytes], str]] = {
     ),
     "a zip file of something else": (lambda _: _zip(b"x", name="a.txt"), "is a zip file, but none that torch.save"),
     "a pickle of 65 MiB": (lambda _: _zip(b"\0" * (65 << 20)), "describes its tensors in more than 67108864 bytes"),
-    "half a file": (lambda _: _saved(_state())[:900], "w.pth is no file that torch.save wrote"),
+    "half a file": (lambda _: _saved(_state())[:900], "w.pth is a damaged zip file"),
     "half a file in the old format": (
         lambda _: _saved(_state(), _use_new_zipfile_serialization=False)[:-40],
         "w.pth cannot be read: ",

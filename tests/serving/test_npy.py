@@ -56,6 +56,15 @@ def test_a_value_of_another_shape_is_left_to_the_check_of_rows() -> None:
     assert "field 'x' must be 3 numbers" in errors[0].detail
 
 
+def test_a_number_alone_is_an_array_without_axes() -> None:
+    number = Schema((Field("x", "numeric", "number"),))
+    asked = read(npy(np.array(2.5, "f4")), number)
+    columns, errors = number.rows_to_columns(asked.rows)
+    assert asked.single
+    assert not errors
+    assert columns["x"].tolist() == [2.5]
+
+
 def lying(header: str) -> bytes:
     text = header.encode().ljust(117) + b"\n"
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(24)
@@ -78,6 +87,7 @@ def lying(header: str) -> bytes:
         (lying("{'descr': '<f8', 'fortran_order': False, 'shape': (10**18,)}"), "its header cannot be read: malformed"),
         (lying("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000000,)}"), "and 24 bytes follow"),
         (lying("{'descr': '<f8', 'fortran_order': False, 'shape': (-3,)}"), "and 24 bytes follow"),
+        (lying("{'descr': '<f8', 'fortran_order': False, 'shape': (0, True)}")[:-24], "header says shape '(0, True)'"),
         (lying("{'descr': '<f8', 'fortran_order': False, 'shape': (3,), 'more': 1}"), "keys"),
         (lying("__import__('os').getpid()"), "its header cannot be read: malformed"),
         (lying("(" * 100), "its header cannot be read"),

@@ -104,6 +104,27 @@ def test_a_label_in_a_form_that_is_not_utf_8_is_told() -> None:
     assert "the part 'colour' must be text in UTF-8" in caught.value.detail
 
 
+@pytest.mark.parametrize("part", [10**15, True, None, [1, 2], {"a": 1}])
+def test_a_part_that_the_server_read_as_json_is_taken_as_it_is(part: Any) -> None:
+    """TorchServe reads JSON itself unless it is told not to; `bytes(10**15)` would be a petabyte of zeros."""
+    form = "multipart/form-data; boundary=x"
+    row = {"sound": part, "review": part, "size": 2.5, "colour": part, "more": part}
+    assert read(row, form, MIXED).rows == [row]
+    _, errors = SOUND.rows_to_columns(read({"sound": part}, form, SOUND).rows)
+    assert "field 'sound' must be bytes, got" in errors[0].detail
+    assert read({"body": [part]}, "audio/wav", SOUND).rows == [{"sound": [part]}]
+    assert read({"body": [part]}, "text/plain", TEXT).rows == [{"review": [part]}]
+    with pytest.raises(Problem) as caught:
+        read({"body": [part]}, "application/x-npy", Schema(TABLE.fields[:1]))
+    assert caught.value.status == 415
+
+
+def test_half_a_character_is_no_text() -> None:
+    with pytest.raises(Problem) as caught:
+        read({"review": "\ud800"}, "multipart/form-data; boundary=x", TEXT)
+    assert (caught.value.status, caught.value.kind) == (400, "not-utf-8")
+
+
 def test_an_unknown_part_is_left_to_the_check_of_rows() -> None:
     asked = read({"picture": b"\xff"}, "multipart/form-data; boundary=x", TABLE)
     assert asked.rows == [{"picture": b"\xff"}]

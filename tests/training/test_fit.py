@@ -13,16 +13,18 @@ import numpy as np
 import pandas
 import pytest
 import torch
+import torchvision
 from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
 import maas
-from maas.data import Rows, from_arrays, read_table, write_sample
+from maas.data import Rows, from_arrays, read_images, read_table, write_sample
 from maas.errors import DataError, MaasError, RecipeError
 from maas.preprocess import Table
 from maas.schema import Columns, Schema
 from maas.task import Batch, Classification, task
 from maas.training._loop import batches, epoch_order, mean_loss
+from maas.training._parts import carve
 
 Parts = tuple[Rows, Rows]
 SMALL = maas.recipe(maas.nn.MLP, hidden=(6,))
@@ -163,6 +165,66 @@ def test_a_carved_validation_part_teaches_nothing(wine_split: Parts) -> None:
     assert model.card["data"]["num_validation_rows"] == len(train) - learned == round(0.1 * len(train))
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"task": 3}, "`task` must be a name, or a task such as .*, got 3"),
+        ({"preprocess": 3}, r"`preprocess` must be a preprocessing such as maas.preprocess.Image.*, got 3"),
+        ({"augment": 3}, "`augment` must be a function of a batch such as .*, got 3"),
+        ({"augment": maas.preprocess.AugmentImages}, "`augment` must be a function of a batch .*, got <class"),
+        ({"preprocess": maas.preprocess.Image}, r"does not take the fields of these rows: 'x' \(numeric\); leave it"),
+        ({"preprocess": maas.preprocess.Text.with_options()}, "`preprocess` does not take the fields"),
+        ({"preprocess": maas.preprocess.Audio.with_options()}, "`preprocess` does not take the fields"),
+        ({"preprocess": maas.preprocess.Interactions.with_options()}, "`preprocess` does not take the fields"),
+    ],
+)
+def test_an_option_of_the_wrong_kind_is_told(option: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        _fit(_noise(20), **option)
+
+
+def test_a_preprocessing_that_would_pass_over_a_field_is_refused() -> None:
+    """It took the first field, and gave a model whose artifact could not be loaded."""
+    picture = torchvision.io.encode_png(torch.zeros(3, 4, 4, dtype=torch.uint8)).numpy().tobytes()
+    frame = pandas.DataFrame({"photo": [picture] * 20, "size": np.arange(20.0), "y": ["a", "b"] * 10})
+    rows = read_table(frame, target="y", types={"photo": "image"})
+    with pytest.raises(
+        DataError, match=r"'photo' \(image\), 'size' \(numeric\); leave it out, or .* Mixed.with_options"
+    ):
+        _fit(rows, recipe=maas.recipe(maas.nn.CNN, filters=(2,)), preprocess=maas.preprocess.Image)
+
+
+def _pictures(folder: Path, damaged: set[int]) -> Rows:
+    random = np.random.default_rng(0)
+    for place in range(24):
+        image = torch.from_numpy(random.integers(0, 256, (1, 4, 4), dtype=np.uint8))
+        content = torchvision.io.encode_png(image).numpy().tobytes()
+        file = folder / "ab"[place % 2] / f"{place:02}.png"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content[:45] + bytes(len(content) - 57) + content[-12:] if place in damaged else content)
+    return read_images(folder)
+
+
+@pytest.mark.parametrize("place", [0, 5, 23])
+@pytest.mark.parametrize("preprocess", [None, maas.preprocess.Image.published("resnet18", size=4)])
+def test_a_row_that_cannot_be_used_is_named_as_it_was_given(place: int, preprocess: Any, tmp_path: Path) -> None:
+    """By its place before a validation part was carved out, and its path; published preprocessing learns nothing."""
+    rows = _pictures(tmp_path, {place})
+    path = rf"{'ab'[place % 2]}/{place:02}\.png\)"
+    at = place // 2 + 12 * (place % 2)
+    recipe = maas.recipe(maas.nn.CNN, filters=(2,))
+    for seed in range(3):
+        with pytest.raises(DataError, match=rf"row {at}: field 'image' is a PNG image .*{path}"):
+            _fit(rows, recipe=recipe, preprocess=preprocess, seed=seed)
+
+
+def test_a_validation_row_that_cannot_be_answered_is_told_as_one(tmp_path: Path) -> None:
+    rows = _pictures(tmp_path, {23})
+    fine, bad = rows.take(range(20)), rows.take([23, 22, 21])
+    with pytest.raises(DataError, match=r"^a validation row cannot be answered .*: row 0: .*b/23\.png\); correct or"):
+        _fit(fine, bad, recipe=maas.recipe(maas.nn.CNN, filters=(2,)))
+
+
 def _visits() -> pandas.DataFrame:
     generator = np.random.default_rng(0)
     return pandas.DataFrame(
@@ -250,6 +312,8 @@ def test_divergence_is_told_with_the_epoch_and_the_remedy() -> None:
         ("precision", "float16", "`precision` must be one of float32, bfloat16, got 'float16'"),
         ("keep", "first", "`keep` must be one of best, last, got 'first'"),
         ("validation", 1.5, "`validation` is rows, or a share of `train` from 0 to below 1, got 1.5"),
+        ("validation", True, "`validation` is rows, or a share of `train` from 0 to below 1, got True"),
+        ("validation", np.float32(1.5), "`validation` is rows, or a share of `train` from 0 to below 1, got 1.5"),
         ("validation", 0, 'without a validation part there is no best epoch: give keep="last" and no `patience`'),
         ("task", "nonsense", "`task` must be one of classification, .*got 'nonsense'"),
         ("device", "nonsense", "`device` 'nonsense' cannot be used here"),
@@ -364,6 +428,31 @@ def test_a_task_may_pass_over_rows_and_choose_by_validation_rows() -> None:
         _fit(rows, validation=0, keep="last")
 
 
+def test_the_epoch_is_chosen_by_the_validation_rows_that_teach() -> None:
+    x, y = _noise(80)
+    y[::4] = 2
+    rows = replace(from_arrays(x, y.astype(str)), task="test.settled")
+    train, held_out = rows.take(range(50)), rows.take(range(50, 80))
+    model = _fit(train, held_out, epochs=1, keep="last")
+    taught = held_out.take(np.flatnonzero(held_out.target != "2"))
+    batch = Batch(model.prepare(taught).batch.inputs, model.task.encode(taught.target))  # type: ignore[arg-type]
+    found = model.card["training"]["history"][0]["validation_loss"]
+    assert found == pytest.approx(mean_loss(model.network, model.task, batch), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "how", [{"stratify": False}, {"group": "who"}, {"time": "when"}, {"within": "who"}, {"stratify": True}]
+)
+def test_a_validation_part_is_carved_by_the_policy_that_split_its_rows_off(how: dict[str, Any]) -> None:
+    x, y = _noise(90)
+    side = {"who": np.arange(90) % 15, "when": np.arange(90.0)}
+    train, _ = replace(from_arrays(x, y), side=side).split(test=0.2, **how)
+    learning, held_out = carve(train, 0.2, 0, None)
+    assert held_out is not None
+    for part in (learning, held_out):
+        assert part.policy == train.policy
+
+
 def test_an_optimizer_that_is_no_name_is_refused() -> None:
     with pytest.raises(DataError, match="`optimizer` must be one of adam, adamw, sgd, got list of 1"):
         _fit(_noise(20), optimizer=["adam"])
@@ -431,6 +520,16 @@ def test_batches_hold_every_row_once_and_never_one_alone(length: int, batch_size
     assert torch.equal(torch.cat(cut), order)
     assert all(2 <= len(part) <= batch_size + 1 for part in cut)
     assert all(len(part) == batch_size for part in cut[:-1])
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 8, 32, 1000])
+@pytest.mark.parametrize("length", [2, 3, 9, 33, 64, 65, 101, 401])
+def test_rows_of_many_lengths_are_never_alone_and_take_as_many_steps(length: int, batch_size: int) -> None:
+    order = epoch_order(length, 0, 1)
+    cut = batches(order, batch_size, (order * 7) % 13)
+    assert sorted(torch.cat(cut).tolist()) == list(range(length))
+    assert all(2 <= len(part) <= batch_size + 1 for part in cut)
+    assert len(cut) == len(batches(order, batch_size))  # the schedule counts the latter
 
 
 @pytest.mark.parametrize("batch_size", [16, 4])

@@ -146,6 +146,8 @@ def test_what_does_not_fit_is_named(parent: maas.Model) -> None:
         _fit(SMALL, _numbers(3), start=many)
     with pytest.raises(DataError, match=r"`start` holds NaN or infinity in 'hidden\.0\.bias'"):
         _fit(SMALL, _numbers(3), start={**state, "hidden.0.bias": torch.full((6,), torch.nan)})
+    with pytest.raises(DataError, match=r"`start` holds NaN or infinity in 'hidden\.0\.bias'"):  # as float32, that is
+        _fit(SMALL, _numbers(3), start={**state, "hidden.0.bias": torch.full((6,), 1e300, dtype=torch.float64)})
     with pytest.raises(DataError, match="`start` must hold dense tensors by name, got another thing under 'a'"):
         _fit(SMALL, _numbers(3), start={**state, "a": [1.0]})
     with pytest.raises(DataError, match="`start` must hold dense tensors by name, got another thing under 'a'"):
