@@ -105,6 +105,7 @@ def test_an_image_however_it_is_sent(
 
 
 JPEG = photograph("JPEG")
+PNG = photograph("PNG")
 
 
 @pytest.mark.parametrize(
@@ -112,6 +113,7 @@ JPEG = photograph("JPEG")
     [
         ("image/jpeg", b"a text file named .jpg\n", 422, "must be a JPEG, PNG or WebP image, got 23 bytes that start"),
         ("image/jpeg", JPEG[: len(JPEG) // 2], 422, "is a JPEG image of"),
+        ("image/png", PNG[:70] + bytes([PNG[70] ^ 1]) + PNG[71:], 422, "cannot be decoded: it is truncated or damaged"),
         ("image/png", None, 422, "has 30,000 x 30,000 pixels; it must have 1 to 50,000,000 in all"),
         ("image/png", os.urandom(5_000_000), 422, "must be a JPEG, PNG or WebP image, got 5,000,000 bytes"),
         ("image/png", b"", 400, "must be a row"),
