@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas
 import pytest
+import torch
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
@@ -24,10 +25,10 @@ import maas
 from maas.sklearn import MaasClassifier, MaasRegressor
 
 Array = np.ndarray[Any, Any]
-NOT_MET = {
-    "check_methods_subset_invariance": "the network computes in float32, where a row alone and the same row among "
-    "others may differ in the seventh digit; the check wants float64's"
-}
+IN_FLOAT32 = (
+    "a row alone, or in another place, may get another seventh digit than among the others, as the network computes "
+    "in float32; whether it does depends on the processor"
+)
 
 
 def _classifier(**settings: Any) -> MaasClassifier:
@@ -50,10 +51,15 @@ def diabetes() -> tuple[Array, Array]:
     return X, y
 
 
-@parametrize_with_checks(
-    [MaasClassifier(device="cpu"), MaasRegressor(device="cpu")],
-    expected_failed_checks=lambda estimator: NOT_MET if isinstance(estimator, MaasRegressor) else {},
-)
+def _not_met(estimator: Any) -> dict[str, str]:
+    """Checks that want the digits of float64."""
+    names = ["check_methods_sample_order_invariance"]
+    if isinstance(estimator, MaasRegressor):  # a float32 probability is let off here, a float64 value is not
+        names.append("check_methods_subset_invariance")
+    return dict.fromkeys(names, IN_FLOAT32)
+
+
+@parametrize_with_checks([MaasClassifier(device="cpu"), MaasRegressor(device="cpu")], expected_failed_checks=_not_met)
 def test_scikit_learns_own_checks(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 
@@ -222,6 +228,16 @@ def test_a_pickle_answers_alike(iris: tuple[Array, Array], copied: Callable[[Any
     assert other.model_ is not fitted.model_
     np.testing.assert_array_equal(other.predict_proba(iris[0]), fitted.predict_proba(iris[0]))
     assert copied(MaasClassifier(epochs=3)).epochs == 3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_pickle_holds_the_network_on_the_cpu(iris: tuple[Array, Array]) -> None:
+    fitted = _classifier(device="cuda").fit(*iris)
+    assert fitted.model_.device.type == "cuda"
+    other = pickle.loads(pickle.dumps(fitted))
+    assert fitted.model_.device.type == "cuda"
+    assert other.model_.device.type == "cpu"
+    np.testing.assert_allclose(other.predict_proba(iris[0]), fitted.predict_proba(iris[0]), atol=1e-5)
 
 
 X2 = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0], [3.0, 1.0]])
