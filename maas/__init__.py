@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from maas._version import __version__
 
 if TYPE_CHECKING:
-    from maas import data, metrics, nn, preprocess, schema, task
+    from maas import data, metrics, nn, preprocess, schema, sklearn, task
     from maas.archive import package, verify
     from maas.client import Client
     from maas.errors import MaasError
@@ -45,6 +45,7 @@ _WHERE = {
     "report": "maas.reporting",
     "schema": "",
     "serve": "maas.serving",
+    "sklearn": "",
     "task": "",
     "verify": "maas.archive",
 }
@@ -69,6 +70,7 @@ __all__ = [
     "report",
     "schema",
     "serve",
+    "sklearn",
     "task",
     "verify",
 ]

@@ -9,7 +9,8 @@ import maas
 
 NAMES = [
     "Answers", "Client", "Evaluation", "MaasError", "Model", "Recipe", "__version__", "data", "fit", "load", "metrics",
-    "network", "nn", "package", "preprocess", "recipe", "report", "schema", "serve", "task", "verify",
+    "network", "nn", "package", "preprocess", "recipe", "report", "schema", "serve", "sklearn",
+    "task", "verify",
 ]  # fmt: skip
 
 
