@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from maas._version import __version__
 
 if TYPE_CHECKING:
-    from maas import data, metrics, nn, preprocess, schema, task
+    from maas import data, metrics, nn, preprocess, schema, task, tuning
     from maas.archive import package, verify
     from maas.client import Client
     from maas.errors import MaasError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from maas.serving import serve
     from maas.task import Answers
     from maas.training import fit
+    from maas.tuning import cross_validate, tune
 
 # Resolved on first use, so that `import maas` and `from maas import Client` cost no torch.
 _WHERE = {
@@ -33,6 +34,7 @@ _WHERE = {
     "MaasError": "maas.errors",
     "Model": "maas.model",
     "Recipe": "maas.nn",
+    "cross_validate": "maas.tuning",
     "data": "",
     "fit": "maas.training",
     "load": "maas.model",
@@ -46,6 +48,8 @@ _WHERE = {
     "schema": "",
     "serve": "maas.serving",
     "task": "",
+    "tune": "maas.tuning",
+    "tuning": "",
     "verify": "maas.archive",
 }
 
@@ -57,6 +61,7 @@ __all__ = [
     "Model",
     "Recipe",
     "__version__",
+    "cross_validate",
     "data",
     "fit",
     "load",
@@ -70,6 +75,8 @@ __all__ = [
     "schema",
     "serve",
     "task",
+    "tune",
+    "tuning",
     "verify",
 ]
 
