@@ -56,7 +56,7 @@ def cross_validate(
         raise DataError(f"`validation` must be the share to carve out of each fold's training rows, got {show(share)}")
     if type(repeats) is not int or repeats < 1:
         raise DataError(f"`repeats` must be a positive integer, got {show(repeats)}")
-    given = rows_to_learn(recipe, rows, settings)
+    given = rows_to_learn(recipe, rows, seed, settings)
     if given.target is None:
         raise DataError("folds are scored by a target; name the column that says which rows are anomalies")
     evaluations, kind = [], ""

@@ -33,12 +33,14 @@ def kind_of(settings: Mapping[str, Any]) -> str | None:
     return getattr(task, "kind", task)
 
 
-def rows_to_learn(recipe: Any, source: Any, settings: Mapping[str, Any]) -> Rows:
+def rows_to_learn(recipe: Any, source: Any, seed: Any, settings: Mapping[str, Any]) -> Rows:
     """The rows behind whatever `maas.fit` takes.
 
     Raises:
-        DataError: the recipe is none, or the rows have no target and their task is no anomaly's.
+        DataError: the recipe or the seed is none, or the rows have no target and their task is no anomaly's.
     """
+    if type(seed) is not int or not 0 <= seed < 2**63:
+        raise DataError(f"`seed` must be an integer from 0 to below 2**63, got {show(seed)}")
     if not isinstance(recipe, Recipe):
         raise DataError(f"`recipe` must be a recipe, such as maas.recipe(maas.nn.MLP), got {show(recipe)}")
     kind = kind_of(settings)

@@ -78,7 +78,7 @@ def tune(
         raise DataError(f"`seconds` must be positive, got {show(seconds)}")
     known = settings_of_fit()
     check_settings(settings, known)
-    given = rows_to_learn(recipe, train, settings)
+    given = rows_to_learn(recipe, train, seed, settings)
     searched = Space.of(space, recipe, known)
     if both := sorted({*settings} & {*space}):
         raise DataError(f"`{both[0]}` is given both in `space` and as a setting; leave one out")
