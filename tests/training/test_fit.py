@@ -25,8 +25,8 @@ from maas.schema import Columns, Schema
 from maas.task import Batch, Classification, task
 from maas.training import Schedule
 from maas.training._loop import mean_loss
-from maas.training._plan import batches, epoch_order
 from maas.training._parts import carve
+from maas.training._plan import batches, epoch_order
 
 Parts = tuple[Rows, Rows]
 SMALL = maas.recipe(maas.nn.MLP, hidden=(6,))
