@@ -26,7 +26,6 @@ from maas.task import Batch, Classification, task
 from maas.training import Schedule
 from maas.training._loop import mean_loss
 from maas.training._parts import carve
-from maas.training._plan import batches, epoch_order
 
 Parts = tuple[Rows, Rows]
 SMALL = maas.recipe(maas.nn.MLP, hidden=(6,))
@@ -503,38 +502,6 @@ def test_validation_rows_that_are_training_rows_are_told() -> None:
     x, y = _noise(20)
     with pytest.warns(UserWarning, match="5 validation rows stand in the training rows too"):
         _fit((x, y), (x[:5], y[:5]))
-
-
-def test_epoch_order_is_a_pure_function_and_a_permutation() -> None:
-    orders = {}
-    for seed in (0, 1, 2**63 - 1):
-        for epoch in (1, 2):
-            order = epoch_order(50, seed, epoch)
-            torch.rand(3)
-            assert torch.equal(order, epoch_order(50, seed, epoch))
-            assert sorted(order.tolist()) == list(range(50))
-            orders[seed, epoch] = tuple(order.tolist())
-    assert len(set(orders.values())) == len(orders)
-
-
-@pytest.mark.parametrize("batch_size", [2, 3, 8, 32, 1000])
-@pytest.mark.parametrize("length", [2, 3, 9, 33, 64, 65])
-def test_batches_hold_every_row_once_and_never_one_alone(length: int, batch_size: int) -> None:
-    order = epoch_order(length, 0, 1)
-    cut = batches(order, batch_size)
-    assert torch.equal(torch.cat(cut), order)
-    assert all(2 <= len(part) <= batch_size + 1 for part in cut)
-    assert all(len(part) == batch_size for part in cut[:-1])
-
-
-@pytest.mark.parametrize("batch_size", [2, 3, 8, 32, 1000])
-@pytest.mark.parametrize("length", [2, 3, 9, 33, 64, 65, 101, 401])
-def test_rows_of_many_lengths_are_never_alone_and_take_as_many_steps(length: int, batch_size: int) -> None:
-    order = epoch_order(length, 0, 1)
-    cut = batches(order, batch_size, (order * 7) % 13)
-    assert sorted(torch.cat(cut).tolist()) == list(range(length))
-    assert all(2 <= len(part) <= batch_size + 1 for part in cut)
-    assert len(cut) == len(batches(order, batch_size))  # the schedule counts the latter
 
 
 @pytest.mark.parametrize("batch_size", [16, 4])
