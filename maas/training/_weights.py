@@ -55,7 +55,8 @@ class Weights:
 
     Args:
         network: its parameters become views of flat tensors, until `release`. Weights of recurrent layers on a GPU stay
-            as they are, for cuDNN lays them out itself; so do those that are sharded.
+            as they are, for cuDNN lays them out itself; so do those that are sharded. A parameter that requires no
+            gradient does not learn.
         pace: which parts learn when, and how fast.
         sharded: whether the parameters are shards (FSDP).
     """
@@ -71,8 +72,9 @@ class Weights:
         }
         together: dict[Any, list[tuple[str, nn.Parameter]]] = {}
         for name, parameter in network.named_parameters():
-            alone = name if sharded or id(parameter) in own_layout or not _is_dense(parameter) else ""
-            key = (pace.factor_of(name), pace.frozen_epochs_of(name), parameter.dtype, parameter.device, alone)
+            alone = name if sharded or id(parameter) in own_layout else ""
+            frozen = pace.frozen_epochs_of(name) if parameter.requires_grad else None
+            key = (pace.factor_of(name), frozen, parameter.dtype, parameter.device, alone)
             together.setdefault(key, []).append((name, parameter))
         self.pieces = [
             _alone(members[0], key[0], key[1], sharded) if key[4] else _laid_out(members, key[0], key[1])
@@ -131,10 +133,6 @@ def put(target: torch.Tensor, source: torch.Tensor) -> None:
         target.copy_(source)
 
 
-def _is_dense(parameter: nn.Parameter) -> bool:
-    return parameter.layout == torch.strided and parameter.permute(_order_in_memory(parameter)).is_contiguous()
-
-
 def _order_in_memory(parameter: nn.Parameter) -> list[int]:
     """The axes from that of the largest steps to that of the smallest."""
     strides = parameter.stride()
@@ -151,7 +149,8 @@ def _laid_out(members: list[tuple[str, nn.Parameter]], factor: float, frozen: in
     places: dict[str, tuple[int, list[int], list[int]]] = {}
     size = 0
     for name, parameter in members:
-        # channels-last weights stay so: memory keeps its order, and the axes are named anew
+        # channels-last weights stay so: memory keeps its order, and the axes are named anew; gaps in it go, for torch's
+        # fused optimizers write into them
         order = _order_in_memory(parameter)
         places[name] = (
             size,
