@@ -72,7 +72,7 @@ class Forecast(Task):
         """Mean squared error over each row's horizon and channels, in squared deviations of the training target."""
         outputs = network(**batch.inputs)  # (batch, num_outputs)
         assert batch.target is not None
-        squared: torch.Tensor = (outputs - batch.target.flatten(1).to(outputs.dtype)).square()
+        squared: torch.Tensor = (outputs - batch.target.flatten(1)).square()  # no shorter floats than the target's
         return squared.mean(dim=1)
 
     def run(self, network: nn.Module, batch: Batch) -> Iterator[Answers]:

@@ -61,7 +61,7 @@ class Regression(Task):
         """Squared error of each row, in squared deviations of the training target."""
         outputs = network(**batch.inputs)  # (batch, 1)
         assert batch.target is not None
-        squared: torch.Tensor = (outputs[:, 0] - batch.target.to(outputs.dtype)).square()
+        squared: torch.Tensor = (outputs[:, 0] - batch.target).square()  # no shorter floats than the target's
         return squared
 
     def run(self, network: nn.Module, batch: Batch) -> Iterator[Answers]:
