@@ -27,8 +27,8 @@ from maas.training._weights import whole
 from maas.training._world import World
 
 _IDENTITY = "run.json"
-_MAY_CHANGE = ("epochs", "patience", "keep")
-"""Settings that a resumed run may have otherwise: they say when to stop, and do not change a step."""
+_MAY_CHANGE = ("epochs", "patience", "keep", "non_finite")
+"""Settings that a resumed run may have otherwise: they say when to stop, and do not change a step that was taken."""
 
 
 class Keeper:
@@ -236,7 +236,7 @@ class Keeper:
             )
         here = json.loads(json.dumps(self.identity))
         changed = [name for name in here if name != "settings" and here[name] != there.get(name)]
-        may_change = () if self.fixed_end else _MAY_CHANGE
+        may_change = [name for name in _MAY_CHANGE if name != "epochs" or not self.fixed_end]
         changed += [
             name
             for name, value in here.get("settings", {}).items()

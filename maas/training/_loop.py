@@ -147,7 +147,7 @@ def _train(
             taken.append(step.run(portions, sum(map(len, window))))  # zero_grad, forward, backward, update
             state.step, state.steps = state.step + 1, state.steps + 1
             if settings.ema is not None:
-                state.follow(settings.ema)
+                state.follow(settings.ema, taken[-1].check if settings.non_finite == "skip" else None)
             if len(taken) < until and state.step < len(windows) and not keeper.hears_a_signal:
                 continue
             loss = _look(state, taken, windows, rates, plan, settings)  # the only wait for the device
@@ -201,7 +201,8 @@ def _look(
         size = sum(part.numel() for part in one.losses)
         losses = read[at : at + size]
         count = sum(part.numel() for part in one.counts or ())
-        sums[place] = losses.sum(), read[at_units : at_units + count].sum() if count else size, 0
+        with np.errstate(invalid="ignore"):  # infinity in one row, and its opposite in another
+            sums[place] = losses.sum(), read[at_units : at_units + count].sum() if count else size, 0
         at, at_units = at + size, at_units + count
     sums[:, 2] = ~np.isfinite(sums[:, 0])
     if not state.scaler.is_enabled():  # which meets gradients that are not finite, and lowers its scale

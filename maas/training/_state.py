@@ -62,7 +62,9 @@ class State:
         if settings.ema is not None:
             averages = {piece.parameter: piece.parameter.detach().clone() for piece in weights.pieces}
         scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
-        return cls(network, weights, optimizer, scaler, averages, world)
+        state = cls(network, weights, optimizer, scaler, averages, world)
+        state._fill_optimizer()
+        return state
 
     @property
     def device(self) -> torch.device:
@@ -79,15 +81,20 @@ class State:
         losses = self.validation_losses
         return 1 + losses.index(min(losses)) if losses else len(self.history)
 
-    def follow(self, ema: float) -> None:
-        """Let the averages follow the weights; at first more closely, by (1 + steps) / (10 + steps)."""
+    def follow(self, ema: float, check: torch.Tensor | None = None) -> None:
+        """Let the averages follow the weights; at first more closely, by (1 + steps) / (10 + steps).
+
+        Args:
+            ema: the decay.
+            check: of a step that was skipped where it is not finite, and then moves no average.
+        """
         assert self.averages is not None
-        decay = min(ema, (1 + self.steps) / (_EMA_WARMUP + self.steps))
+        share: Any = 1 - min(ema, (1 + self.steps) / (_EMA_WARMUP + self.steps))
         learning = self.weights.parameters
+        if check is not None:
+            share = [(share * check.isfinite().double()).to(one.dtype) for one in learning]
         with torch.no_grad():
-            torch._foreach_lerp_(
-                [self.averages[one] for one in learning], [one.detach() for one in learning], 1 - decay
-            )
+            torch._foreach_lerp_([self.averages[one] for one in learning], [one.detach() for one in learning], share)
 
     def exchange(self) -> None:
         """Swap the weights and their averages, in place."""
@@ -117,7 +124,6 @@ class State:
             yield f"best.{name}", tensor
 
     def _optimizer_tensors(self) -> dict[str, dict[nn.Parameter, torch.Tensor]]:
-        self._fill_optimizer()
         found: dict[str, dict[nn.Parameter, torch.Tensor]] = {}
         for parameter, state in self.optimizer.state.items():
             for name, value in state.items():
@@ -126,7 +132,7 @@ class State:
         return found
 
     def _fill_optimizer(self) -> None:
-        """Make the optimizer's tensors before its first step, as that step would: torch makes them then."""
+        """Make the optimizer's tensors before its first step: that would leave them unwritten if it was skipped."""
         for group in self.optimizer.param_groups:
             for parameter in group["params"]:
                 state = self.optimizer.state[parameter]

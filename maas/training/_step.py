@@ -67,17 +67,20 @@ class Eager:
         state, weights = self.state, self.state.weights
         skips = self.settings.non_finite == "skip"
         before = [(buffer, buffer.clone()) for buffer in state.network.buffers()] if skips else []
-        losses, counts = [], []
+        losses, units = [], []
 
         weights.zero_grad()
         for portion in window:
             loss = self._forward(portion)  # (rows,)
-            state.scaler.scale(loss).backward(self._share(loss, num_rows, portion.counts))  # type: ignore[no-untyped-call]
+            share = self._share(loss, num_rows, portion.counts)
+            if skips:
+                share = share + 0.0 * loss.detach()  # the gradient of a loss that is not finite may be
+            state.scaler.scale(loss).backward(share)  # type: ignore[no-untyped-call]
             losses.append(loss.detach() if portion.counts else loss.detach()[:0])
-            counts.append(self.task.units(portion.batch) if portion.counts else None)
+            if (count := self.task.units(portion.batch)) is not None:
+                units.append(count if portion.counts else count[:0])
         if not self.sharded:
             state.world.sum(*weights.gradients)
-        units = [one for one in counts if one is not None]
         if units:
             self._average_over(units, num_rows)
         if state.scaler.is_enabled():
@@ -119,9 +122,13 @@ class Eager:
 
 
 def clipped(gradients: list[torch.Tensor], most: float | None) -> torch.Tensor:
-    """Scale gradients down to a common norm of `most`; gives a number that is not finite where one of them is not."""
+    """Scale gradients down to a common norm of `most`; gives their norm.
+
+    It is not finite where a gradient is not, nor where the square of one is not, which an optimizer would remember.
+    """
     if most is None and len(gradients) == 1:
-        return gradients[0].sum()
+        alone: torch.Tensor = torch.linalg.vector_norm(gradients[0])
+        return alone
     norm = torch.nn.utils.get_total_norm(gradients)
     if most is not None:
         torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
