@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from maas.errors import MaasError
 from maas.task import Batch
 from maas.training._plan import Window
 from maas.training._world import World
@@ -49,6 +51,10 @@ class Feed(Protocol):
         """The portions of each window, in order."""
         ...
 
+    def close(self) -> None:
+        """Let go of what makes rows ready; nothing comes after it."""
+        ...
+
 
 class Resident:
     """Rows that lie on the device, gathered by index."""
@@ -56,9 +62,9 @@ class Resident:
     def __init__(
         self, rows: Batch, device: torch.device, world: World | None = None, *, channels_last: bool = False
     ) -> None:
-        images = {name: one for name, one in rows.inputs.items() if channels_last and one.dim() == 4}
-        self.images = set(images)  # lie as (rows, height, width, channels), for a gathered row keeps that order
-        moved = {name: one.permute(0, 2, 3, 1).contiguous() for name, one in images.items()}
+        # images lie as (rows, height, width, channels), for a gathered row keeps that order
+        self.images = _images_of(rows) if channels_last else []
+        moved = {name: rows.inputs[name].permute(0, 2, 3, 1).contiguous() for name in self.images}
         self.rows = Batch({**rows.inputs, **moved}, rows.target).to(device)
         self.world = world or World()
         self.waited = 0.0
@@ -75,6 +81,9 @@ class Resident:
             self.waited += time.perf_counter() - start
             for window in shares:
                 yield [Portion(next(batches), index, counts) for index, counts in window]
+
+    def close(self) -> None:
+        pass
 
     def _together(self, windows: Sequence[Window]) -> Iterator[Sequence[Window]]:
         """The windows in runs whose rows are gathered at once: one large copy costs less than many small ones."""
@@ -126,6 +135,9 @@ class Augmented:
         for portions in self.feed(windows, epoch):
             yield [replace(one, batch=self.augment(one.batch, one.index, self.seed, epoch)) for one in portions]
 
+    def close(self) -> None:
+        self.feed.close()
+
 
 class Streamed:
     """Rows made ready batch by batch, by worker processes ahead of the steps.
@@ -134,16 +146,28 @@ class Streamed:
         prepare: positions of rows to a prepared batch on the CPU.
         workers: processes; 0: this one.
         device: where batches go.
+        channels_last: whether images lie so in memory.
+
+    Raises:
+        MaasError: what `prepare` raises, in whatever process.
     """
 
     def __init__(
-        self, prepare: Callable[[torch.Tensor], Batch], *, workers: int, device: torch.device, world: World
+        self,
+        prepare: Callable[[torch.Tensor], Batch],
+        *,
+        workers: int,
+        device: torch.device,
+        world: World,
+        channels_last: bool = False,
     ) -> None:
         self.device = device
+        self.channels_last = channels_last
         self.world = world
         self.waited = 0.0
-        self.indices: list[torch.Tensor] = []
-        self.loader: DataLoader[Any] = DataLoader(
+        self.indices: list[np.ndarray[Any, Any]] = []  # a tensor would travel to a worker as a file
+        self.found: Iterator[Any] = iter(())
+        self.loader: DataLoader[Any] | None = DataLoader(
             _Prepared(prepare),
             sampler=self.indices,  # filled anew before each pass
             batch_size=None,
@@ -157,28 +181,53 @@ class Streamed:
 
     def __call__(self, windows: Sequence[Window], epoch: int) -> Iterator[list[Portion]]:
         shares = [[self.world.share(index) for index in window] for window in windows]
-        self.indices[:] = [index for window in shares for index, _ in window]
-        found = iter(self.loader)
+        self.indices[:] = [index.numpy() for window in shares for index, _ in window]
+        assert self.loader is not None
+        self.found = iter(self.loader)
         for window in shares:
             start = time.perf_counter()
             portions = []
             for index, counts in window:
-                inputs, target = next(found)
-                batch = Batch(inputs, target).trimmed().to(self.device, non_blocking=True)
-                portions.append(Portion(batch, index, counts))
+                prepared = next(self.found)
+                if isinstance(prepared, MaasError):
+                    raise prepared
+                batch = Batch(*prepared).trimmed().to(self.device, non_blocking=True)
+                portions.append(Portion(_channels_last(batch) if self.channels_last else batch, index, counts))
             self.waited += time.perf_counter() - start
             yield portions
 
+    def close(self) -> None:
+        """End the processes in order; left to the garbage collector, that takes 5 seconds for each."""
+        self.loader, self.found = None, iter(())
+
 
 class _Prepared(Dataset[Any]):
-    """Prepared batches by the positions of their rows, in a form that a loader can pin."""
+    """Prepared batches by the positions of their rows, in a form that a loader can pin; or why there is none.
+
+    A loader would raise an error of several arguments as another one.
+    """
 
     def __init__(self, prepare: Callable[[torch.Tensor], Batch]) -> None:
         self.prepare = prepare
 
-    def __getitem__(self, index: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor | None]:
-        batch = self.prepare(index)
+    def __getitem__(
+        self, index: np.ndarray[Any, Any]
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor | None] | MaasError:
+        try:
+            batch = self.prepare(torch.from_numpy(index))
+        except MaasError as error:
+            return error
         return dict(batch.inputs), batch.target
+
+
+def _images_of(batch: Batch) -> list[str]:
+    return [name for name, tensor in batch.inputs.items() if tensor.dim() == 4]
+
+
+def _channels_last(batch: Batch) -> Batch:
+    """The same images, each (rows, channels, height, width), with the channels of a pixel side by side in memory."""
+    moved = {name: batch.inputs[name].permute(0, 2, 3, 1).contiguous() for name in _images_of(batch)}
+    return Batch({**batch.inputs, **{name: one.permute(0, 3, 1, 2) for name, one in moved.items()}}, batch.target)
 
 
 def fits(num_bytes: int, device: torch.device) -> bool:

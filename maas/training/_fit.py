@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -127,7 +128,8 @@ def fit(
             "graph", recorded as a CUDA graph; "compile+graph"; or "auto", the fastest of these in a short race whose
             losses agree. What does not serve a network or machine is said, and steps then run eagerly.
         workers: processes that make rows ready as they are needed; 0: this one does. By default rows that fit are made
-            ready once and stay on the device, and only more than that streams.
+            ready once and stay on the device, and only more than that streams. It makes no difference to the model;
+            rows of different lengths are made ready once more, for their lengths.
         run: keep the run in a folder, with checkpoints to go on from: a path, or a `maas.Run` with options.
         progress: show a bar; by default when standard error is a terminal.
 
@@ -226,25 +228,26 @@ def fit(
             choosing, source_rows = held_out, given if carved or held_out is None else held_out
             if held_out is not None and held_out.target is not None:
                 choosing = teaching(held_out, answer.teaching(held_out.target))
-            feed, lengths = _feed(model, learning, given, workers, world)
+            feed, lengths = _feed(model, learning, given, positions, workers, world)
             plan = Plan(len(learning), batch_size, accumulate, seed, lengths, positions)
             if distribute == "fsdp":
                 shard(network, where)
             identity = {"recipe": resolved.to_json(), "data": fingerprint, "settings": settings.to_json()}
-            outcome = train_network(
-                network,
-                answer,
-                feed if augment is None else Augmented(feed, augment, seed),
-                None if choosing is None else _validation(model, choosing, source_rows),
-                plan,
-                settings,
-                pace=pace,
-                world=world,
-                sharded=distribute == "fsdp",
-                speed=speed,
-                keeper=Keeper(kept, world, identity, fixed_end=settings.schedule.knows_the_end),
-                watch=_watch(kept, settings, world, progress),
-            )
+            with closing(feed):
+                outcome = train_network(
+                    network,
+                    answer,
+                    feed if augment is None else Augmented(feed, augment, seed),
+                    None if choosing is None else _validation(model, choosing, source_rows),
+                    plan,
+                    settings,
+                    pace=pace,
+                    world=world,
+                    sharded=distribute == "fsdp",
+                    speed=speed,
+                    keeper=Keeper(kept, world, identity, fixed_end=settings.schedule.knows_the_end),
+                    watch=_watch(kept, settings, world, progress),
+                )
             if distribute == "fsdp":
                 tensors = {name: whole(tensor) for name, tensor in network.state_dict().items()}
                 network = resolved.build()
@@ -318,25 +321,39 @@ def _batches(model: Model, rows: Rows, given: Rows) -> Iterator[Batch]:
         yield _batch(model, rows.take(range(start, min(start + size, len(rows)))), given).to(model.device)
 
 
-def _batch(model: Model, rows: Rows, given: Rows) -> Batch:
+def _batch(model: Model, rows: Rows, given: Rows, positions: np.ndarray[Any, Any] | None = None) -> Batch:
     prepared = model.prepare(rows)
     if prepared.errors:
-        raise located(prepared.errors[min(prepared.errors)], rows, given)
+        raise located(prepared.errors[min(prepared.errors)], rows, given, positions)
     return Batch(prepared.batch.inputs, None if rows.target is None else model.task.encode(rows.target))
 
 
-def _feed(model: Model, rows: Rows, given: Rows, workers: int | None, world: World) -> tuple[Feed, torch.Tensor | None]:
-    """Where batches come from, and the lengths of the rows where they differ."""
+def _feed(
+    model: Model, rows: Rows, given: Rows, positions: np.ndarray[Any, Any], workers: int | None, world: World
+) -> tuple[Feed, torch.Tensor | None]:
+    """Where batches come from, and the lengths of the rows where they differ: the order of rows goes by these."""
+    channels_last = _convolves(model.network)
     if workers is None and fits(len(rows) * model.row_bytes, model.device):
-        batch = _batch(model, rows, given)
-        return Resident(batch, model.device, world, channels_last=_convolves(model.network)), batch.lengths()
+        batch = _batch(model, rows, given, positions)
+        return Resident(batch, model.device, world, channels_last=channels_last), batch.lengths()
     processes = num_workers() if workers is None else workers
-    prepare = partial(_prepare, model, rows, given)
-    return Streamed(prepare, workers=processes, device=model.device, world=world), None
+    prepare = partial(_prepare, model, rows, given, positions)
+
+    def streamed(world: World) -> Streamed:
+        return Streamed(prepare, workers=processes, device=model.device, world=world, channels_last=channels_last)
+
+    lengths = None
+    if any(name.endswith("_lengths") for name in model.preprocess.outputs):
+        parts = [[part] for part in torch.split(torch.arange(len(rows)), model.rows_at_once)]
+        with closing(streamed(World())) as feed:
+            found = [portion.batch.lengths() for (portion,) in feed(parts, 0)]
+        lengths = torch.cat([one.cpu() for one in found if one is not None])
+    return streamed(world), lengths
 
 
-def _prepare(model: Model, rows: Rows, given: Rows, index: torch.Tensor) -> Batch:
-    return _batch(model, rows.take(index.numpy()), given)
+def _prepare(model: Model, rows: Rows, given: Rows, positions: np.ndarray[Any, Any], index: torch.Tensor) -> Batch:
+    places = index.numpy()
+    return _batch(model, rows.take(places), given, positions[places])
 
 
 def _convolves(network: torch.nn.Module) -> bool:

@@ -77,16 +77,18 @@ def is_share(validation: Any) -> bool:
     return isinstance(validation, (int, float, np.integer, np.floating))
 
 
-def located(error: RowError, rows: Rows, given: Rows) -> RowError:
+def located(error: RowError, rows: Rows, given: Rows, positions: np.ndarray[Any, Any] | None = None) -> RowError:
     """The error of a row, at its position among the rows given and with the path of its file where that is known.
 
     Args:
         error: its position is among `rows`, which hold the very cells of `given`, or some of them.
+        positions: of `rows` among those given, where they are known: numbers cannot be told from one another.
     """
+    row = error.row if positions is None else int(positions[error.row])
     if error.field not in rows.columns or rows.columns[error.field].dtype != object:
-        return error
+        return error.at(row)
     cell, cells = rows.columns[error.field][error.row], given.columns[error.field]
-    row = next((place for place, one in enumerate(cells) if one is cell), error.row)
+    row = next((place for place, one in enumerate(cells) if one is cell), row)
     if "path" in rows.side:
         return RowError(row, error.field, f"{error.detail} ({rows.side['path'][error.row]})")
     return error.at(row)
