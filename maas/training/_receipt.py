@@ -19,7 +19,9 @@ _SECONDS = 0.5
 def bare_microseconds(
     network: nn.Module, task: Task, windows: Sequence[Sequence[Portion]], settings: Settings
 ) -> float:
-    """Of a step of a plain torch loop with torch's fused optimizer, over half a second; the network is left as it is.
+    """Of a step of a plain torch loop with torch's fused optimizer, over half a second.
+
+    The network and the generators of random numbers are left as they are.
 
     Args:
         network: as `fit` leaves it.
@@ -30,18 +32,19 @@ def bare_microseconds(
     parameters = [one for one in twin.parameters() if one.requires_grad]
     optimizer = settings.make_optimizer([{"params": parameters}], device)
     dtype = PRECISIONS[settings.precision]
-    steps, start = 0, 0.0
-    for warm_up in (True, False):
-        steps, start = 0, time.perf_counter()
-        while not steps or time.perf_counter() - start < _SECONDS * (0.2 if warm_up else 1):
-            for window in windows:
-                optimizer.zero_grad(set_to_none=True)
-                for portion in window:
-                    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-                        loss = task.loss(twin, portion.batch).mean() / len(window)
-                    loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                steps += 1
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        steps, start = 0, 0.0
+        for warm_up in (True, False):
+            steps, start = 0, time.perf_counter()
+            while not steps or time.perf_counter() - start < _SECONDS * (0.2 if warm_up else 1):
+                for window in windows:
+                    optimizer.zero_grad(set_to_none=True)
+                    for portion in window:
+                        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+                            loss = task.loss(twin, portion.batch).mean() / len(window)
+                        loss.backward()  # type: ignore[no-untyped-call]
+                    optimizer.step()
+                    steps += 1
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
     return 1e6 * (time.perf_counter() - start) / steps

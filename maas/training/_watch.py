@@ -39,6 +39,7 @@ class Watch:
         self.progress, self.history, self.trackers, self.config = progress, history, trackers, dict(config or {})
         self.speed: dict[str, Any] = {}
         self.steps, self.reads, self.seconds = 0, 0, 0.0
+        self.bar: Any = None  # until the run begins
 
     def begin(self, state: State, steps: int) -> None:
         """A run of so many steps in all begins, or goes on."""
@@ -67,7 +68,9 @@ class Watch:
         self._write(state)
 
     def end(self) -> None:
-        """The run is over, or was interrupted."""
+        """The run is over, or was interrupted; nothing to tell of one that never began."""
+        if self.bar is None:
+            return
         self.bar.close()
         for tracker in self.trackers:
             tracker.finish()
