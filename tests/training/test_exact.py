@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
 import maas
@@ -184,6 +187,48 @@ def test_losses_of_tokens_are_averaged_over_the_tokens_of_a_step(num_rows: int, 
     with torch.no_grad():
         expected = task.loss(plain, rows).sum() / rows.inputs["x_lengths"].sum()
     assert outcome.history[0]["validation_loss"] == pytest.approx(float(expected), rel=1e-6)
+
+
+def _of_two(rank: int, folder: Path, rows: Batch, batch_size: int, accumulate: int) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    network, world = _linear(), World(rank, 2, dist.group.WORLD)
+    settings = Settings(1, batch_size, accumulate, optimizer=SGD, learning_rate=0.05, keep="last")
+    plan = Plan(len(rows), batch_size, accumulate, 0, rows.lengths())
+    outcome = train(network, Tokens(), Resident(rows, CPU, world), rows, plan, settings, world=world)
+    torch.save((network.state_dict(), outcome.history), folder / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def _linear() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Linear(4, 1).double()
+
+
+@pytest.mark.parametrize(("num_rows", "batch_size", "accumulate"), [(9, 1, 1), (17, 5, 2)])
+def test_tokens_are_counted_over_processes_also_where_one_has_no_rows(
+    num_rows: int, batch_size: int, accumulate: int, tmp_path: Path
+) -> None:
+    """Reference: one process. With a row a batch the second process goes along with rows that do not count."""
+    rows, alone = _tokens(num_rows), _linear()
+    expected = _train(alone, rows, Tokens(), rows, batch_size=batch_size, accumulate=accumulate, optimizer=SGD).history
+    context = multiprocessing.get_context("fork")
+    both = [context.Process(target=_of_two, args=(rank, tmp_path, rows, batch_size, accumulate)) for rank in (0, 1)]
+    for process in both:
+        process.start()
+    try:
+        for process in both:
+            process.join(30)
+        assert [process.exitcode for process in both] == [0, 0]
+    finally:
+        for process in both:
+            process.kill()
+    for rank in (0, 1):
+        tensors, history = torch.load(tmp_path / f"{rank}.pt")
+        for name, tensor in alone.state_dict().items():
+            torch.testing.assert_close(tensors[name], tensor, rtol=1e-6, atol=1e-9)
+        for name in ("train_loss", "validation_loss"):
+            assert history[0][name] == pytest.approx(expected[0][name], rel=1e-6)
 
 
 @pytest.mark.parametrize("most", [1e-3, 0.3, 1e3])
