@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from maas._version import __version__
 
 if TYPE_CHECKING:
-    from maas import data, metrics, nn, preprocess, schema, task
+    from maas import data, metrics, nn, preprocess, schema, sklearn, task, training, tuning
     from maas.archive import package, verify
     from maas.client import Client
     from maas.errors import MaasError
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from maas.reporting import report
     from maas.serving import serve
     from maas.task import Answers
-    from maas.training import fit
+    from maas.training import Run, fit
+    from maas.tuning import cross_validate, tune
 
 # Resolved on first use, so that `import maas` and `from maas import Client` cost no torch.
 _WHERE = {
@@ -33,6 +34,8 @@ _WHERE = {
     "MaasError": "maas.errors",
     "Model": "maas.model",
     "Recipe": "maas.nn",
+    "Run": "maas.training",
+    "cross_validate": "maas.tuning",
     "data": "",
     "fit": "maas.training",
     "load": "maas.model",
@@ -45,7 +48,11 @@ _WHERE = {
     "report": "maas.reporting",
     "schema": "",
     "serve": "maas.serving",
+    "sklearn": "",
     "task": "",
+    "training": "",
+    "tune": "maas.tuning",
+    "tuning": "",
     "verify": "maas.archive",
 }
 
@@ -56,7 +63,9 @@ __all__ = [
     "MaasError",
     "Model",
     "Recipe",
+    "Run",
     "__version__",
+    "cross_validate",
     "data",
     "fit",
     "load",
@@ -69,7 +78,11 @@ __all__ = [
     "report",
     "schema",
     "serve",
+    "sklearn",
     "task",
+    "training",
+    "tune",
+    "tuning",
     "verify",
 ]
 

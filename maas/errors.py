@@ -3,6 +3,8 @@
     MaasError
     |- DataError (ValueError)              the data cannot be used as it is
     |  `- RowError                         one row, and in it one field, cannot be used
+    |- DivergedError (ArithmeticError)     training met a loss or a gradient that is not finite
+    |- RunError (ValueError)               the folder of a training run cannot be used, or gone on with
     |- RecipeError (ValueError)            a network cannot be described or built from these arguments
     |- ArtifactError (ValueError)          a stored model cannot be used
     |  |- IntegrityError                   its bytes are not those that were saved
@@ -19,6 +21,7 @@ Each message names the thing, what was found, what is wanted and the remedy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -51,6 +54,38 @@ class RowError(DataError):
     def at(self, row: int) -> RowError:
         """The same error, for a row that stands at another position."""
         return RowError(row, self.field, self.detail)
+
+
+class DivergedError(MaasError, ArithmeticError):
+    """A loss or a gradient is not finite, and the policy is not to skip such steps.
+
+    Args:
+        step: counted from 1, from the start of the run.
+        epoch: counted from 1.
+        learning_rate: of that step.
+        rows: positions, among the rows given for training, of those that the step learned from.
+        detail: what was not finite.
+    """
+
+    def __init__(self, step: int, epoch: int, learning_rate: float, rows: Sequence[int], detail: str) -> None:
+        shown = ", ".join(map(str, rows[:8])) + (f" and {len(rows) - 8} more" if len(rows) > 8 else "")
+        super().__init__(
+            f"training diverged in step {step}, of epoch {epoch}: {detail}, at a learning rate of "
+            f"{learning_rate:g}{f', on rows {shown}' if rows else ''}; try a lower learning_rate, `clip_norm`, or "
+            f'non_finite="skip" if such rows are rare'
+        )
+        self.step = step
+        self.epoch = epoch
+        self.learning_rate = learning_rate
+        self.rows = list(rows)
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.step, self.epoch, self.learning_rate, self.rows, self.detail)
+
+
+class RunError(MaasError, ValueError):
+    """The folder of a training run cannot be used, or the run in it cannot be gone on with."""
 
 
 class RecipeError(MaasError, ValueError):

@@ -20,12 +20,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"maas: {message}\n"  # not where in the code it arose
     try:
-        from maas.cli import _answer, _keep, _learn
+        from maas.cli import _answer, _keep, _learn, _tune
 
         if parsed.command != "serve":  # there the workers import them
             _import(getattr(parsed, "imports", []))
         commands = {
             "fit": _learn.fit,
+            "cross-validate": _tune.cross_validate,
+            "tune": _tune.tune,
             "evaluate": _learn.evaluate,
             "report": _learn.report,
             "predict": _answer.predict,

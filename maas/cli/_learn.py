@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from maas.cli._labelled import labelled
 from maas.cli._print import pair, print_json, tell, value_of
@@ -13,13 +14,27 @@ from maas.cli._task import target_of, task_of
 from maas.errors import ArtifactError, DataError
 
 if TYPE_CHECKING:
-    from maas.data import Rows
+    from maas.data import Rows, Split
     from maas.metrics import Evaluation
     from maas.model import Model
+    from maas.nn import Recipe
+    from maas.task import TaskLearner
+
+_Result = TypeVar("_Result")
 
 
 def fit(options: Namespace) -> bool:
     import maas
+
+    check_output(options)
+    recipe, rows, task = given(options)
+    train, test = held_out(options, rows)
+    keep(options, learned(maas.fit, options, recipe, train, task), train, test)
+    return False
+
+
+def check_output(options: Namespace) -> None:
+    """Raise DataError where the model could not be saved."""
     from maas.artifact import check_replaceable
 
     output = Path(options.output)
@@ -30,6 +45,12 @@ def fit(options: Namespace) -> bool:
     output.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(output.parent, os.W_OK):
         raise DataError(f"{output.parent} cannot be written; choose another --output")
+
+
+def given(options: Namespace) -> tuple[Recipe, Rows, str | TaskLearner | None]:
+    """The recipe, the rows of the table, and the task, with options where some are given."""
+    import maas
+
     types = dict(pair(text, "--type") for text in options.type)
     arguments = {name: value_of(text) for name, text in (pair(text, "--set") for text in options.set)}
     recipe = maas.nn.Recipe(options.network, arguments)
@@ -44,12 +65,24 @@ def fit(options: Namespace) -> bool:
         delimiter=options.delimiter,
         encoding=options.encoding,
     )
-    task = task_of(options, rows)
+    return recipe, rows, task_of(options, rows)
+
+
+def held_out(options: Namespace, rows: Rows) -> Split:
+    """The rows to learn from and those to test by."""
+    import maas
+
     maas.data.group_values(rows, options.groups)  # before the training, not after it
     split = rows.split(options.test, seed=options.seed, group=options.group, time=options.time)
-    train, test = split
     tell(options, f"{rows}\n{split.report}")
-    model = maas.fit(
+    return split
+
+
+def learned(
+    fit: Callable[..., _Result], options: Namespace, recipe: Recipe, train: Rows, task: str | TaskLearner | None
+) -> _Result:
+    """What `maas.fit`, or another that takes its settings, makes of the rows by the options."""
+    return fit(
         recipe,
         train,
         task=task,
@@ -62,6 +95,11 @@ def fit(options: Namespace) -> bool:
         seed=options.seed,
         device=options.device,
     )
+
+
+def keep(options: Namespace, model: Model, train: Rows, test: Rows, found: Mapping[str, Any] | None = None) -> None:
+    """Save the model, measure it, and print what was `found` beside it."""
+    output = Path(options.output)
     for name in ("intended_use", "limits"):
         if text := getattr(options, name):
             model.card[name] = text
@@ -80,8 +118,7 @@ def fit(options: Namespace) -> bool:
         tell(options, f"\n{evaluation}")
         measured = evaluation.to_json()
     tell(options, f"\nsaved in {output}; next: maas package {output}")
-    print_json(options, {"artifact": str(output), "evaluation": measured})
-    return False
+    print_json(options, {"artifact": str(output), "evaluation": measured, **(found or {})})
 
 
 def evaluate(options: Namespace) -> bool:

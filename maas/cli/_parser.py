@@ -47,6 +47,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"maas {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _fit(_command(commands, "fit", "train a network on a table, evaluate it and save it", _FIT))
+    from maas.cli._tune_parser import add_cross_validate, add_tune  # here: they share the options of fit
+
+    add_cross_validate(commands)
+    add_tune(commands)
 
     evaluate = _command(
         commands,
@@ -179,6 +183,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _fit(command: argparse.ArgumentParser) -> None:
+    _learning(command)
+    command.add_argument("--output", required=True, metavar="DIR", help="where to save the model")
+    command.add_argument(
+        "--test", type=float, default=0.2, metavar="SHARE", help="held-out rows (default: %(default)s)"
+    )
+    command.add_argument("--intended-use", metavar="TEXT", help="what the model is for, kept on its card")
+    command.add_argument("--limits", metavar="TEXT", help="where it must not be relied on, kept on its card")
+    _groups(command)
+
+
+def _learning(command: argparse.ArgumentParser) -> None:
+    """The rows, the recipe and the settings: what all commands that train share."""
     _imports(command)
     command.add_argument("data", metavar="DATA", help="a .csv, .tsv or .parquet file")
     command.add_argument(
@@ -186,7 +202,6 @@ def _fit(command: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="what to predict (default: target, label, class or y); a,b,c with --task multilabel: a column a label",
     )
-    command.add_argument("--output", required=True, metavar="DIR", help="where to save the model")
     command.add_argument(
         "--task",
         choices=["classification", "regression", "multilabel", "anomaly"],
@@ -212,9 +227,6 @@ def _fit(command: argparse.ArgumentParser) -> None:
         metavar="COLUMN=KIND",
         help="numeric, categorical, boolean, text, image or audio (paths), or of a .parquet file sequence",
     )
-    command.add_argument(
-        "--test", type=float, default=0.2, metavar="SHARE", help="held-out rows (default: %(default)s)"
-    )
     command.add_argument("--group", metavar="COLUMN", help="split so that equal values stay together")
     command.add_argument("--time", metavar="COLUMN", help="split by time: the latest rows are held out")
     command.add_argument("--network", default="mlp", metavar="KIND", help="registered network (default: %(default)s)")
@@ -232,9 +244,6 @@ def _fit(command: argparse.ArgumentParser) -> None:
     command.add_argument("--weight-decay", type=float, default=0.01, metavar="X", help="(default: %(default)s)")
     command.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a gain")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="(default: %(default)s)")
-    command.add_argument("--intended-use", metavar="TEXT", help="what the model is for, kept on its card")
-    command.add_argument("--limits", metavar="TEXT", help="where it must not be relied on, kept on its card")
-    _groups(command)
     command.add_argument("--device", help="such as cuda or cpu (default: cuda where there is one)")
     _reading(command)
 

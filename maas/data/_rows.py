@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._folds import fold_rows
 from maas.data._split import Policy, Split, row_digests, split_rows
 from maas.data._split_within import split_items
 from maas.errors import DataError
@@ -105,6 +106,41 @@ class Rows:
         if self.span is not None and group is None and time is None and within is None:
             policy = replace(policy, time=self.span[0])
         return split_rows(self, test, policy)
+
+    def folds(
+        self,
+        folds: int = 5,
+        *,
+        seed: int = 0,
+        stratify: bool | None = None,
+        group: str | None = None,
+        time: str | None = None,
+    ) -> tuple[Split, ...]:
+        """Cut into folds: `for train, test in rows.folds(5, seed=0): ...`.
+
+        Each row is tested once, by what is learned from the rows of all other folds. By time, of folds + 1 stretches
+        each but the first is tested once, by what is learned from those before it only. Warns once when test rows
+        stand in their training parts too. Where nothing is said, rows that were split off by group or by time are cut
+        into folds the same way.
+
+        Args:
+            folds: how many, at least 2.
+            seed: the folds are a pure function of the rows and this number.
+            stratify: keep the shares of the classes, within one row. By default yes for a classification; for an
+                anomaly's labels where each has a row for every fold.
+            group, time: as in `split`.
+
+        Raises:
+            DataError: there are too few rows, rows of a class, groups or times for so many folds; or the rows are a
+                ranking's.
+        """
+        policy = Policy(seed=seed, stratify=stratify, group=group, time=time)
+        if stratify is None and group is None and time is None:
+            if self.policy is not None:
+                policy = replace(policy, group=self.policy.group, time=self.policy.time)
+            if self.span is not None and policy.group is None:
+                policy = replace(policy, time=policy.time or self.span[0])
+        return fold_rows(self, folds, policy)
 
     def observed(self) -> Rows:
         """The same rows, their schema saying of each field the range, or the categories, that these rows show."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from maas.data._rows import Rows
 
 
-_OF_CLASSES = ("classification", "anomaly")
+OF_CLASSES = ("classification", "anomaly")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def split_rows(rows: Rows, share: float, policy: Policy) -> Split:
         late = _shuffled(rows, share, policy)
     early = ~late
     if rows.span is not None and policy.time == rows.span[0]:
-        early &= _ended(rows, rows.span, late)
+        early &= ended_before(rows, rows.span, late)
     train, test = rows.take(np.flatnonzero(early)), rows.take(np.flatnonzero(late))
     num_duplicates, num_conflicts = duplicates(train, test)
     left_out = len(rows) - len(train) - len(test)
@@ -206,13 +206,7 @@ def drawn_within(codes: np.ndarray[Any, Any], share: float, seed: int) -> np.nda
 
 def late_of(times: np.ndarray[Any, Any], share: float) -> np.ndarray[Any, Any]:
     """Which of these moments are among the last share of them, bool; equal ones are never torn apart."""
-    if any(isinstance(value, str) for value in times):
-        raise DataError(
-            "the column to split by time holds text, and text sorts by its letters: give ISO 8601 dates "
-            "(2024-01-31, 2024-01-31T12:00) or numbers"
-        )
-    if any(value is None or value != value for value in times):
-        raise DataError("the column to split by time has missing values")
+    check_times(times)
     ordered = np.sort(times)
     boundary = ordered[min(len(times) - 1, round(len(times) * (1 - share)))]
     late = np.asarray(times >= boundary, bool)
@@ -224,7 +218,18 @@ def late_of(times: np.ndarray[Any, Any], share: float) -> np.ndarray[Any, Any]:
     return late
 
 
-def _ended(rows: Rows, span: tuple[str, str], late: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def check_times(times: np.ndarray[Any, Any]) -> None:
+    """Raise DataError for what has no order in time."""
+    if any(isinstance(value, str) for value in times):
+        raise DataError(
+            "the column to split by time holds text, and text sorts by its letters: give ISO 8601 dates "
+            "(2024-01-31, 2024-01-31T12:00) or numbers"
+        )
+    if any(value is None or value != value for value in times):
+        raise DataError("the column to split by time has missing values")
+
+
+def ended_before(rows: Rows, span: tuple[str, str], late: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Whether what a row predicts was over before anything that the late rows predict began, bool of shape (rows,)."""
     begins, ends = (_column(rows, name, "time") for name in span)
     ended = np.asarray(ends < begins[late].min(), bool)
@@ -249,11 +254,11 @@ def _count(length: int, share: float) -> int:
 
 
 def _stratify(rows: Rows, share: float, wish: bool | None) -> bool:
-    if wish is False or rows.target is None or (wish is None and rows.task not in _OF_CLASSES):
+    if wish is False or rows.target is None or (wish is None and rows.task not in OF_CLASSES):
         if wish:
             raise DataError("`stratify` needs a target")
         return False
-    if rows.task not in _OF_CLASSES:
+    if rows.task not in OF_CLASSES:
         raise DataError(f"`stratify` keeps the shares of classes; the target of a {rows.task} has none")
     counts = Counter(rows.target.tolist())
     rare = [label for label, count in counts.items() if count < 2]

@@ -132,15 +132,20 @@ class Model:
         return Prepared(Batch(inputs), kept, errors)
 
     @property
-    def rows_at_once(self) -> int:
-        """How many rows are prepared and go through the network at once: fewer where a row is large."""
+    def row_bytes(self) -> int:
+        """What a prepared row takes at most."""
         longest = [field.longest for field in self.schema.fields if field.shape[:1] == (None,)]
         row_bytes = 0
         for spec in self.preprocess.outputs.values():
             most = spec.longest or max(longest, default=_STEPS)
             sizes = [most if size is None else size for size in spec.shape]
             row_bytes += math.prod(sizes) * getattr(torch, spec.dtype).itemsize
-        return rows_that_fit(row_bytes)
+        return row_bytes
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows are prepared and go through the network at once: fewer where a row is large."""
+        return rows_that_fit(self.row_bytes)
 
     def stream(self, batch: Batch) -> Iterator[Answers]:
         """The answers to prepared rows, in order, part by part."""

@@ -40,19 +40,23 @@ class Batch:
         """Where the tensors live."""
         return next(iter(self.inputs.values())).device
 
-    def to(self, device: torch.device) -> Batch:
-        target = None if self.target is None else self.target.to(device)
-        return Batch({name: tensor.to(device) for name, tensor in self.inputs.items()}, target)
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> Batch:
+        target = None if self.target is None else self.target.to(device, non_blocking=non_blocking)
+        return Batch({name: one.to(device, non_blocking=non_blocking) for name, one in self.inputs.items()}, target)
 
-    def trimmed(self) -> Batch:
+    def trimmed(self, longest: Mapping[str, int] | None = None) -> Batch:
         """The same rows, each padded input cut to the longest row.
 
         An input `name` of shape (batch, steps, ...) is padded where there is an input `name_lengths` of shape (batch,).
+
+        Args:
+            longest: the greatest of each input `name_lengths`, where it is known: a GPU need not be asked then.
         """
         cut = dict(self.inputs)
         for name in self.inputs:
             if (lengths := self.inputs.get(f"{name}_lengths")) is not None and len(lengths):
-                cut[name] = self.inputs[name][:, : int(lengths.max())]
+                most = int(lengths.max()) if longest is None else longest[f"{name}_lengths"]
+                cut[name] = self.inputs[name][:, :most]
         return Batch(cut, self.target)
 
     def lengths(self) -> torch.Tensor | None:

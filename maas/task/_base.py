@@ -74,6 +74,13 @@ class Task(ABC):
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """The loss of each row, of shape (batch,), not reduced."""
 
+    def units(self, batch: Batch) -> torch.Tensor | None:
+        """How many units, such as tokens, the loss of each row is a sum over, (batch,); None: each row is one.
+
+        Training goes by the mean over units of all rows of a step, however they are cut into batches.
+        """
+        return None
+
     @abstractmethod
     def run(self, network: nn.Module, batch: Batch) -> Iterator[Answers]:
         """The answers to a batch, in one part or, where they grow, in several."""

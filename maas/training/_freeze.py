@@ -80,14 +80,19 @@ class Pace:
         if all(_is_in(name, self.frozen) for name in names):
             raise DataError(f"`freeze` leaves nothing to learn: {', '.join(self.frozen)} are all of the network")
 
-    def groups(self, network: nn.Module) -> list[dict[str, Any]]:
-        """The parameters as an optimizer's groups, each with its `factor`; the longest part that fits counts."""
-        by_factor: dict[float, list[nn.Parameter]] = {}
-        for name, parameter in network.named_parameters():
-            fitting = [part for part in self.factors if _is_in(name, [part])]
-            factor = self.factors[max(fitting, key=len)] if fitting else 1.0
-            by_factor.setdefault(factor, []).append(parameter)
-        return [{"params": parameters, "factor": factor} for factor, parameters in by_factor.items()]
+    def factor_of(self, name: str) -> float:
+        """What the learning rate of a parameter is multiplied by; the longest part that fits counts."""
+        fitting = [part for part in self.factors if _is_in(name, [part])]
+        return self.factors[max(fitting, key=len)] if fitting else 1.0
+
+    def frozen_epochs_of(self, name: str) -> int | None:
+        """For how many epochs a parameter is frozen: 0 for one that is not, None for all."""
+        found = [epochs for part, epochs in self.frozen.items() if _is_in(name, [part])]
+        return None if None in found else max((epochs for epochs in found if epochs is not None), default=0)
+
+    def changes(self, epoch: int) -> bool:
+        """Whether other parts learn in this epoch, counted from 1, than in the one before."""
+        return epoch > 1 and (epoch - 1) in self.frozen.values()
 
     def begin(self, network: nn.Module, epoch: int) -> None:
         """Put a network into training mode for an epoch, counted from 1, but for the parts that are frozen in it."""

@@ -5,23 +5,34 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
-from maas.errors import DataError
+from maas.errors import DivergedError
 from maas.task import Batch, Task
+from maas.training._feed import Feed
 from maas.training._freeze import Pace
-from maas.training._settings import PRECISIONS, Settings
-
-Augment = Callable[[Batch, torch.Tensor, int, int], Batch]
-"""Batch, positions of its rows (int64 on the CPU), seed, epoch -> batch: random, yet a function of its arguments."""
+from maas.training._keeper import Keeper
+from maas.training._plan import Plan, Window
+from maas.training._receipt import bare_microseconds
+from maas.training._settings import Settings
+from maas.training._speed import choose
+from maas.training._state import State, copy_of
+from maas.training._step import Step, Taken
+from maas.training._watch import Stopwatch, Watch
+from maas.training._weights import put
+from maas.training._world import World
 
 _LEAST_WORK_TO_SHARE = 2**24  # multiplications a step, about; measured on two cores
+_WORTH_A_COMPARISON_SECONDS = 5.0  # of training, before it is held beside a bare loop
+_COMPARED_STEPS = 8
+_READ_SECONDS = 0.5  # between looks at what the device has done
+_MOST_STEPS_A_READ = 512
 
 
 @dataclass(frozen=True)
@@ -29,124 +40,236 @@ class Outcome:
     """What a training run did.
 
     Args:
-        history: one record an epoch: epoch, train_loss, validation_loss (None without validation rows), seconds.
+        history: one record an epoch: epoch, train_loss, validation_loss (None without validation rows), learning_rate,
+            seconds.
         best_epoch: the epoch, counted from 1, whose weights the network now has.
         stopped_early: whether `patience` ran out.
+        skipped: steps that a loss or gradient that was not finite kept from changing anything.
+        speed: how steps were computed, and what each way took where several were raced.
+        receipt: what a step took, and what of it was not the network.
     """
 
     history: list[dict[str, Any]]
     best_epoch: int
     stopped_early: bool
+    skipped: int = 0
+    speed: dict[str, Any] = field(default_factory=dict)
+    receipt: dict[str, Any] = field(default_factory=dict)
 
 
 def train(
     network: nn.Module,
     task: Task,
-    train: Batch,
-    validation: Batch | None,
+    feed: Feed,
+    validation: Batch | Iterable[Batch] | None,
+    plan: Plan,
     settings: Settings,
     *,
     pace: Pace | None = None,
-    augment: Augment | None = None,
-    progress: bool | None = None,
+    world: World | None = None,
+    sharded: bool = False,
+    speed: str = "eager",
+    keeper: Keeper | None = None,
+    watch: Watch | None = None,
 ) -> Outcome:
     """Train a network in place; it ends with the weights of its best epoch by validation loss, or of its last one.
 
     Args:
-        network: on the device of the batches.
-        train, validation: prepared rows with their target, on one device; without validation rows the last epoch
-            counts.
+        network: on its device.
+        feed: gives prepared training rows with their target.
+        validation: prepared rows with their target, in one part or several; without them the last epoch counts.
+        plan: which rows each step learns from.
         pace: which parts learn in which epoch, and how fast; None: all, alike.
-        augment: changes a batch before each step; a function of the batch, its rows, the seed and the epoch.
-        progress: whether to show a bar; None: when standard error is a terminal.
+        world: the processes that train together; None: this one alone.
+        sharded: whether the network's parameters are shards.
+        speed: how steps are computed; see `maas.fit`.
+        keeper: keeps checkpoints, and goes on from the last one; None: nothing is kept.
+        watch: shows what goes on; None: nobody does.
 
     Raises:
-        DataError: the loss is not finite: the message says in which epoch and what to try; or `pace` names a part that
-            the network has not.
+        DivergedError: a loss or a gradient is not finite.
+        DataError: `pace` names a part that the network has not.
     """
-    pace = pace or Pace()
+    pace, world = pace or Pace(), world or World()
     pace.check(network)
-    with threads(num_threads(network, settings.batch_size)):
-        return _train(network, task, train, validation, settings, pace, augment, progress)
+    with threads(num_threads(network, settings.batch_size)), products(settings.precision):
+        state = State.begin(network, settings, pace, world, sharded=sharded)
+        watch = watch or Watch()
+        with keeper or Keeper(None, world) as kept:
+            try:
+                outcome = _train(state, task, feed, validation, plan, settings, pace, speed, kept, watch)
+            finally:
+                watch.end()
+                state.weights.release()
+                pace.end(network)
+        if watch.seconds > _WORTH_A_COMPARISON_SECONDS and world.size == 1:
+            some = list(feed(plan.windows(1)[:_COMPARED_STEPS], 1))
+            bare = bare_microseconds(network, task, some, settings)
+            outcome.receipt["microseconds_of_a_bare_step"] = round(bare, 1)
+        return outcome
 
 
 def _train(
-    network: nn.Module,
+    state: State,
     task: Task,
-    train: Batch,
-    validation: Batch | None,
+    feed: Feed,
+    validation: Batch | Iterable[Batch] | None,
+    plan: Plan,
     settings: Settings,
     pace: Pace,
-    augment: Augment | None,
-    progress: bool | None,
+    speed: str,
+    keeper: Keeper,
+    watch: Watch,
 ) -> Outcome:
-    optimizer = settings.make_optimizer(pace.groups(network))
-    lengths = train.lengths()
-    lengths = None if lengths is None else lengths.cpu()
-    device, dtype = train.device, PRECISIONS[settings.precision]
-    history: list[dict[str, Any]] = []
-    best_loss, best_epoch = math.inf, 0
-    best: dict[str, torch.Tensor] | None = None
-    step, steps = 0, settings.epochs * len(batches(torch.arange(len(train)), settings.batch_size))
-    bar = tqdm(total=settings.epochs, unit="epoch", disable=None if progress is None else not progress, leave=False)
-    with bar:
-        for epoch in range(1, settings.epochs + 1):
-            start = time.perf_counter()
-            pace.begin(network, epoch)
-            total = torch.zeros((), device=device)
-            order = epoch_order(len(train), settings.seed, epoch)
-            for index in batches(order, settings.batch_size, lengths):
-                batch = train[index.to(device)].trimmed()
-                if augment is not None:
-                    batch = augment(batch, index, settings.seed, epoch)
-                for group in optimizer.param_groups:
-                    group["lr"] = settings.rate(step, steps) * group["factor"]
-                step += 1
-                optimizer.zero_grad(set_to_none=True)
-                try:
-                    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-                        loss = task.loss(network, batch).mean()
-                except ValueError as error:
-                    if "more than 1 value per channel" not in str(error):
-                        raise
-                    raise DataError(
-                        f"batch normalisation cannot learn from a batch of one row; raise `batch_size` from "
-                        f"{settings.batch_size}, or give more rows than {len(train)}"
-                    ) from error
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                total += loss.detach() * len(batch)
-            train_loss = total.item() / len(train)
-            validation_loss = None if validation is None else mean_loss(network, task, validation)
-            losses = {"train_loss": train_loss, "validation_loss": validation_loss}
-            if not all(loss is None or math.isfinite(loss) for loss in losses.values()):
-                raise DataError(
-                    f"training diverged in epoch {epoch}: the loss is {train_loss} in training, {validation_loss} in "
-                    f"validation; try a lower learning_rate than {settings.learning_rate:g}"
-                )
-            history.append(
-                {
-                    "epoch": epoch,
-                    **losses,
-                    "seconds": round(time.perf_counter() - start, 4),
-                }
-            )
-            if validation_loss is None:
-                best_epoch = epoch
-            elif validation_loss < best_loss:
-                best_loss, best_epoch = validation_loss, epoch
-                best = _snapshot(network) if settings.keep == "best" else None
-            shown = {name: f"{loss:.4f}" for name, loss in losses.items() if loss is not None}
-            bar.set_postfix(shown, refresh=False)
-            bar.update()
-            if settings.patience is not None and epoch - best_epoch >= settings.patience:
-                break
-    pace.end(network)
-    if best is not None:
-        network.load_state_dict(best)
-    else:
-        best_epoch = len(history)
-    return Outcome(history, best_epoch, stopped_early=len(history) < settings.epochs)
+    steps = plan.steps_an_epoch * settings.epochs
+    keeper.go_on(state)
+    watch.begin(state, steps)
+    step: Step | None = None
+    clock = Stopwatch(_READ_SECONDS, _MOST_STEPS_A_READ)
+
+    while state.epoch <= settings.epochs and not _has_lost_patience(state, settings):
+        began = time.perf_counter()
+        if state.step == 0:
+            seed_generators(settings.seed, state.epoch, state.world.rank, state.device)
+        pace.begin(state.network, state.epoch)
+        state.weights.begin(state.epoch)
+        windows = plan.windows(state.epoch)
+        first = (state.epoch - 1) * len(windows)
+        rates = [settings.rate(first + at, steps, state.epoch, state.validation_losses) for at in range(len(windows))]
+        if step is None or pace.changes(state.epoch):
+            step, watch.speed = choose(speed, state, task, settings, feed, windows[state.step :])
+
+        taken: list[Taken] = []
+        until = _next_look(clock, keeper)
+        clock.start()
+        for window, portions in zip(windows[state.step :], feed(windows[state.step :], state.epoch), strict=True):
+            step.set_rate(rates[state.step])
+            taken.append(step.run(portions, sum(map(len, window))))  # zero_grad, forward, backward, update
+            state.step, state.steps = state.step + 1, state.steps + 1
+            if settings.ema is not None:
+                state.follow(settings.ema)
+            if len(taken) < until and state.step < len(windows) and not keeper.hears_a_signal:
+                continue
+            loss = _look(state, taken, windows, rates, plan, settings)  # the only wait for the device
+            rows = sum(len(index) for some in windows[state.step - len(taken) : state.step] for index in some)
+            watch.read(state, len(taken), rows, clock.stop(len(taken)), rates[state.step - 1], loss)
+            keeper.stepped(len(taken))
+            _save_or_stop(state, keeper)
+            taken, until = [], _next_look(clock, keeper)
+            clock.start()
+
+        _end_epoch(state, task, validation, settings, rates[-1], time.perf_counter() - began)
+        watch.epoch(state)
+        _save_or_stop(state, keeper)
+    keeper.save(state)
+    return _finish(state, settings, watch, feed, keeper)
+
+
+def _next_look(clock: Stopwatch, keeper: Keeper) -> int:
+    """After how many steps to look at the device; the same in all processes."""
+    steps = clock.steps if keeper.steps_left is None else max(1, min(clock.steps, keeper.steps_left))
+    (most,) = keeper.world.most(1 if keeper.saves_each_step else steps)
+    return int(most)
+
+
+def _save_or_stop(state: State, keeper: Keeper) -> None:
+    stop, due = keeper.world.most(keeper.wants_to_stop, keeper.is_due)  # decided together: saving takes all processes
+    if stop:
+        keeper.stop(state)
+    if due:
+        keeper.save(state)
+
+
+def _look(
+    state: State, taken: Sequence[Taken], windows: list[Window], rates: list[float], plan: Plan, settings: Settings
+) -> float:
+    """Read what the steps since the last look did, in one go: count losses, find steps that are not finite.
+
+    Returns:
+        The mean loss of the last step that was finite.
+
+    Raises:
+        DivergedError: one is not, and the policy is to raise.
+    """
+    parts = [part.reshape(-1).double() for one in taken for part in one.losses]
+    units = [part.reshape(-1).double() for one in taken for part in one.counts or ()]
+    checks = torch.stack([one.check for one in taken]).double()
+    read = torch.cat([*parts, *units, checks]).cpu().numpy()
+    sums = np.zeros((len(taken), 3))  # losses, units, parts that are not finite
+    at, at_units = 0, sum(map(len, parts))
+    for place, one in enumerate(taken):
+        size = sum(part.numel() for part in one.losses)
+        losses = read[at : at + size]
+        count = sum(part.numel() for part in one.counts or ())
+        sums[place] = losses.sum(), read[at_units : at_units + count].sum() if count else size, 0
+        at, at_units = at + size, at_units + count
+    sums[:, 2] = ~np.isfinite(sums[:, 0])
+    if not state.scaler.is_enabled():  # which meets gradients that are not finite, and lowers its scale
+        sums[:, 2] += ~np.isfinite(read[len(read) - len(taken) :])
+    bad_losses = sums[:, 2] > 0
+    sums[bad_losses, :2] = 0
+    state.world.sum_on_host(sums)
+    bad = sums[:, 2] > 0
+    start = state.step - len(taken)
+    if bad.any() and settings.non_finite == "raise":
+        place = int(np.flatnonzero(bad)[0])
+        rows = plan.given(torch.cat(windows[start + place]))
+        which = "a loss" if not all(torch.isfinite(part).all() for part in taken[place].losses) else "a gradient"
+        raise DivergedError(
+            state.steps - len(taken) + place + 1, state.epoch, rates[start + place], rows, f"{which} is not finite"
+        )
+    state.skipped += int(bad.sum())
+    for loss, count, _ in sums[~bad].tolist():
+        state.note(loss, count)
+    return float(sums[~bad][-1, 0] / sums[~bad][-1, 1]) if (~bad).any() else math.nan
+
+
+def _end_epoch(
+    state: State,
+    task: Task,
+    validation: Batch | Iterable[Batch] | None,
+    settings: Settings,
+    rate: float,
+    seconds: float,
+) -> None:
+    """Judge an epoch by the validation rows, remember it if it is the best, and turn to the next."""
+    if not state.loss_count:
+        raise DivergedError(state.steps, state.epoch, rate, [], "no step of the epoch was finite")
+    loss = None
+    if validation is not None:
+        state.exchange()  # answers are given with the averaged weights
+        loss = mean_loss(state.network, task, validation, state.world)
+        if not math.isfinite(loss):
+            raise DivergedError(state.steps, state.epoch, rate, [], f"the validation loss is {loss}")
+        if settings.keep == "best" and loss < min(state.validation_losses, default=math.inf):
+            state.best = copy_of(state.network)
+        state.exchange()
+    record = {"epoch": state.epoch, "train_loss": state.train_loss, "validation_loss": loss}
+    state.history.append({**record, "learning_rate": rate, "seconds": round(seconds, 4)})
+    state.epoch, state.step = state.epoch + 1, 0
+    state.loss_sum = state.loss_count = 0.0
+
+
+def _has_lost_patience(state: State, settings: Settings) -> bool:
+    return settings.patience is not None and len(state.history) - state.best_epoch >= settings.patience
+
+
+def _finish(state: State, settings: Settings, watch: Watch, feed: Feed, keeper: Keeper) -> Outcome:
+    """Give the network the weights that are to answer."""
+    state.exchange()
+    best_epoch = len(state.history)
+    if state.best is not None:
+        best_epoch = state.best_epoch
+        for name, tensor in state.network.state_dict().items():
+            put(tensor, state.best[name])
+    return Outcome(
+        state.history,
+        best_epoch,
+        stopped_early=len(state.history) < settings.epochs,
+        skipped=state.skipped,
+        speed=watch.speed,
+        receipt=watch.receipt(feed.waited, keeper.seconds),
+    )
 
 
 def num_threads(network: nn.Module, batch_size: int) -> int:
@@ -168,38 +291,49 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def epoch_order(length: int, seed: int, epoch: int) -> torch.Tensor:
-    """The order of the rows in an epoch, int64 of shape (length,): a pure function of its arguments."""
-    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
-    return torch.randperm(length, generator=generator)
+@contextlib.contextmanager
+def products(precision: str) -> Iterator[None]:
+    """Let a GPU's tensor cores shorten the products of float32 for the length of the block, if it is "tf32"."""
+    before = torch.get_float32_matmul_precision()
+    if precision == "tf32":
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
-def batches(order: torch.Tensor, batch_size: int, lengths: torch.Tensor | None = None) -> list[torch.Tensor]:
-    """The order cut into batches; a single row at the end joins the one before, for batch statistics need two.
+def seed_generators(seed: int, epoch: int, rank: int, device: torch.device) -> None:
+    """Seed what dropout draws from, so that an epoch is a function of its number."""
+    number = (seed * 1_000_003 + epoch * 8191 + rank) % 2**63
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(number)
 
-    Rows of different lengths are put beside rows of like length, so that little is padded: the order is cut into
-    pools of 50 batches, each pool is sorted by length and cut into batches, and the batches are shuffled.
+
+def mean_loss(network: nn.Module, task: Task, rows: Batch | Iterable[Batch], world: World | None = None) -> float:
+    """The mean loss over rows, in evaluation mode; several processes share the rows, and each counts once.
+
+    Args:
+        rows: prepared, in one part or several.
     """
-    pools = [order]
-    if lengths is not None:
-        pools = [pool[lengths[pool].argsort(stable=True)] for pool in torch.split(order, batch_size * 50)]
-    cut = [batch for pool in pools for batch in torch.split(pool, batch_size)]
-    if len(cut) > 1 and len(cut[-1]) == 1:
-        cut[-2:] = [torch.cat(cut[-2:])]
-    if lengths is None:
-        return cut
-    generator = torch.Generator().manual_seed(int(order[0]) * 1_000_003 + len(order))
-    return [cut[place] for place in torch.randperm(len(cut), generator=generator).tolist()]
-
-
-def mean_loss(network: nn.Module, task: Task, rows: Batch) -> float:
-    """The mean loss over rows, in evaluation mode."""
+    world = world or World()
     network.eval()
+    device = next(network.parameters()).device
+    losses, counts = [], []
     with torch.no_grad():
-        size = rows.rows_a_pass()
-        parts = [task.loss(network, rows[at : at + size].trimmed()).sum() for at in range(0, len(rows), size)]
-    return torch.stack(parts).sum().item() / len(rows)
-
-
-def _snapshot(network: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+        for part in [rows] if isinstance(rows, Batch) else rows:
+            size = part.rows_a_pass()
+            for at in range(0, len(part), size * world.size):
+                batch, is_counted = part[at : at + size * world.size], True
+                if world.size > 1:
+                    index, is_counted = world.share(torch.arange(len(batch)))
+                    batch = batch[index.to(batch.device)]
+                batch = batch.trimmed().to(device)
+                units = task.units(batch)
+                losses.append(task.loss(network, batch).sum() * is_counted)
+                counts.append((len(batch) if units is None else units.sum()) * is_counted)
+    total = np.array([torch.stack(losses).sum().item(), float(sum(counts))])
+    world.sum_on_host(total)
+    return float(total[0] / total[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from maas.errors import DataError, RowError, show
 
 VALIDATION_SHARE = 0.1
 _FEWEST_ROWS = 4
+_PLACE = "\0place"  # no column of a user's
 
 
-def carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Rows, Rows | None]:
+def carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Rows, Rows | None, np.ndarray[Any, Any]]:
     """The rows to learn from and those to choose the epoch by.
 
     Args:
@@ -23,6 +25,9 @@ def carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Ro
             for a tenth.
         seed: of the carving.
         task: as the user named it, for arrays.
+
+    Returns:
+        The two parts, and where the rows of the first stand among those given.
 
     Raises:
         DataError: the rows cannot be used so.
@@ -33,9 +38,9 @@ def carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Ro
         if not 0 <= validation < 1:
             raise DataError(f"`validation` is rows, or a share of `train` from 0 to below 1, got {validation}")
         if validation == 0:
-            return given, None
+            return given, None, np.arange(len(given))
     elif validation is not None:
-        return given, _checked(given, as_rows(validation, task=task))
+        return given, _checked(given, as_rows(validation, task=task)), np.arange(len(given))
     if len(given) < _FEWEST_ROWS:
         raise DataError(
             f"{len(given)} rows are too few to carve a validation part out of; give at least {_FEWEST_ROWS}, or "
@@ -44,7 +49,7 @@ def carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Ro
     policy = given.policy
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `split` has told of duplicates; copies in a validation part do no harm
-        learning, held_out = given.split(
+        learning, held_out = _numbered(given).split(
             float(validation or VALIDATION_SHARE),
             seed=seed,
             group=policy.group if policy else None,
@@ -52,7 +57,19 @@ def carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Ro
             within=policy.within if policy else None,
             stratify=False if policy and policy.stratify is False else None,
         )
-    return _keep_classes(given, learning, held_out)
+    positions = learning.side.get(_PLACE, np.arange(len(learning)))
+    return *_keep_classes(given, _plain(learning), _plain(held_out)), positions
+
+
+def _numbered(given: Rows) -> Rows:
+    """The rows with their places beside them; not those of a ranking, whose side holds an entry for each item."""
+    if given.task == "ranking":
+        return given
+    return replace(given, side={**given.side, _PLACE: np.arange(len(given))})
+
+
+def _plain(rows: Rows) -> Rows:
+    return replace(rows, side={name: column for name, column in rows.side.items() if name != _PLACE})
 
 
 def is_share(validation: Any) -> bool:

@@ -11,7 +11,9 @@ from torch import nn
 
 import maas
 from maas.errors import DataError
+from maas.training import Optimizer
 from maas.training._freeze import Pace
+from maas.training._weights import Weights
 
 RECIPE = maas.recipe(maas.nn.MLP, hidden=(6, 5), normalization="batch", dropout=0.2)
 
@@ -57,16 +59,19 @@ def test_a_part_is_frozen_for_so_many_epochs(parent: maas.Model) -> None:
 
 
 def test_what_a_step_does_to_a_frozen_part() -> None:
-    """No gradient, no state of the optimizer; all else has both."""
+    """No gradient, no step of the optimizer, no decay; all else has them."""
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
     pace = Pace({"0": 1, "1": 1})
-    optimizer = torch.optim.AdamW(pace.groups(network))
+    weights = Weights(network, pace)
+    optimizer = torch.optim.AdamW(weights.groups(), weight_decay=0.5)
     for epoch, learning in ((1, 2), (2, 6)):
+        before = {name: one.detach().clone() for name, one in network.named_parameters()}
         pace.begin(network, epoch)
-        optimizer.zero_grad()
-        network(torch.ones(5, 3)).sum().backward()
+        weights.begin(epoch)
+        weights.zero_grad()
+        network(torch.randn(5, 3)).square().sum().backward()
         optimizer.step()
-        assert len(optimizer.state) == learning
+        assert sum(not torch.equal(one, before[name]) for name, one in network.named_parameters()) == learning
         assert network[1].training == (epoch == 2)
         assert network[2].training
 
@@ -76,8 +81,7 @@ def test_a_factor_of_the_rate_is_that_of_the_step(parent: maas.Model) -> None:
     settings = {
         "start": parent,
         "epochs": 1,
-        "optimizer": "sgd",
-        "momentum": 0.0,
+        "optimizer": Optimizer("sgd", momentum=0.0),
         "weight_decay": 0.0,
         "batch_size": 40,
     }

@@ -1,0 +1,128 @@
+"""One step: forget the last gradients, forward, backward, update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from maas.errors import DataError
+from maas.task import Task
+from maas.training._feed import Portion
+from maas.training._settings import PRECISIONS, Settings
+from maas.training._state import State
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """What a step tells, on the device: nothing of it is read before it must be.
+
+    Args:
+        losses: of each row, detached.
+        counts: how many units, such as tokens, each loss is a sum over; None: one a row.
+        check: not finite where a gradient was not.
+    """
+
+    losses: list[torch.Tensor]
+    counts: list[torch.Tensor] | None
+    check: torch.Tensor
+
+
+class Step(Protocol):
+    """A way to compute steps."""
+
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of the steps that follow."""
+        ...
+
+    def run(self, window: Sequence[Portion], num_rows: int) -> Taken:
+        """Learn from the portions of a window, of which all processes have so many rows."""
+        ...
+
+
+class Eager:
+    """A step as torch runs it, operation by operation."""
+
+    def __init__(self, state: State, task: Task, settings: Settings) -> None:
+        self.state, self.task, self.settings = state, task, settings
+        self.device = state.weights.pieces[0].parameter.device
+        self.dtype = PRECISIONS[settings.precision]
+        self.sharded = state.weights.pieces[0].gradient is None
+        self._shares: dict[Any, torch.Tensor] = {}
+
+    def set_rate(self, rate: float) -> None:
+        for group in self.state.optimizer.param_groups:
+            wanted = rate * group["factor"]
+            if group.get("rate") == wanted:
+                continue
+            group["rate"] = wanted
+            if isinstance(group["lr"], torch.Tensor):  # on a GPU, where a graph may have recorded it
+                group["lr"].fill_(wanted)
+            else:
+                group["lr"] = wanted
+
+    def run(self, window: Sequence[Portion], num_rows: int) -> Taken:
+        state, weights = self.state, self.state.weights
+        skips = self.settings.non_finite == "skip"
+        before = [(buffer, buffer.clone()) for buffer in state.network.buffers()] if skips else []
+        losses, counts = [], []
+
+        weights.zero_grad()
+        for portion in window:
+            loss = self._forward(portion)  # (rows,)
+            state.scaler.scale(loss).backward(self._share(loss, num_rows, portion.counts))  # type: ignore[no-untyped-call]
+            losses.append(loss.detach() if portion.counts else loss.detach()[:0])
+            counts.append(self.task.units(portion.batch) if portion.counts else None)
+        if not self.sharded:
+            state.world.sum(*weights.gradients)
+        units = [one for one in counts if one is not None]
+        if units:
+            self._average_over(units, num_rows)
+        if state.scaler.is_enabled():
+            state.scaler.unscale_(state.optimizer)
+        check = clipped(weights.gradients, self.settings.clip_norm)
+        if skips and not state.scaler.is_enabled():
+            state.optimizer.found_inf = 1 - check.isfinite().float()  # type: ignore[attr-defined]  # as a scaler says it
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        for buffer, kept in before:
+            buffer.copy_(torch.where(check.isfinite(), buffer, kept))
+        return Taken(losses, units or None, check)
+
+    def _forward(self, portion: Portion) -> torch.Tensor:
+        try:
+            with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+                return self.task.loss(self.state.network, portion.batch)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise DataError(
+                f"batch normalisation cannot learn from a batch of one row; raise `batch_size` from "
+                f"{self.settings.batch_size}, or give more rows"
+            ) from error
+
+    def _share(self, loss: torch.Tensor, num_rows: int, counts: bool) -> torch.Tensor:
+        """What each loss of the window counts: a constant, so that no mean need be taken, however batches are cut."""
+        key = (loss.shape, loss.dtype, num_rows, counts)
+        if key not in self._shares:
+            parts = self.state.world.size if self.sharded else 1  # FSDP gives the mean over processes
+            self._shares[key] = torch.full_like(loss.detach(), parts * counts / num_rows)
+        return self._shares[key]
+
+    def _average_over(self, units: list[torch.Tensor], num_rows: int) -> None:
+        """Make a mean over rows one over units, such as tokens."""
+        total = torch.stack([one.sum() for one in units]).sum().float()
+        self.state.world.sum(total)
+        torch._foreach_mul_(self.state.weights.gradients, num_rows / total)
+
+
+def clipped(gradients: list[torch.Tensor], most: float | None) -> torch.Tensor:
+    """Scale gradients down to a common norm of `most`; gives a number that is not finite where one of them is not."""
+    if most is None and len(gradients) == 1:
+        return gradients[0].sum()
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if most is not None:
+        torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
+    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
