@@ -12,8 +12,9 @@ Lightning and Keras keep theirs; all write them to /dev/null.
 
 What is timed is an epoch: training and validation. Samples per second are training rows by that time. The first epoch
 is warm-up; the median is over the others of all rounds. In a round each contender runs once, in a fresh process, so
-that a busy moment hits all alike. Epochs of maas are timed by `model.card["training"]["history"]`, which leaves out
-the copy of the best weights that it takes after one.
+that a busy moment hits all alike. Epochs of maas are timed by a tracker, from the end of one to the end of the next:
+`model.card["training"]["history"]` leaves out the validation, which the others' epochs have in them. So maas also keeps
+a run, in memory, and writes its history.csv each epoch.
 
 "warm-up" is what the whole call took beyond its epochs: set-up, preparation, compilation, and by how much the first
 epoch was slower. That is not equal: maas is given rows as a person has them (numbers, encoded images, texts) and
