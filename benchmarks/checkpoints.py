@@ -9,7 +9,6 @@ the best weights so far; it is written, read back and checked while training wai
 import argparse
 import statistics
 import tempfile
-import time
 import warnings
 from pathlib import Path
 
@@ -29,15 +28,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    print("| network | parameters | epoch, s | checkpoint, MB | checkpoints | seconds each | share of the time |")
+    print("| network | parameters | epoch, s | checkpoint, MB | checkpoints | seconds each | share of an epoch |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         for name in options.workloads:
             scale = TRIAL * options.seconds / epoch_seconds(train(name, TRIAL, 2))
             run = maas.Run(Path(folder, name), every=0.8 * options.seconds, keep=10 * options.epochs)
-            start = time.perf_counter()
-            model = train(name, scale, options.epochs, run)
-            print(row(name, model, run, time.perf_counter() - start), flush=True)
+            print(row(name, train(name, scale, options.epochs, run), run), flush=True)
 
 
 def train(name: str, scale: float, epochs: int, run: maas.Run | None = None) -> maas.Model:
@@ -51,15 +48,15 @@ def epoch_seconds(model: maas.Model) -> float:
     return statistics.median(one["seconds"] for one in model.card["training"]["history"][1:])
 
 
-def row(name: str, model: maas.Model, run: maas.Run, seconds: float) -> str:
+def row(name: str, model: maas.Model, run: maas.Run) -> str:
     """A line of the table."""
     written = list(Path(run.folder, "checkpoints").iterdir())
     size = sum(file.stat().st_size for file in written[-1].rglob("*") if file.is_file()) / 1e6
-    saving = model.card["training"]["receipt"]["seconds_saving_checkpoints"]
+    each = model.card["training"]["receipt"]["seconds_saving_checkpoints"] / len(written)
     parameters = sum(parameter.numel() for parameter in model.network.parameters())
     return (
-        f"| {name} | {parameters:,} | {epoch_seconds(model):.0f} | {size:.1f} | {len(written)} | "
-        f"{saving / len(written):.2f} | {100 * saving / seconds:.2f} % |"
+        f"| {name} | {parameters:,} | {epoch_seconds(model):.1f} | {size:.1f} | {len(written)} | "
+        f"{each:.2f} | {100 * each / epoch_seconds(model):.2f} % |"
     )
 
 

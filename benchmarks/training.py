@@ -77,6 +77,8 @@ def main() -> None:
     python = make_peers(options.peers) if set(contenders) & set(PEERS) else Path(sys.executable)
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     notes: dict[str, None] = {}  # in order, each once
+    if options.rounds * (options.epochs - 1) < FEWEST_EPOCHS:
+        notes[f"Fewer than {FEWEST_EPOCHS} measured epochs: a trial, not a measurement."] = None
     for workload in options.workloads:
         for turn in range(options.rounds):
             for contender in contenders:
@@ -90,13 +92,12 @@ def main() -> None:
                         f"{workload}, {contender}: {result['threads']} threads in place of {result['wanted_threads']}."
                     ] = None
                 found.setdefault((workload, contender), []).append(result)
-    if options.rounds * (options.epochs - 1) < FEWEST_EPOCHS:
-        notes[f"Fewer than {FEWEST_EPOCHS} measured epochs: a trial, not a measurement."] = None
-    lines = [*header(options, python, contenders, found), "", *table(found), "", *(f"- {note}" for note in notes)]
-    text = "\n".join(lines).rstrip()
-    print(text)
-    if options.output:
-        options.output.write_text(f"# Training speed\n\n{text}\n")
+        text = "\n".join(
+            [*header(options, python, contenders, found), "", *table(found), "", *(f"- {n}" for n in notes)]
+        )
+        if options.output:  # after each workload: what was measured outlives an interruption
+            options.output.write_text(f"# Training speed\n\n{text.rstrip()}\n")
+    print(text.rstrip())
 
 
 def one(contender: str, workload: str, options: argparse.Namespace) -> dict[str, Any]:
