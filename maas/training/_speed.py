@@ -143,8 +143,6 @@ class Compiled:
     def __init__(self, state: State, task: Task, settings: Settings, eager: Eager, like: Portion) -> None:
         self.eager, self.signature = eager, _signature(like)
         pieces = state.weights.learning
-        if any(piece.gradient is None for piece in pieces):
-            raise Unfit("parameters are sharded")
         flats = [piece.parameter.detach() for piece in pieces]
         device = flats[0].device
         self.rates = [torch.zeros((), device=device) for _ in pieces]
