@@ -5,11 +5,9 @@ import inspect
 import os
 import resource
 import statistics
-import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from itertools import pairwise
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,6 @@ from torch.nn import functional as F
 from workloads import WORKLOADS, Workload, as_parts, as_rows
 
 import maas
-
-IN_MEMORY = "/dev/shm"
-UNTIL_THE_END = 1e9  # seconds between checkpoints
 
 Loop = Callable[[nn.Module, Part, Part, Plan], list[Epoch]]
 
@@ -203,23 +198,6 @@ PEERS: dict[str, Loop] = {"lightning": lightning, "keras": keras, "skorch": skor
 NAMES = (*LOOPS, *MAAS, *PEERS)
 
 
-class Clock:
-    """A tracker that notes when each epoch of a run of maas is over."""
-
-    def __init__(self, device: str) -> None:
-        self.device, self.ends = device, [0.0]
-
-    def start(self, _: Any) -> None:
-        self.ends = [now(self.device)]
-
-    def log(self, _: int, values: Mapping[str, float]) -> None:
-        if "validation_loss" in values:
-            self.ends.append(now(self.device))
-
-    def finish(self) -> None:
-        pass
-
-
 def fit(workload: Workload, rows: tuple[maas.data.Rows, maas.data.Rows], plan: Plan, **more: Any) -> maas.Model:
     """`maas.fit` by the plan.
 
@@ -269,15 +247,9 @@ def run(contender: str, name: str, plan: Plan, *, rows_scale: float, threads: in
         warnings.simplefilter("ignore")
         start = time.perf_counter()
         if of_maas:
-            clock = Clock(plan.device)
-            with tempfile.TemporaryDirectory(dir=IN_MEMORY if os.path.isdir(IN_MEMORY) else None) as folder:
-                kept = maas.Run(folder, every=UNTIL_THE_END, trackers=[clock])
-                training = fit(workload, data, plan, run=kept, **MAAS[contender]).card["training"]
+            training = fit(workload, data, plan, **MAAS[contender]).card["training"]
             used = training["threads"]
-            history = [
-                Epoch(end - begin, one["train_loss"], one["validation_loss"])
-                for (begin, end), one in zip(pairwise(clock.ends), training["history"], strict=True)
-            ]
+            history = [Epoch(one["seconds"], one["train_loss"], one["validation_loss"]) for one in training["history"]]
         else:
             history = (LOOPS | PEERS)[contender](network, *data, plan)
             used = torch.get_num_threads()

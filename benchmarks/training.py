@@ -12,9 +12,7 @@ Lightning and Keras keep theirs; all write them to /dev/null.
 
 What is timed is an epoch: training and validation. Samples per second are training rows by that time. The first epoch
 is warm-up; the median is over the others of all rounds. In a round each contender runs once, in a fresh process, so
-that a busy moment hits all alike. Epochs of maas are timed by a tracker, from the end of one to the end of the next:
-`model.card["training"]["history"]` leaves out the validation, which the others' epochs have in them. So maas also keeps
-a run, in memory, and writes its history.csv each epoch.
+that a busy moment hits all alike. Epochs of maas are those of `model.card["training"]["history"]`.
 
 "warm-up" is what the whole call took beyond its epochs: set-up, preparation, compilation, and by how much the first
 epoch was slower. That is not equal: maas is given rows as a person has them (numbers, encoded images, texts) and
@@ -29,6 +27,7 @@ lstm, on which a second gains nothing, all for convolutions.
 
 Peers live in an environment of their own, made on first use: a venv whose .pth points to the site-packages of the
 interpreter that runs this script, so that torch is not installed twice, with lightning, keras and skorch from PyPI.
+With `--peers -` they are those that this interpreter has.
 """
 
 import argparse
@@ -118,7 +117,7 @@ def child(python: Path, contender: str, workload: str, options: argparse.Namespa
     arguments = ["--epochs", str(options.epochs), "--rows-scale", str(options.rows_scale)]
     arguments += ["--device", options.device, "--precision", options.precision]
     arguments += ["--threads", str(options.threads)] if options.threads else []
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "torch"}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}", "KERAS_BACKEND": "torch"}
     if options.device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""  # Keras takes CUDA where it finds one
     done = subprocess.run(
@@ -133,6 +132,8 @@ def child(python: Path, contender: str, workload: str, options: argparse.Namespa
 
 def make_peers(folder: Path) -> Path:
     """The interpreter of the peers' environment, which is made where it is not there."""
+    if str(folder) == "-":
+        return Path(sys.executable)
     python = folder / "bin" / "python"
     if not python.exists():
         print(f"making {folder}: {', '.join(PEERS)}", file=sys.stderr)
