@@ -10,8 +10,8 @@ from maas.model import Model
 from maas.reporting._html import Html, cut, join, tag
 
 _SETTINGS = (
-    "epochs", "best_epoch", "batch_size", "optimizer", "learning_rate", "weight_decay", "patience", "augment", "seed",
-    "device",
+    "epochs", "best_epoch", "batch_size", "accumulate", "optimizer", "learning_rate", "weight_decay", "clip_norm",
+    "schedule", "ema", "precision", "patience", "augment", "skipped_steps", "seed", "device", "processes",
 )  # fmt: skip
 _LONGEST = 2000
 _MOST_ARGUMENTS = 60
@@ -49,7 +49,7 @@ def model_facts(model: Model) -> Html:
         ("created", card.get("created")),
         ("versions", ", ".join(f"{name} {one}" for name, one in _mapping(card.get("versions")).items()) or None),
     ]
-    pairs += [(name.replace("_", " "), training.get(name)) for name in _SETTINGS]
+    pairs += [(name.replace("_", " "), _with_options(training.get(name))) for name in _SETTINGS]
     return _listed(pairs)
 
 
@@ -74,6 +74,14 @@ def _compared(evaluation: Evaluation) -> str:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _with_options(value: Any) -> Any:
+    """A kind with its options as text: "sgd (momentum 0.9)"; anything else as it is."""
+    if not isinstance(value, Mapping) or "kind" not in value:
+        return value
+    options = [f"{name} {option}" for name, option in value.items() if name != "kind"][:_MOST_ARGUMENTS]
+    return f"{value['kind']} ({', '.join(options)})" if options else value["kind"]
 
 
 def _listed(pairs: list[tuple[str, Any]]) -> Html:

@@ -61,6 +61,13 @@ class Schedule:
         """Whether the rate of a step depends on how many steps there will be."""
         return self.kind in ("cosine", "one_cycle") or bool(self.warmup) or (self.kind == "step" and not self.epochs)
 
+    def to_json(self) -> dict[str, Any]:
+        """The kind, and the options that were given or matter."""
+        options = {"warmup": self.warmup, "epochs": self.epochs}
+        if self.kind in ("step", "plateau"):
+            options["factor"] = self.factor
+        return {"kind": self.kind, **{name: value for name, value in options.items() if value is not None}}
+
     def scale(self, step: int, steps: int, epoch: int, epochs: int, losses: Sequence[float]) -> float:
         """What the rate is multiplied by: a pure function of where a run is.
 

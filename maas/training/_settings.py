@@ -61,6 +61,12 @@ class Optimizer:
         """An optimizer, or that of a name."""
         return given if isinstance(given, Optimizer) else cls(given)
 
+    def to_json(self) -> dict[str, Any]:
+        """The kind, and the options that it has."""
+        if self.kind == "sgd":
+            return {"kind": self.kind, "momentum": self.momentum, "nesterov": self.nesterov}
+        return {"kind": self.kind, "betas": list(self.betas), "eps": self.eps}
+
     def make(
         self, groups: Iterable[dict[str, Any]], *, learning_rate: float, weight_decay: float, device: torch.device
     ) -> torch.optim.Optimizer:
@@ -125,9 +131,7 @@ class Settings:
         return self.learning_rate * self.schedule.scale(step, steps, epoch, self.epochs, losses)
 
     def to_json(self) -> dict[str, Any]:
-        found = asdict(self)
-        found["optimizer"]["betas"] = list(self.optimizer.betas)
-        return found
+        return {**asdict(self), "optimizer": self.optimizer.to_json(), "schedule": self.schedule.to_json()}
 
 
 def _check_one_of(name: str, value: Any, known: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from maas.training._freeze import Pace
 
 _ALIGNMENT = 16  # numbers; kernels read parameters that begin at 64 bytes
+_LARGE = 2**15  # numbers from which on one more pass over them costs more than one more operation
 
 
 @dataclass(eq=False)
@@ -22,7 +23,7 @@ class Piece:
 
     Args:
         parameter: what the optimizer updates: flat, or a parameter of the network as it is.
-        gradient: of the same shape, kept from step to step; None where another hand (FSDP) makes gradients.
+        gradient: of the same shape, kept from step to step, of a flat one; others get a new one each step.
         factor: what the learning rate is multiplied by.
         frozen: the number of epochs in which it does not learn; None: all.
         places: of a flat one: by name of a parameter where it begins, its sizes in the order of memory, and how its
@@ -54,15 +55,15 @@ class Weights:
     """The parameters of a network in training.
 
     Args:
-        network: its parameters become views of flat tensors, until `release`. Weights of recurrent layers on a GPU stay
-            as they are, for cuDNN lays them out itself; so do those that are sharded. A parameter that requires no
-            gradient does not learn.
+        network: its small parameters become views of flat tensors, until `release`. Large ones stay as they are, and
+            weights of recurrent layers on a GPU, for cuDNN lays them out itself, and those that are sharded. A
+            parameter that requires no gradient does not learn.
         pace: which parts learn when, and how fast.
         sharded: whether the parameters are shards (FSDP).
     """
 
     def __init__(self, network: nn.Module, pace: Pace, *, sharded: bool = False) -> None:
-        self.network = network
+        self.network, self.sharded = network, sharded
         own_layout = {
             id(parameter)
             for module in network.modules()
@@ -72,19 +73,24 @@ class Weights:
         }
         together: dict[Any, list[tuple[str, nn.Parameter]]] = {}
         for name, parameter in network.named_parameters():
-            alone = name if sharded or id(parameter) in own_layout else ""
+            large = parameter.numel() >= _LARGE and _is_dense(parameter)  # torch's fused optimizers write into gaps
+            alone = name if sharded or id(parameter) in own_layout or large else ""
             frozen = pace.frozen_epochs_of(name) if parameter.requires_grad else None
             key = (pace.factor_of(name), frozen, parameter.dtype, parameter.device, alone)
             together.setdefault(key, []).append((name, parameter))
         self.pieces = [
-            _alone(members[0], key[0], key[1], sharded) if key[4] else _laid_out(members, key[0], key[1])
+            Piece(members[0][1], None, key[0], key[1], name=key[4]) if key[4] else _laid_out(members, key[0], key[1])
             for key, members in together.items()
         ]
         self.learning = self.pieces
 
     def groups(self) -> list[dict[str, Any]]:
         """An optimizer's groups, each with the factor of its learning rate."""
-        return [{"params": [piece.parameter], "factor": piece.factor} for piece in self.pieces]
+        factors = dict.fromkeys(piece.factor for piece in self.pieces)
+        return [
+            {"params": [piece.parameter for piece in self.pieces if piece.factor == factor], "factor": factor}
+            for factor in factors
+        ]
 
     def begin(self, epoch: int) -> None:
         """Take the pieces that learn in an epoch, counted from 1; an optimizer passes over the others."""
@@ -133,24 +139,21 @@ def put(target: torch.Tensor, source: torch.Tensor) -> None:
         target.copy_(source)
 
 
+def _is_dense(parameter: nn.Parameter) -> bool:
+    return parameter.permute(_order_in_memory(parameter)).is_contiguous()
+
+
 def _order_in_memory(parameter: nn.Parameter) -> list[int]:
     """The axes from that of the largest steps to that of the smallest."""
     strides = parameter.stride()
     return sorted(range(parameter.dim()), key=lambda axis: (-strides[axis], axis))
 
 
-def _alone(member: tuple[str, nn.Parameter], factor: float, frozen: int | None, sharded: bool) -> Piece:
-    name, parameter = member
-    parameter.grad = None if sharded else torch.zeros_like(parameter)
-    return Piece(parameter, parameter.grad, factor, frozen, name=name)
-
-
 def _laid_out(members: list[tuple[str, nn.Parameter]], factor: float, frozen: int | None) -> Piece:
     places: dict[str, tuple[int, list[int], list[int]]] = {}
     size = 0
     for name, parameter in members:
-        # channels-last weights stay so: memory keeps its order, and the axes are named anew; gaps in it go, for torch's
-        # fused optimizers write into them
+        # channels-last weights stay so: memory keeps its order, and the axes are named anew
         order = _order_in_memory(parameter)
         places[name] = (
             size,
@@ -166,5 +169,8 @@ def _laid_out(members: list[tuple[str, nn.Parameter]], factor: float, frozen: in
             members, piece.views(flat.detach()), piece.views(piece.gradient), strict=True
         ):
             view.copy_(parameter)
-            parameter.data, parameter.grad = view, gradient
+            # Kernels choose by strides, also by those of axes of size 1, which say nothing.
+            shape, strides = parameter.shape, (parameter if _is_dense(parameter) else view).stride()
+            parameter.data = view.as_strided(shape, strides)
+            parameter.grad = gradient.as_strided(shape, strides)
     return piece

@@ -99,7 +99,7 @@ def test_fit_takes_the_networks_arguments_and_the_tables_options(capsys: Capture
         ("zip", "categorical", False),
         ("size", "numeric", True),
     ]
-    assert shown["card"]["training"]["optimizer"] == "sgd"
+    assert shown["card"]["training"]["optimizer"]["kind"] == "sgd"
     assert shown["card"]["data"]["split"] == "by time (when)"
     assert json.loads(out)["evaluation"]["task"] == "regression"
 

@@ -331,7 +331,7 @@ def test_the_schedule_reaches_the_optimizer(wine_split: Parts) -> None:
     schedules = [Schedule(warmup=share) for share in (0.0, 0.99)]
     constant, slow = (_fit(wine_split[0], epochs=3, schedule=schedule) for schedule in schedules)
     assert slow.card["training"]["history"][-1]["train_loss"] > constant.card["training"]["history"][-1]["train_loss"]
-    assert slow.card["training"]["schedule"]["warmup"] == 0.99
+    assert slow.card["training"]["schedule"] == {"kind": "constant", "warmup": 0.99}
 
 
 def test_bfloat16_is_for_the_steps_only(wine_split: Parts) -> None:

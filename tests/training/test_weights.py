@@ -142,11 +142,37 @@ def test_parts_that_are_frozen_or_have_factors_are_pieces_of_their_own() -> None
         ("output.weight",): (0.5, 0),
         ("output.bias",): (4.0, 0),
     }
-    assert [group["factor"] for group in weights.groups()] == [piece.factor for piece in weights.pieces]
+    groups = {group["factor"]: group["params"] for group in weights.groups()}
+    assert list(groups) == [1.0, 0.5, 4.0]
+    assert all(any(piece.parameter is one for one in groups[piece.factor]) for piece in weights.pieces)
+    assert sum(map(len, groups.values())) == len(weights.pieces)
     for epoch, learning in ((1, 3), (2, 3), (3, 4)):
         weights.begin(epoch)
         assert len(weights.parameters) == len(weights.gradients) == learning
         assert all((piece.parameter.grad is not None) == (piece in weights.learning) for piece in weights.pieces)
+
+
+def test_a_large_parameter_stays_where_it_is() -> None:
+    """2**15 numbers; one with gaps is laid out all the same."""
+    network = nn.Sequential(nn.Linear(256, 128), nn.Linear(128, 2))
+    place = network[0].weight.data_ptr()
+    weights = Weights(network, Pace())
+    assert {tuple(piece.names) for piece in weights.pieces} == {
+        ("0.weight",),
+        ("0.bias", "1.weight", "1.bias"),
+    }
+    assert network[0].weight.data_ptr() == place
+    assert [piece.gradient is None for piece in weights.pieces] == [True, False]
+    weights.begin(1)
+    network(torch.ones(2, 256)).sum().backward()
+    assert len(weights.gradients) == 2
+    weights.zero_grad()
+    assert len(weights.gradients) == 1
+    weights.release()
+    assert network[0].weight.data_ptr() == place
+    gaps = nn.Module()
+    gaps.weight = nn.Parameter(torch.randn(256, 256)[:, ::2])
+    assert Weights(gaps, Pace()).pieces[0].places.keys() == {"weight"}
 
 
 def test_a_parameter_with_gaps_in_memory_is_laid_out_without_them() -> None:

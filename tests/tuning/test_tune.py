@@ -68,7 +68,7 @@ def test_trials_that_fail_are_told_and_the_search_goes_on(wine_split: Parts) -> 
     tuning = maas.tune(SMALL, wine_split[0], space, optimizer="sgd", **QUICK)
     errors = [trial.error or "" for trial in tuning.trials]
     assert [bool(error) for error in errors] == [False, True, True, True]
-    assert "training diverged in epoch" in errors[1]
+    assert "training diverged in step" in errors[1]
     assert "`hidden` must be positive integers, got (-4,)" in errors[2]
     assert tuning.best.number == 1
     text = str(tuning)
