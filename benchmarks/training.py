@@ -31,6 +31,7 @@ With `--peers -` they are those that this interpreter has.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -208,7 +209,9 @@ def version_in(python: Path, name: str) -> str:
 
 
 def git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    with contextlib.suppress(FileNotFoundError):
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    return ""
 
 
 if __name__ == "__main__":
