@@ -31,6 +31,7 @@ With `--peers -` they are those that this interpreter has.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -64,6 +65,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, default=ROOT / ".benchmarks" / "peers", help="their environment")
     parser.add_argument("--no-peers", action="store_true", help="leave them out: nothing is installed")
     parser.add_argument("--output", type=Path, help="write the table to this Markdown file too")
+    parser.add_argument("--commit", help="what is measured, where this is no repository")
     parser.add_argument("--one", nargs=2, metavar=("CONTENDER", "WORKLOAD"), help="one run, printed as JSON")
     options = parser.parse_args()
     if options.epochs < 2 or options.rounds < 1:
@@ -178,7 +180,8 @@ def header(
     """Where, when and with what it was measured."""
     runs = [run for several in found.values() for run in several]
     threads = {workload: run["threads"] for (workload, _), several in found.items() for run in several}
-    commit = git("rev-parse", "--short", "HEAD") + (" and uncommitted changes" if git("status", "--porcelain") else "")
+    commit = options.commit or git("rev-parse", "--short", "HEAD")
+    commit += " and uncommitted changes" if git("status", "--porcelain") else ""
     peers = [f"{name} {version_in(python, name)}" for name in PEERS if name in contenders]
     on = processor() + (f", {runs[0]['device']}" if runs and options.device == "cuda" else "")
     return [
@@ -206,7 +209,9 @@ def version_in(python: Path, name: str) -> str:
 
 
 def git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    with contextlib.suppress(FileNotFoundError):
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    return ""
 
 
 if __name__ == "__main__":
