@@ -24,6 +24,7 @@ DEFAULT_SIDE = 64
 _LARGEST_SIDE = 512  # images of one size are kept at that size up to here
 _MOST_SIDE = 4096
 _CHUNK_NUMBERS = 1 << 24
+_BYTES_WORTH_A_TURN = 1 << 11  # an image of fewer is mostly the interpreter's work, of which there is one at a time
 _BYTES_WORTH_THREADS = 1 << 18  # a tiny image is decoded sooner than a thread is woken; measured on two cores
 _LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as JPEG and Pillow weigh them
 _LONGEST = 16  # times its shorter side: a longer strip is cut before it is resized
@@ -217,7 +218,8 @@ class Image:
             else:
                 pixels[row] = image if len(self.mean) == 3 else _grey(image)
 
-        if len(contents) > 1 and sum(map(len, contents)) > _BYTES_WORTH_THREADS:
+        size = sum(map(len, contents))
+        if size > max(_BYTES_WORTH_THREADS, len(contents) * _BYTES_WORTH_A_TURN) and len(contents) > 1:
             with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # decoding releases the interpreter's lock
                 list(pool.map(fill, range(len(contents))))
         else:
