@@ -37,6 +37,7 @@ class Watch:
         config: Mapping[str, Any] | None = None,
     ) -> None:
         self.progress, self.history, self.trackers, self.config = progress, history, trackers, dict(config or {})
+        self.bar: Any = None
         self.speed: dict[str, Any] = {}
         self.steps, self.reads, self.seconds = 0, 0, 0.0
 
@@ -67,7 +68,9 @@ class Watch:
         self._write(state)
 
     def end(self) -> None:
-        """The run is over, or was interrupted."""
+        """The run is over, or was interrupted; or it never began."""
+        if self.bar is None:
+            return
         self.bar.close()
         for tracker in self.trackers:
             tracker.finish()
