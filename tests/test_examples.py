@@ -24,3 +24,14 @@ def test_an_example_is_short_and_says_how_to_run_it(example: Path) -> None:
     text = example.read_text()
     assert len(text.splitlines()) <= 120
     assert f"python examples/{example.name}" in text
+
+
+def test_the_distributed_example_says_the_same_as_two_processes(tmp_path: Path) -> None:
+    example = next(path for path in EXAMPLES if path.stem == "distributed")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    said = [
+        subprocess.run([*how, example], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
+        for how in ([sys.executable], launch)
+    ]
+    assert [lines.pop(0) for lines in said] == ["processes   1", "processes   2"]
+    assert said[0] == said[1]

@@ -247,5 +247,6 @@ def num_workers() -> int:
 
 
 def _be_quiet(_: int) -> None:
-    """A worker leaves Ctrl-C to the process that trains, which saves first and then ends it."""
+    """A worker leaves Ctrl-C and what torchrun sends to the process that trains, which saves first and then ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setpgid(0, 0)  # both go to a group

@@ -169,7 +169,7 @@ def fit(
         warnings.warn("`freeze` without `start` keeps weights as they were drawn at random", stacklevel=2)
     where = device_of(device)
     world = World.of(where)
-    check_distribute(distribute, world)
+    check_distribute(distribute, world, settings)
     made = set_up(
         recipe,
         train,
@@ -189,9 +189,13 @@ def fit(
         else:
             feed, plan = made.feed(workers, world), made.plan(batch_size, accumulate, seed)
             judges = made.validation()
+            identity = {"recipe": model.recipe.to_json(), "data": made.fingerprint, "settings": settings.to_json()}
+            if world.size > 1:
+                other = None if made.held_out is None else made.held_out.fingerprint()
+                world.check_alike({**identity, "validation": other, "distribute": distribute})
+                world.copy_from_first(network.state_dict().values())
             if distribute == "fsdp":
                 shard(network, where)
-            identity = {"recipe": model.recipe.to_json(), "data": made.fingerprint, "settings": settings.to_json()}
             with closing(feed):
                 outcome = train_network(
                     network,

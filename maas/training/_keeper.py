@@ -62,9 +62,16 @@ class Keeper:
     def __enter__(self) -> Keeper:
         if self.run is None or self.folder is None:
             return self
+        error: RunError | None = None
         if self.world.writes:
-            self._take(self.run, self.folder)
-        self.world.wait()
+            try:
+                self._take(self.run, self.folder)
+            except RunError as found:
+                error = found
+                self._let_go()
+        (failed,) = self.world.most(error is not None)
+        if failed:  # in all processes alike
+            raise error or RunError(f"the first process cannot train in {self.folder}; its own error says why")
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._note)
@@ -73,6 +80,9 @@ class Keeper:
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._lock is not None:
             os.close(self._lock)  # the file stays: a lock on a removed file guards nothing
             self._lock = None
@@ -148,24 +158,41 @@ class Keeper:
         raise SystemExit(128 + signal.SIGTERM)
 
     def go_on(self, state: State) -> None:
-        """Put the newest whole checkpoint into a run that has not begun; nothing where there is none."""
+        """Put the newest whole checkpoint into a run that has not begun; nothing where there is none.
+
+        Raises:
+            RunError: there are checkpoints, but none is whole; or not all processes see the same ones.
+        """
         if self.run is None or self.folder is None or not self.run.resume:
             return
-        folder = self.folder / "checkpoints"
+        found = self._newest(self.folder)
+        steps = found[2]["steps"] if found else 0
+        most, least = self.world.most(steps, -steps)
+        if most != -least:
+            raise RunError(
+                f"one process goes on from step {int(-least)} in {self.folder}, another from step {int(most)}: all "
+                f"must see the same folder, as on a shared disk; give them such a one"
+            )
+        if found:
+            self._put(state, *found)
+
+    def _newest(self, place: Path) -> tuple[Path, dict[str, torch.Tensor], dict[str, Any]] | None:
+        """The newest whole checkpoint of a run's folder, read."""
+        folder = place / "checkpoints"
         paths = _checkpoint.found(folder)
-        latest = self.folder / "latest"
-        if latest.exists() and (named := self.folder / latest.read_text().strip()) not in paths:
-            warnings.warn(f"{named}, the newest checkpoint of the run, is gone", stacklevel=2)
+        latest = place / "latest"
+        if latest.exists() and (named := place / latest.read_text().strip()) not in paths:
+            warnings.warn(f"{named}, the newest checkpoint of the run, is gone", stacklevel=3)
         for path in paths:
             try:
                 tensors, numbers = _checkpoint.read(path)
             except _checkpoint.Broken as error:
-                warnings.warn(f"the checkpoint {path} is broken: {error}; an older one is taken", stacklevel=2)
+                warnings.warn(f"the checkpoint {path} is broken: {error}; an older one is taken", stacklevel=3)
                 continue
-            self._put(state, path, tensors, numbers)
-            return
+            return path, tensors, numbers
         if paths:
             raise RunError(f"no checkpoint in {folder} is whole; begin anew in another folder, or remove this one")
+        return None
 
     def _put(self, state: State, path: Path, tensors: dict[str, torch.Tensor], numbers: dict[str, Any]) -> None:
         generators = [tensors.pop(name) for name in sorted(tensors) if name.startswith("generators.")]
@@ -258,6 +285,7 @@ def _machine(state: State) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "processes": state.world.size,
+        "sharded": state.weights.sharded,
         "torch": torch.__version__,
         "processor": platform.machine(),
     }

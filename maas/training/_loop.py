@@ -195,32 +195,31 @@ def _look(
     units = [part.reshape(-1).double() for one in taken for part in one.counts or ()]
     checks = torch.stack([one.check for one in taken]).double()
     read = torch.cat([*parts, *units, checks]).cpu().numpy()
-    sums = np.zeros((len(taken), 3))  # losses, units, parts that are not finite
+    sums = np.zeros((len(taken), 4))  # losses, units, processes whose losses or gradients are not finite
     at, at_units = 0, sum(map(len, parts))
     for place, one in enumerate(taken):
         size = sum(part.numel() for part in one.losses)
         losses = read[at : at + size]
         count = sum(part.numel() for part in one.counts or ())
         with np.errstate(invalid="ignore"):  # infinity in one row, and its opposite in another
-            sums[place] = losses.sum(), read[at_units : at_units + count].sum() if count else size, 0
+            sums[place, :2] = losses.sum(), size if one.counts is None else read[at_units : at_units + count].sum()
         at, at_units = at + size, at_units + count
     sums[:, 2] = ~np.isfinite(sums[:, 0])
     if not state.scaler.is_enabled():  # which meets gradients that are not finite, and lowers its scale
-        sums[:, 2] += ~np.isfinite(read[len(read) - len(taken) :])
-    bad_losses = sums[:, 2] > 0
-    sums[bad_losses, :2] = 0
+        sums[:, 3] = ~np.isfinite(read[len(read) - len(taken) :])
+    sums[sums[:, 2:].any(axis=1), :2] = 0
     state.world.sum_on_host(sums)
-    bad = sums[:, 2] > 0
+    bad = sums[:, 2:].any(axis=1)
     start = state.step - len(taken)
     if bad.any() and settings.non_finite == "raise":
         place = int(np.flatnonzero(bad)[0])
         rows = plan.given(torch.cat(windows[start + place]))
-        which = "a loss" if not all(torch.isfinite(part).all() for part in taken[place].losses) else "a gradient"
+        which = "a loss" if sums[place, 2] else "a gradient"
         raise DivergedError(
             state.steps - len(taken) + place + 1, state.epoch, rates[start + place], rows, f"{which} is not finite"
         )
     state.skipped += int(bad.sum())
-    for loss, count, _ in sums[~bad].tolist():
+    for loss, count, *_ in sums[~bad].tolist():
         state.note(loss, count)
     return float(sums[~bad][-1, 0] / sums[~bad][-1, 1]) if (~bad).any() else math.nan
 
@@ -237,6 +236,7 @@ def _end_epoch(
     if not state.loss_count:
         raise DivergedError(state.steps, state.epoch, rate, [], "no step of the epoch was finite")
     loss = None
+    state.world.copy_from_first(state.network.buffers())  # batch statistics are each process's own
     if validation is not None:
         state.exchange()  # answers are given with the averaged weights
         loss = mean_loss(state.network, task, validation, state.world)

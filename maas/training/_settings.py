@@ -68,11 +68,17 @@ class Optimizer:
         return {"kind": self.kind, "betas": list(self.betas), "eps": self.eps}
 
     def make(
-        self, groups: Iterable[dict[str, Any]], *, learning_rate: float, weight_decay: float, device: torch.device
+        self,
+        groups: Iterable[dict[str, Any]],
+        *,
+        learning_rate: float,
+        weight_decay: float,
+        device: torch.device,
+        sharded: bool = False,
     ) -> torch.optim.Optimizer:
         """torch's own, over these groups of parameters; on a GPU fit to be recorded in a graph."""
         options: dict[str, Any] = {"lr": learning_rate, "weight_decay": weight_decay}
-        options["fused"] = device.type in _FUSED
+        options["fused"] = device.type in _FUSED and not (sharded and self.kind == "sgd")  # torch has none of shards
         if self.kind == "sgd":
             options |= {"momentum": self.momentum, "nesterov": self.nesterov}
         else:
@@ -120,10 +126,12 @@ class Settings:
         if type(self.seed) is not int or not 0 <= self.seed < 2**63:
             raise DataError(f"`seed` must be an integer from 0 to below 2**63, got {show(self.seed)}")
 
-    def make_optimizer(self, groups: Iterable[dict[str, Any]], device: torch.device) -> torch.optim.Optimizer:
-        """The optimizer over these groups of parameters."""
+    def make_optimizer(
+        self, groups: Iterable[dict[str, Any]], device: torch.device, *, sharded: bool = False
+    ) -> torch.optim.Optimizer:
+        """The optimizer over these groups of parameters, which may be shards (FSDP)."""
         return self.optimizer.make(
-            groups, learning_rate=self.learning_rate, weight_decay=self.weight_decay, device=device
+            groups, learning_rate=self.learning_rate, weight_decay=self.weight_decay, device=device, sharded=sharded
         )
 
     def rate(self, step: int, steps: int, epoch: int, losses: Sequence[float] = ()) -> float:

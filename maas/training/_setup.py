@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -206,15 +207,17 @@ def set_up(
 
 
 def device_of(wish: str | torch.device | None) -> torch.device:
-    """The device to train on.
+    """The device to train on; under `torchrun` each process of a machine takes a GPU of its own.
 
     Raises:
         DataError: it cannot be used here.
     """
     if wish is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        wish = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(wish)
+        if device == torch.device("cuda") and "LOCAL_RANK" in os.environ:
+            wish = device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise DataError(f"`device` {show(str(wish))} cannot be used here: {str(error).splitlines()[0]}") from error

@@ -54,6 +54,9 @@ def choose(
     eager = Eager(state, task, settings)
     if speed == "auto" and state.speed:
         speed = state.speed
+    if speed != "eager" and state.world.size > 1:
+        warnings.warn(f'speed="{speed}" is for a process alone; steps of several run eagerly', stacklevel=4)
+        speed = "eager"
     if speed == "eager" or not windows:
         state.speed = state.speed or ("eager" if windows else "")
         return eager, {"chosen": "eager"}
@@ -110,8 +113,6 @@ def _made(
     Raises:
         Unfit: this run cannot use it.
     """
-    if state.world.size > 1:
-        raise Unfit("several processes train together")
     if settings.accumulate > 1:
         raise Unfit("`accumulate` is above 1")
     if state.scaler.is_enabled():

@@ -57,7 +57,7 @@ class State:
         """A run that has not begun. The optimizer's state is there from the start, so that it can be put back."""
         weights = Weights(network, pace, sharded=sharded)
         device = weights.pieces[0].parameter.device
-        optimizer = settings.make_optimizer(weights.groups(), device)
+        optimizer = settings.make_optimizer(weights.groups(), device, sharded=sharded)
         averages = None
         if settings.ema is not None:
             averages = {piece.parameter: piece.parameter.detach().clone() for piece in weights.pieces}

@@ -14,6 +14,7 @@ from maas.task import Task
 from maas.training._feed import Portion
 from maas.training._settings import PRECISIONS, Settings
 from maas.training._state import State
+from maas.training._weights import whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +23,8 @@ class Taken:
 
     Args:
         losses: of each row, detached.
-        counts: how many units, such as tokens, each loss is a sum over; None: one a row.
+        counts: how many units, such as tokens, each loss is a sum over, none of them for rows that do not count; None:
+            one a row.
         check: not finite where a gradient was not.
     """
 
@@ -86,7 +88,8 @@ class Eager:
             losses.append(loss.detach() if portion.counts else loss.detach()[:0])
             units = self.task.units(portion.batch)
             counts += [] if units is None else [units * portion.counts]
-        if not state.weights.sharded:
+        if state.world.size > 1 and not state.weights.sharded:
+            weights.fill()
             state.world.sum(*weights.gradients)
         if counts:
             self._average_over(counts, num_rows)
@@ -142,4 +145,4 @@ def clipped(gradients: list[torch.Tensor], most: float | None) -> torch.Tensor:
     norm = torch.nn.utils.get_total_norm(gradients)
     if most is not None:
         torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
-    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+    return whole(norm)

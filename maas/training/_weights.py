@@ -117,6 +117,12 @@ class Weights:
             else:
                 piece.gradient.zero_()
 
+    def fill(self) -> None:
+        """Give a gradient of zeros to those that learn and have none: the rows of another process may give one."""
+        for parameter in self.parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+
     def release(self) -> None:
         """Give each parameter storage of its own again, and no gradient."""
         flat = {name for piece in self.pieces for name in piece.places}

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
+import json
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from maas.errors import DataError, show
+from maas.training._settings import Settings
 
 DISTRIBUTE = ("ddp", "fsdp")
+_JOIN_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -40,16 +48,19 @@ class World:
         """
         if not dist.is_available() or int(os.environ.get("WORLD_SIZE", "1")) < 2:
             return cls()
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # where NCCL and FSDP work
         if not dist.is_initialized():
             try:
-                dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+                _join()
             except (RuntimeError, ValueError) as error:
                 raise DataError(
-                    f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the other processes cannot be joined: {error}; "
-                    f"start them with torchrun, or unset WORLD_SIZE"
+                    f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the other processes cannot be joined: "
+                    f"{str(error).splitlines()[0]}; start them with torchrun, or unset WORLD_SIZE"
                 ) from error
             atexit.register(_leave)
-        host = dist.new_group(backend="gloo") if dist.get_backend() != "gloo" else dist.group.WORLD
+        serves_host = "gloo" in dist.get_backend_config()
+        host = dist.group.WORLD if serves_host else dist.new_group(backend="gloo")
         return cls(dist.get_rank(), dist.get_world_size(), host)
 
     @property
@@ -94,16 +105,25 @@ class World:
         dist.all_gather(found, tensor, group=self.host)
         return found
 
-    def copy_from_first(self, network: nn.Module) -> None:
-        """Give all processes the weights and buffers of the first."""
+    def copy_from_first(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Give all processes the tensors of the first, in place."""
         if self.size > 1:
-            for tensor in network.state_dict().values():
-                dist.broadcast(tensor, 0)
+            for tensor in tensors:
+                sent = tensor.detach().contiguous()
+                dist.broadcast(sent, 0)
+                tensor.detach().copy_(sent)
 
-    def wait(self) -> None:
-        """Wait for the others."""
-        if self.size > 1:
-            dist.barrier(group=self.host)
+    def check_alike(self, values: Mapping[str, Any]) -> None:
+        """Raise DataError in all processes where a value, as JSON, is not the same in all of them."""
+        for name, value in values.items():
+            digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+            number = int(digest[:12], 16)
+            greatest, least = self.most(number, -number)
+            if greatest != -least:
+                raise DataError(
+                    f"the processes that train together were given different values of {name!r}; give each all rows "
+                    f"and the same arguments: every batch is shared out among them"
+                )
 
 
 def rank() -> int:
@@ -115,25 +135,46 @@ def rank() -> int:
 
 
 def shard(network: nn.Module, device: torch.device) -> None:
-    """Split a network's parameters over the processes, layer by layer (FSDP2)."""
+    """Split a network's parameters over the processes (FSDP2).
+
+    Parts with parts of their own, and those in a sequence or a list, are gathered when their turn comes; the rest, such
+    as a table of embeddings that `forward` reads directly, at the start of the forward pass.
+    """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
+    for parameter in network.parameters():
+        parameter.data = parameter.data.contiguous()  # FSDP takes no others, such as channels-last ones
     for module in network.children():
-        blocks = module if isinstance(module, (nn.ModuleList, nn.Sequential)) else [module]
-        for block in blocks:
+        parts = list(module.children())
+        for block in parts if isinstance(module, (nn.ModuleList, nn.Sequential)) else [module] if parts else []:
             if any(True for _ in block.parameters()):
                 fully_shard(block, mesh=mesh)
     fully_shard(network, mesh=mesh)
 
 
-def check_distribute(distribute: Any, world: World) -> None:
-    """Raise DataError for a way to distribute that is none, or that a process alone cannot go."""
+def check_distribute(distribute: Any, world: World, settings: Settings) -> None:
+    """Raise DataError for a way to distribute that is none, or that this process or these settings cannot go."""
     if not isinstance(distribute, str) or distribute not in DISTRIBUTE:
         raise DataError(f"`distribute` must be one of {', '.join(DISTRIBUTE)}, got {show(distribute)}")
     if distribute == "fsdp" and world.size == 1:
         raise DataError('`distribute="fsdp"` shards over several processes; start this under torchrun')
+    if distribute == "fsdp" and settings.non_finite == "skip" and settings.optimizer.kind == "sgd":
+        raise DataError(
+            '`non_finite="skip"` with `distribute="fsdp"` is for the optimizers "adamw" and "adam", got "sgd"; choose '
+            'one of these, or distribute="ddp"'
+        )
+
+
+def _join() -> None:
+    """Meet the other processes; a short wait here leaves collectives the long one they need."""
+    store, number, size = next(rendezvous("env://", timeout=timedelta(seconds=_JOIN_SECONDS)))
+    store.set_timeout(dist.default_pg_timeout)
+    if os.environ.get("GROUP_WORLD_SIZE") == "1":  # torchrun's store outlives a restart, and so do addresses in it
+        store = PrefixStore(f"attempt_{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=store, rank=number, world_size=size)
 
 
 def _leave() -> None:
