@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -230,7 +231,17 @@ def fit(
             plan = Plan(len(learning), batch_size, accumulate, seed, lengths, positions)
             if distribute == "fsdp":
                 shard(network, where)
-            identity = {"recipe": resolved.to_json(), "data": fingerprint, "settings": settings.to_json()}
+            identity = {
+                "recipe": resolved.to_json(),
+                "data": fingerprint,
+                "validation": None if kept is None or held_out is None else held_out.fingerprint(),
+                "task": _named(learner),
+                "preprocess": _named(learns),
+                "augment": _named(augment),
+                "start": begun,
+                **pace.to_json(),
+                "settings": settings.to_json(),
+            }
             outcome = train_network(
                 network,
                 answer,
@@ -297,6 +308,11 @@ def _check_options(task: Any, preprocess: Any, augment: Any) -> None:
             f"`augment` must be a function of a batch such as maas.preprocess.AugmentImages(flip=True), got "
             f"{show(augment)}"
         )
+
+
+def _named(value: Any) -> str:
+    """What tells a value from another one, in another process too: its repr without addresses in memory."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 def _check_takes(learner: Learner, schema: Schema) -> None:

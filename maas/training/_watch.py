@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from maas.errors import RunError
 from maas.storage import write_atomic
 from maas.training._run import Tracker
 from maas.training._state import State
@@ -39,6 +40,7 @@ class Watch:
         self.progress, self.history, self.trackers, self.config = progress, history, trackers, dict(config or {})
         self.speed: dict[str, Any] = {}
         self.steps, self.reads, self.seconds = 0, 0, 0.0
+        self.bar: Any = None
 
     def begin(self, state: State, steps: int) -> None:
         """A run of so many steps in all begins, or goes on."""
@@ -67,7 +69,9 @@ class Watch:
         self._write(state)
 
     def end(self) -> None:
-        """The run is over, or was interrupted."""
+        """The run is over, or was interrupted, or did not begin."""
+        if self.bar is None:
+            return
         self.bar.close()
         for tracker in self.trackers:
             tracker.finish()
@@ -91,7 +95,10 @@ class Watch:
         writer = csv.DictWriter(text, HISTORY, lineterminator="\n")
         writer.writeheader()
         writer.writerows(state.history)
-        write_atomic(self.history, text.getvalue().encode())
+        try:
+            write_atomic(self.history, text.getvalue().encode())
+        except OSError as error:
+            raise RunError(f"{self.history} cannot be written: {error.strerror}") from error
 
 
 class Stopwatch:
