@@ -179,7 +179,7 @@ class Keeper:
             try:
                 tensors, numbers = _checkpoint.read(path)
             except _checkpoint.Broken as error:
-                warnings.warn(f"the checkpoint {path} is broken: {error}; an older one is taken", stacklevel=2)
+                warnings.warn(f"the checkpoint {path} is broken: {error}; an older one is looked for", stacklevel=2)
                 continue
             self._put(state, path, tensors, numbers)
             return
@@ -264,13 +264,13 @@ class Keeper:
                 f"version that began the run, or begin anew in another folder"
             )
         here = json.loads(json.dumps(self.identity))
-        changed = [name for name in here if name != "settings" and here[name] != there.get(name)]
         may_change = [name for name in _MAY_CHANGE if name != "epochs" or not self.fixed_end]
-        changed += [
+        changed = [
             name
             for name, value in here.get("settings", {}).items()
             if name not in may_change and value != settings.get(name)
         ]
+        changed += [name for name in here if name != "settings" and here[name] != there.get(name)]
         if changed:
             name = changed[0]
             was, now = {**there, **settings}.get(name), {**here, **here.get("settings", {})}[name]
