@@ -51,10 +51,9 @@ class Keeper:
         self.fixed_end = fixed_end
         self.folder = None if run is None else Path(run.folder)
         self.told: int | None = None  # the signal that came
-        self.resumed_from: int | None = None
         self.seconds = 0.0  # spent on checkpoints
         self._saved_at = time.monotonic()
-        self._saved_steps = -1
+        self._saved: tuple[int, int] | None = None  # epoch and step of the newest checkpoint
         self._steps = 0  # of this process
         self._before: dict[int, Any] = {}
         self._lock: int | None = None
@@ -125,7 +124,7 @@ class Keeper:
 
     def save(self, state: State) -> None:
         """Write a checkpoint, check it, point at it, and let older ones go. All processes call this together."""
-        if self.run is None or self.folder is None or state.steps == self._saved_steps:
+        if self.run is None or self.folder is None or self._saved == (state.epoch, state.step):
             return
         start = time.monotonic()
         generators = self.world.gather(_generators_of(state))
@@ -142,7 +141,7 @@ class Keeper:
                 _checkpoint.let_go(path, self.run.keep)
             except OSError as error:
                 raise RunError(f"the run's folder {self.folder} cannot be written: {error.strerror}") from error
-        self._saved_steps = state.steps
+        self._saved = (state.epoch, state.step)
         self._saved_at = time.monotonic()
         self.seconds += self._saved_at - start
 
@@ -211,7 +210,7 @@ class Keeper:
             )
         if len(generators) == self.world.size and generators[0].shape == _generators_of(state).shape:
             _put_generators(state, generators[self.world.rank])
-        self.resumed_from = self._saved_steps = state.steps
+        self._saved = (state.epoch, state.step)
 
     def _take(self, run: Run, folder: Path) -> None:
         """Make the folder of the run, or find it to be that of this one, and lock it."""
