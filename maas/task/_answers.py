@@ -73,6 +73,11 @@ class Batch:
         target = None if self.target is None else self.target[index]
         return Batch({name: tensor[index] for name, tensor in self.inputs.items()}, target)
 
+    def take(self, index: torch.Tensor) -> Batch:
+        """The rows at these positions, int64 of shape (rows,), on the batch's device."""
+        target = None if self.target is None else self.target.index_select(0, index)
+        return Batch({name: tensor.index_select(0, index) for name, tensor in self.inputs.items()}, target)
+
 
 @dataclass(frozen=True)
 class Answers(Sequence[dict[str, Any]]):

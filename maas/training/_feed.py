@@ -19,7 +19,7 @@ from maas.training._world import World
 Augment = Callable[[Batch, torch.Tensor, int, int], Batch]
 """Batch, positions of its rows (int64 on the CPU), seed, epoch -> batch: random, yet a function of its arguments."""
 
-_MOST_BYTES = 64 << 20  # gathered at once
+_MOST_BYTES = {"cpu": 1 << 20, "cuda": 64 << 20}  # gathered at once: on a CPU what its caches hold until it is used
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Resident:
         self.lengths = {name: one.cpu() for name, one in rows.inputs.items() if name.endswith("_lengths")}
         tensors = [*rows.inputs.values(), *([] if rows.target is None else [rows.target])]
         row_bytes = sum(one[:1].numel() * one.element_size() for one in tensors)
-        self.rows_at_once = max(1, _MOST_BYTES // max(1, row_bytes))
+        self.rows_at_once = max(1, _MOST_BYTES.get(device.type, 1 << 20) // max(1, row_bytes))
 
     def __call__(self, windows: Sequence[Window], epoch: int) -> Iterator[list[Portion]]:
         for some in self._together(windows):
@@ -94,9 +94,9 @@ class Resident:
         if self.lengths:  # each batch is cut to its own longest row, known without asking the device
             for index in indices:
                 longest = {name: int(lengths[index].max()) for name, lengths in self.lengths.items()}
-                yield self._as_given(self.rows[index.to(self.rows.device)]).trimmed(longest)
+                yield self._as_given(self.rows.take(index.to(self.rows.device))).trimmed(longest)
             return
-        gathered = self._as_given(self.rows[torch.cat(indices).to(self.rows.device, non_blocking=True)])
+        gathered = self._as_given(self.rows.take(torch.cat(indices).to(self.rows.device, non_blocking=True)))
         sizes = [len(index) for index in indices]
         parts = {name: torch.split(tensor, sizes) for name, tensor in gathered.inputs.items()}
         targets = None if gathered.target is None else torch.split(gathered.target, sizes)

@@ -166,7 +166,7 @@ def _train(
             taken, until = [], _next_look(clock, keeper)
             clock.start()
 
-        _end_epoch(state, task, validation, settings, rates[-1], time.perf_counter() - began)
+        _end_epoch(state, task, validation, settings, rates[-1], began)
         watch.epoch(state)
         _save_or_stop(state, keeper)
     keeper.finish(state)
@@ -238,7 +238,7 @@ def _end_epoch(
     validation: Batch | Iterable[Batch] | None,
     settings: Settings,
     rate: float,
-    seconds: float,
+    began: float,
 ) -> None:
     """Judge an epoch by the validation rows, remember it if it is the best, and turn to the next."""
     if not state.loss_count:
@@ -253,7 +253,7 @@ def _end_epoch(
             state.best = copy_of(state.network)
         state.exchange()
     record = {"epoch": state.epoch, "train_loss": state.train_loss, "validation_loss": loss}
-    state.history.append({**record, "learning_rate": rate, "seconds": round(seconds, 4)})
+    state.history.append({**record, "learning_rate": rate, "seconds": round(time.perf_counter() - began, 4)})
     state.epoch, state.step = state.epoch + 1, 0
     state.loss_sum = state.loss_count = 0.0
 

@@ -26,6 +26,7 @@ from maas.training._step import Eager, Step, Taken, clipped
 
 SPEEDS = ("eager", "compile", "graph", "compile+graph")
 _RACED_STEPS = 8
+_MOST_COMPILATIONS = 1000
 _ROUNDS, _ROUND_SECONDS = 5, 0.15
 _WARM_UP_STEPS = 3  # before a graph is recorded: libraries choose and prepare their kernels
 
@@ -127,7 +128,10 @@ def _made(
             raise Unfit("recurrent layers have kernels of their own, which a compiler would lose")
         step = Compiled(state, task, settings, eager, portions[0][0])
         step.set_rate(rate)
-        step.run(portions[0], len(portions[0][0].index))
+        # Each network of a search is one compilation; a compiler's advice to its authors is not for a user.
+        with torch._dynamo.config.patch(recompile_limit=_MOST_COMPILATIONS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            step.run(portions[0], len(portions[0][0].index))
     if name.endswith("graph"):
         step = Graph(state, step, eager, portions[0], rate)
     return step
@@ -139,8 +143,6 @@ class Compiled:
     def __init__(self, state: State, task: Task, settings: Settings, eager: Eager, like: Portion) -> None:
         self.eager, self.signature = eager, _signature(like)
         pieces = state.weights.learning
-        if any(piece.gradient is None for piece in pieces):
-            raise Unfit("parameters are sharded")
         flats = [piece.parameter.detach() for piece in pieces]
         device = flats[0].device
         self.rates = [torch.zeros((), device=device) for _ in pieces]
@@ -174,9 +176,7 @@ class Compiled:
                 buffer.copy_(moved[name])
             return losses.detach(), check
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.step = torch.compile(step, fullgraph=True, dynamic=False)
+        self.step = torch.compile(step, fullgraph=True, dynamic=False)
 
     def set_rate(self, rate: float) -> None:
         if rate == self.rate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -49,7 +50,11 @@ class Eager:
         self.state, self.task, self.settings = state, task, settings
         self.device = state.weights.pieces[0].parameter.device
         self.dtype = PRECISIONS[settings.precision]
-        self.sharded = state.weights.pieces[0].gradient is None
+        self.cast = (
+            contextlib.nullcontext()
+            if self.dtype == torch.float32
+            else torch.autocast(self.device.type, dtype=self.dtype)
+        )
         self._shares: dict[Any, torch.Tensor] = {}
 
     def set_rate(self, rate: float) -> None:
@@ -67,33 +72,38 @@ class Eager:
         state, weights = self.state, self.state.weights
         skips = self.settings.non_finite == "skip"
         before = [(buffer, buffer.clone()) for buffer in state.network.buffers()] if skips else []
-        losses, counts = [], []
+        losses: list[torch.Tensor] = []
+        counts: list[torch.Tensor] = []
 
         weights.zero_grad()
         for portion in window:
             loss = self._forward(portion)  # (rows,)
-            state.scaler.scale(loss).backward(self._share(loss, num_rows, portion.counts))  # type: ignore[no-untyped-call]
+            scaled = state.scaler.scale(loss) if state.scaler.is_enabled() else loss
+            scaled.backward(self._share(loss, num_rows, portion.counts))  # type: ignore[no-untyped-call]
             losses.append(loss.detach() if portion.counts else loss.detach()[:0])
-            counts.append(self.task.units(portion.batch) if portion.counts else None)
-        if not self.sharded:
+            units = self.task.units(portion.batch)
+            counts += [] if units is None else [units * portion.counts]
+        if not state.weights.sharded:
             state.world.sum(*weights.gradients)
-        units = [one for one in counts if one is not None]
-        if units:
-            self._average_over(units, num_rows)
+        if counts:
+            self._average_over(counts, num_rows)
         if state.scaler.is_enabled():
             state.scaler.unscale_(state.optimizer)
         check = clipped(weights.gradients, self.settings.clip_norm)
         if skips and not state.scaler.is_enabled():
             state.optimizer.found_inf = 1 - check.isfinite().float()  # type: ignore[attr-defined]  # as a scaler says it
-        state.scaler.step(state.optimizer)
-        state.scaler.update()
+        if state.scaler.is_enabled():
+            state.scaler.step(state.optimizer)
+            state.scaler.update()
+        else:
+            state.optimizer.step()
         for buffer, kept in before:
             buffer.copy_(torch.where(check.isfinite(), buffer, kept))
-        return Taken(losses, units or None, check)
+        return Taken(losses, counts or None, check)
 
     def _forward(self, portion: Portion) -> torch.Tensor:
         try:
-            with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+            with self.cast:
                 return self.task.loss(self.state.network, portion.batch)
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
@@ -107,7 +117,7 @@ class Eager:
         """What each loss of the window counts: a constant, so that no mean need be taken, however batches are cut."""
         key = (loss.shape, loss.dtype, num_rows, counts)
         if key not in self._shares:
-            parts = self.state.world.size if self.sharded else 1  # FSDP gives the mean over processes
+            parts = self.state.world.size if self.state.weights.sharded else 1  # FSDP gives the mean over processes
             self._shares[key] = torch.full_like(loss.detach(), parts * counts / num_rows)
         return self._shares[key]
 
@@ -120,8 +130,8 @@ class Eager:
 
 def clipped(gradients: list[torch.Tensor], most: float | None) -> torch.Tensor:
     """Scale gradients down to a common norm of `most`; gives a number that is not finite where one of them is not."""
-    if most is None and len(gradients) == 1:
-        return gradients[0].sum()
+    if most is None and all(gradient.device.type == "cpu" and type(gradient) is torch.Tensor for gradient in gradients):
+        return sum((gradient.sum() for gradient in gradients), torch.zeros(()))  # there half as dear as a norm
     norm = torch.nn.utils.get_total_norm(gradients)
     if most is not None:
         torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))

@@ -14,6 +14,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from maas.training._freeze import Pace
 
 _ALIGNMENT = 16  # numbers; kernels read parameters that begin at 64 bytes
+_LARGE = 2**15  # numbers from which on one more pass over them costs more than one more operation
 
 
 @dataclass(eq=False)
@@ -22,7 +23,7 @@ class Piece:
 
     Args:
         parameter: what the optimizer updates: flat, or a parameter of the network as it is.
-        gradient: of the same shape, kept from step to step; None where another hand (FSDP) makes gradients.
+        gradient: of the same shape, kept from step to step, of a flat one; others get a new one each step.
         factor: what the learning rate is multiplied by.
         frozen: the number of epochs in which it does not learn; None: all.
         places: of a flat one: by name of a parameter where it begins, its sizes in the order of memory, and how its
@@ -54,14 +55,14 @@ class Weights:
     """The parameters of a network in training.
 
     Args:
-        network: its parameters become views of flat tensors, until `release`. Weights of recurrent layers on a GPU stay
-            as they are, for cuDNN lays them out itself; so do those that are sharded.
+        network: its small parameters become views of flat tensors, until `release`. Large ones stay as they are, and
+            weights of recurrent layers on a GPU, for cuDNN lays them out itself, and those that are sharded.
         pace: which parts learn when, and how fast.
         sharded: whether the parameters are shards (FSDP).
     """
 
     def __init__(self, network: nn.Module, pace: Pace, *, sharded: bool = False) -> None:
-        self.network = network
+        self.network, self.sharded = network, sharded
         own_layout = {
             id(parameter)
             for module in network.modules()
@@ -71,18 +72,23 @@ class Weights:
         }
         together: dict[Any, list[tuple[str, nn.Parameter]]] = {}
         for name, parameter in network.named_parameters():
-            alone = name if sharded or id(parameter) in own_layout or not _is_dense(parameter) else ""
+            stays = sharded or id(parameter) in own_layout or parameter.numel() >= _LARGE or not _is_dense(parameter)
+            alone = name if stays else ""
             key = (pace.factor_of(name), pace.frozen_epochs_of(name), parameter.dtype, parameter.device, alone)
             together.setdefault(key, []).append((name, parameter))
         self.pieces = [
-            _alone(members[0], key[0], key[1], sharded) if key[4] else _laid_out(members, key[0], key[1])
+            Piece(members[0][1], None, key[0], key[1], name=key[4]) if key[4] else _laid_out(members, key[0], key[1])
             for key, members in together.items()
         ]
         self.learning = self.pieces
 
     def groups(self) -> list[dict[str, Any]]:
         """An optimizer's groups, each with the factor of its learning rate."""
-        return [{"params": [piece.parameter], "factor": piece.factor} for piece in self.pieces]
+        factors = dict.fromkeys(piece.factor for piece in self.pieces)
+        return [
+            {"params": [piece.parameter for piece in self.pieces if piece.factor == factor], "factor": factor}
+            for factor in factors
+        ]
 
     def begin(self, epoch: int) -> None:
         """Take the pieces that learn in an epoch, counted from 1; an optimizer passes over the others."""
@@ -141,12 +147,6 @@ def _order_in_memory(parameter: nn.Parameter) -> list[int]:
     return sorted(range(parameter.dim()), key=lambda axis: (-strides[axis], axis))
 
 
-def _alone(member: tuple[str, nn.Parameter], factor: float, frozen: int | None, sharded: bool) -> Piece:
-    name, parameter = member
-    parameter.grad = None if sharded else torch.zeros_like(parameter)
-    return Piece(parameter, parameter.grad, factor, frozen, name=name)
-
-
 def _laid_out(members: list[tuple[str, nn.Parameter]], factor: float, frozen: int | None) -> Piece:
     places: dict[str, tuple[int, list[int], list[int]]] = {}
     size = 0
@@ -167,5 +167,8 @@ def _laid_out(members: list[tuple[str, nn.Parameter]], factor: float, frozen: in
             members, piece.views(flat.detach()), piece.views(piece.gradient), strict=True
         ):
             view.copy_(parameter)
-            parameter.data, parameter.grad = view, gradient
+            # Kernels choose by strides, also by those of axes of size 1, which say nothing.
+            shape, strides = parameter.shape, parameter.stride()
+            parameter.data = view.as_strided(shape, strides)
+            parameter.grad = gradient.as_strided(shape, strides)
     return piece
