@@ -16,7 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives its exit code. A user's mistake ends in one line, never in a traceback."""
     from maas import errors
 
-    parsed = build_parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    parsed = build_parser().parse_args(given)
+    parsed.arguments = given
     written = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"maas: {message}\n"  # not where in the code it arose
     try:
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "sample": _keep.sample,
         }
         run = commands[parsed.command]
-        return REFUSED if run(parsed) else OK
+        return int(run(parsed))  # False is OK, True is REFUSED
     except (errors.ArtifactError, errors.ArchiveError) as error:
         return _say(error, UNTRUSTED)
     except (errors.ServingError, errors.ClientError) as error:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from maas.cli._kept import fit_with, run_of
 from maas.cli._labelled import labelled
 from maas.cli._print import pair, print_json, tell, value_of
 from maas.cli._task import target_of, task_of
@@ -23,13 +25,26 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-def fit(options: Namespace) -> bool:
+def fit(options: Namespace) -> int:
     import maas
+    from maas.cli import _prove
 
-    check_output(options)
+    if options.proof is not None:
+        return _prove.train(options)
+    if options.prove_resume:
+        return _prove.prove_resume(options)
+    follows = maas.training.rank() > 0  # torchrun started this process beside one that tells, saves and evaluates
+    if follows:
+        options.json = True  # it prints nothing: what would be printed at the end is not made
+        warnings.simplefilter("ignore")
+    else:
+        check_output(options)
+    run = run_of(options)
     recipe, rows, task = given(options)
     train, test = held_out(options, rows)
-    keep(options, learned(maas.fit, options, recipe, train, task), train, test)
+    model = learned(fit_with(options, run), options, recipe, train, task)
+    if not follows:
+        keep(options, model, train, test)
     return False
 
 

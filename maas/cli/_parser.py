@@ -11,22 +11,12 @@ exit codes:
   0    done
   1    a row was refused
   2    the command, the data or a file in it cannot be used
-  3    an artifact or archive is damaged, or answers otherwise here
+  3    an artifact or archive is damaged, or answers otherwise here; a run does not go on to the bit
   4    a server cannot be started, or does not answer
   130  interrupted
   141  whoever read the output stopped reading
+  143  told to end (SIGTERM); as after 130, a training goes on with --resume
 """
-
-_FIT = """\
-examples:
-  maas fit wine.csv --target cultivar --output artifacts/wine
-  maas fit churn.csv --target churned --drop customer_id --type zip=categorical --output artifacts/churn
-  maas fit loads.csv --target load --time measured_at --drop measured_at --patience 20 --output artifacts/loads
-  maas fit sensors.csv --task anomaly --network autoencoder --output artifacts/sensors
-  maas fit news.csv --task multilabel --target sport,politics --threshold f1 --output artifacts/news
-  maas fit wine.csv --target cultivar --set 'hidden=[128, 64]' --set dropout=0.2 --output artifacts/wine
-"""
-
 
 _LABELLED = "rows with their target: .csv, .tsv or .parquet, for images or sounds a folder, for sequences a .ts file"
 
@@ -46,9 +36,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"maas {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _fit(_command(commands, "fit", "train a network on a table, evaluate it and save it", _FIT))
-    from maas.cli._tune_parser import add_cross_validate, add_tune  # here: they share the options of fit
+    from maas.cli._fit_parser import add_fit  # here: they share options that are defined below
+    from maas.cli._tune_parser import add_cross_validate, add_tune
 
+    add_fit(commands)
     add_cross_validate(commands)
     add_tune(commands)
 
@@ -180,72 +171,6 @@ def build_parser() -> argparse.ArgumentParser:
     sample.add_argument("--output", required=True, metavar="FILE", help="the file to write")
     _json(sample)
     return parser
-
-
-def _fit(command: argparse.ArgumentParser) -> None:
-    _learning(command)
-    command.add_argument("--output", required=True, metavar="DIR", help="where to save the model")
-    command.add_argument(
-        "--test", type=float, default=0.2, metavar="SHARE", help="held-out rows (default: %(default)s)"
-    )
-    command.add_argument("--intended-use", metavar="TEXT", help="what the model is for, kept on its card")
-    command.add_argument("--limits", metavar="TEXT", help="where it must not be relied on, kept on its card")
-    _groups(command)
-
-
-def _learning(command: argparse.ArgumentParser) -> None:
-    """The rows, the recipe and the settings: what all commands that train share."""
-    _imports(command)
-    command.add_argument("data", metavar="DATA", help="a .csv, .tsv or .parquet file")
-    command.add_argument(
-        "--target",
-        metavar="COLUMN",
-        help="what to predict (default: target, label, class or y); a,b,c with --task multilabel: a column a label",
-    )
-    command.add_argument(
-        "--task",
-        choices=["classification", "regression", "multilabel", "anomaly"],
-        help="default: by the target's values",
-    )
-    command.add_argument(
-        "--threshold",
-        metavar="X",
-        help="probability above which the answer is yes, or what to choose it by: f1, youden or accuracy",
-    )
-    command.add_argument(
-        "--normal", action="append", default=[], metavar="LABEL", help="of an anomaly: the label of normal rows"
-    )
-    command.add_argument(
-        "--false-alarms", type=float, metavar="X", help="of an anomaly: share of normal rows (default: 0.01)"
-    )
-    _separator(command)
-    command.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="keep from the network")
-    command.add_argument(
-        "--type",
-        action="append",
-        default=[],
-        metavar="COLUMN=KIND",
-        help="numeric, categorical, boolean, text, image or audio (paths), or of a .parquet file sequence",
-    )
-    command.add_argument("--group", metavar="COLUMN", help="split so that equal values stay together")
-    command.add_argument("--time", metavar="COLUMN", help="split by time: the latest rows are held out")
-    command.add_argument("--network", default="mlp", metavar="KIND", help="registered network (default: %(default)s)")
-    command.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=JSON",
-        help="an argument of the network, such as dropout=0.2",
-    )
-    command.add_argument("--epochs", type=int, default=50, metavar="N", help="(default: %(default)s)")
-    command.add_argument("--batch-size", type=int, default=32, metavar="N", help="(default: %(default)s)")
-    command.add_argument("--optimizer", default="adamw", help="adamw, adam or sgd (default: %(default)s)")
-    command.add_argument("--learning-rate", type=float, default=1e-3, metavar="X", help="(default: %(default)s)")
-    command.add_argument("--weight-decay", type=float, default=0.01, metavar="X", help="(default: %(default)s)")
-    command.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a gain")
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="(default: %(default)s)")
-    command.add_argument("--device", help="such as cuda or cpu (default: cuda where there is one)")
-    _reading(command)
 
 
 def _command(

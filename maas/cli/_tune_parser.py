@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from maas.cli._parser import _command, _fit, _learning
+from maas.cli._fit_parser import _fit, _learning
+from maas.cli._parser import _command
 
 _CROSS_VALIDATE = """\
 examples:

@@ -67,6 +67,17 @@ def write(folder: Path, steps: int, tensors: Mapping[str, torch.Tensor], numbers
     return path
 
 
+def let_go(newest: Path, keep: int) -> None:
+    """Remove all checkpoints but the newest, which is whole, and those before it, `keep` in all.
+
+    Later ones are of steps that are now taken anew: they were found broken when the run went on from an older one.
+    """
+    others = [one for one in found(newest.parent) if one != newest]
+    later = [one for one in others if one.name > newest.name]
+    for one in later + [one for one in others if one not in later][keep - 1 :]:
+        shutil.rmtree(one)
+
+
 def read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors and numbers of a checkpoint.
 

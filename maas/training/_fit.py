@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from contextlib import closing
@@ -189,10 +190,20 @@ def fit(
         else:
             feed, plan = made.feed(workers, world), made.plan(batch_size, accumulate, seed)
             judges = made.validation()
-            identity = {"recipe": model.recipe.to_json(), "data": made.fingerprint, "settings": settings.to_json()}
+            judged_by = made.held_out if kept is not None or world.size > 1 else None
+            identity = {
+                "recipe": model.recipe.to_json(),
+                "data": made.fingerprint,
+                "validation": None if judged_by is None else judged_by.fingerprint(),
+                "task": made.task.kind if task is None or isinstance(task, str) else _named(task),
+                "preprocess": None if preprocess is None else _named(preprocess),
+                "augment": None if augment is None else _named(augment),
+                "start": model.card["lineage"]["start"],
+                **pace.to_json(),
+                "settings": settings.to_json(),
+            }
             if world.size > 1:
-                other = None if made.held_out is None else made.held_out.fingerprint()
-                world.check_alike({**identity, "validation": other, "distribute": distribute})
+                world.check_alike({**identity, "distribute": distribute})
                 world.copy_from_first(network.state_dict().values())
             if distribute == "fsdp":
                 shard(network, where)
@@ -231,6 +242,11 @@ def fit(
         "history": outcome.history,
     }
     return model
+
+
+def _named(value: Any) -> str:
+    """What tells a value from another one, in another process too: its repr without addresses in memory."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 def _watch(run: Run | None, settings: Settings, world: World, progress: bool | None) -> Watch:

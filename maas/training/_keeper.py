@@ -6,12 +6,13 @@ import fcntl
 import json
 import os
 import platform
-import shutil
 import signal
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Mapping
+from multiprocessing.util import register_after_fork
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,13 +22,12 @@ import torch
 from maas.errors import RunError, show
 from maas.storage import write_atomic
 from maas.training import _checkpoint
-from maas.training._run import Run
+from maas.training._run import IDENTITY, Run
 from maas.training._state import State, copy_of
 from maas.training._weights import whole
 from maas.training._world import World
 
-_IDENTITY = "run.json"
-_MAY_CHANGE = ("epochs", "patience", "keep", "non_finite")
+_MAY_CHANGE = ("epochs", "patience", "non_finite")
 """Settings that a resumed run may have otherwise: they say when to stop, and do not change a step that was taken."""
 
 
@@ -40,7 +40,7 @@ class Keeper:
         run: where and how; None: nothing is kept.
         world: the processes that train; the first one writes.
         identity: what the run is, as JSON: a folder of another run is not gone on with.
-        rest: whether a change of `epochs` changes the steps, as it does for schedules that know the end.
+        fixed_end: whether a change of `epochs` changes the steps, as it does for schedules that know the end.
     """
 
     def __init__(
@@ -51,10 +51,9 @@ class Keeper:
         self.fixed_end = fixed_end
         self.folder = None if run is None else Path(run.folder)
         self.told: int | None = None  # the signal that came
-        self.resumed_from: int | None = None
         self.seconds = 0.0  # spent on checkpoints
         self._saved_at = time.monotonic()
-        self._saved_steps = -1
+        self._saved: tuple[int, int] | None = None  # epoch and step of the newest checkpoint
         self._steps = 0  # of this process
         self._before: dict[int, Any] = {}
         self._lock: int | None = None
@@ -77,12 +76,15 @@ class Keeper:
                 self._before[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._let_go()
+        if kind is None and self.told is not None:  # it came when the last step was done
+            signal.raise_signal(self.told)
 
     def _let_go(self) -> None:
+        """Free the folder; a forked process does so at once, lest it hold the lock when this one is killed."""
         if self._lock is not None:
             os.close(self._lock)  # the file stays: a lock on a removed file guards nothing
             self._lock = None
@@ -125,7 +127,7 @@ class Keeper:
 
     def save(self, state: State) -> None:
         """Write a checkpoint, check it, point at it, and let older ones go. All processes call this together."""
-        if self.run is None or self.folder is None or state.steps == self._saved_steps:
+        if self.run is None or self.folder is None or self._saved == (state.epoch, state.step):
             return
         start = time.monotonic()
         generators = self.world.gather(_generators_of(state))
@@ -137,25 +139,33 @@ class Keeper:
         if self.world.writes:
             folder = self.folder / "checkpoints"
             path = _checkpoint.write(folder, state.steps, tensors, {**state.numbers(), "machine": _machine(state)})
-            write_atomic(self.folder / "latest", f"checkpoints/{path.name}\n".encode())
-            for old in _checkpoint.found(folder)[self.run.keep :]:
-                shutil.rmtree(old)
-        self._saved_steps = state.steps
+            try:
+                write_atomic(self.folder / "latest", f"checkpoints/{path.name}\n".encode())
+                _checkpoint.let_go(path, self.run.keep)
+            except OSError as error:
+                raise RunError(f"the run's folder {self.folder} cannot be written: {error.strerror}") from error
+        self._saved = (state.epoch, state.step)
         self._saved_at = time.monotonic()
         self.seconds += self._saved_at - start
 
     def stop(self, state: State) -> None:
-        """Save, and end as the signal would have ended the process.
+        """Save, say where, and end as the signal would have ended the process.
 
         Raises:
             KeyboardInterrupt, SystemExit: always.
         """
         self.save(state)
         if self.world.writes:
-            print(f"\nmaas: saved after step {state.steps} in {self.folder}; resume goes on from there", flush=True)
+            print(f"maas: saved after step {state.steps} in {self.folder}; resume goes on from there", file=sys.stderr)
         if self.told == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + signal.SIGTERM)
+
+    def finish(self, state: State) -> None:
+        """Save a run that has ended, and mark it as such."""
+        self.save(state)
+        if self.folder is not None and self.world.writes:
+            self._describe(self.folder, finished=True)
 
     def go_on(self, state: State) -> None:
         """Put the newest whole checkpoint into a run that has not begun; nothing where there is none.
@@ -181,21 +191,23 @@ class Keeper:
         folder = place / "checkpoints"
         paths = _checkpoint.found(folder)
         latest = place / "latest"
-        if latest.exists() and (named := place / latest.read_text().strip()) not in paths:
-            warnings.warn(f"{named}, the newest checkpoint of the run, is gone", stacklevel=3)
+        named = latest.read_text("utf8", "replace").strip() if latest.is_file() else ""
+        if named and place / named not in paths:
+            warnings.warn(f"{place / named}, the newest checkpoint of the run, is gone", stacklevel=3)
         for path in paths:
             try:
                 tensors, numbers = _checkpoint.read(path)
             except _checkpoint.Broken as error:
-                warnings.warn(f"the checkpoint {path} is broken: {error}; an older one is taken", stacklevel=3)
+                warnings.warn(f"the checkpoint {path} is broken: {error}; an older one is looked for", stacklevel=3)
                 continue
             return path, tensors, numbers
-        if paths:
-            raise RunError(f"no checkpoint in {folder} is whole; begin anew in another folder, or remove this one")
+        if paths or named:
+            raise RunError(f"no checkpoint in {folder} is whole; begin anew in another folder, or remove {place}")
         return None
 
     def _put(self, state: State, path: Path, tensors: dict[str, torch.Tensor], numbers: dict[str, Any]) -> None:
-        generators = [tensors.pop(name) for name in sorted(tensors) if name.startswith("generators.")]
+        ranks = sum(name.startswith("generators.") for name in tensors)
+        generators = [tensors.pop(f"generators.{rank}") for rank in range(ranks)]
         if any(name.startswith("best.") for name in tensors):
             state.best = copy_of(state.network)
         wanted = {name: tensor.shape for name, tensor in state.tensors()}
@@ -218,18 +230,19 @@ class Keeper:
             )
         if len(generators) == self.world.size and generators[0].shape == _generators_of(state).shape:
             _put_generators(state, generators[self.world.rank])
-        self.resumed_from = self._saved_steps = state.steps
+        self._saved = (state.epoch, state.step)
 
     def _take(self, run: Run, folder: Path) -> None:
         """Make the folder of the run, or find it to be that of this one, and lock it."""
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is not a folder; give the folder of the run")
-        path = folder / _IDENTITY
-        others = [one.name for one in folder.iterdir() if one.name != ".lock"] if folder.is_dir() else []
+        path = folder / IDENTITY
+        inside = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
+        others = [name for name in inside if not name.startswith((".lock", f".{IDENTITY}."))]
         if others and not path.is_file():
             raise RunError(f"{folder} is not the folder of a run: it holds {show(others[0])}; choose another")
         try:
-            (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise RunError(f"the run's folder {folder} cannot be written: {error.strerror}; choose another") from error
@@ -237,6 +250,7 @@ class Keeper:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise RunError(f"another process trains in {folder} now; wait for it, or choose another folder") from error
+        register_after_fork(self, Keeper._let_go)
         if path.is_file():
             if not run.resume and _checkpoint.found(folder / "checkpoints"):
                 raise RunError(
@@ -245,16 +259,23 @@ class Keeper:
             if run.resume:
                 self._compare(path)
         try:
-            write_atomic(path, json.dumps({"format": _checkpoint.FORMAT, **self.identity}, indent=1).encode())
+            for orphan in folder.glob(".*.tmp-*"):  # of a process that was killed
+                orphan.unlink()
+            self._describe(folder, finished=False)  # first: a folder that holds anything else says what it is
+            (folder / "checkpoints").mkdir(exist_ok=True)
         except OSError as error:
-            raise RunError(f"the run's folder {folder} cannot be written: {error.strerror}") from error
+            raise RunError(f"the run's folder {folder} cannot be written: {error.strerror}; choose another") from error
+
+    def _describe(self, folder: Path, *, finished: bool) -> None:
+        said = {"format": _checkpoint.FORMAT, "finished": finished, **self.identity}
+        write_atomic(folder / IDENTITY, json.dumps(said, indent=1).encode())
 
     def _compare(self, path: Path) -> None:
         """Raise RunError where the folder's run is another one."""
         try:
             there = json.loads(path.read_bytes())
-            version, settings = there.pop("format"), there.get("settings", {})
-        except (OSError, ValueError, AttributeError, KeyError) as error:
+            version, settings = there.pop("format"), dict(there.get("settings", {}))
+        except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
             raise RunError(f"{path} does not describe a run: {error}; choose another folder") from error
         if version != _checkpoint.FORMAT:
             raise RunError(
@@ -262,13 +283,13 @@ class Keeper:
                 f"version that began the run, or begin anew in another folder"
             )
         here = json.loads(json.dumps(self.identity))
-        changed = [name for name in here if name != "settings" and here[name] != there.get(name)]
         may_change = [name for name in _MAY_CHANGE if name != "epochs" or not self.fixed_end]
-        changed += [
+        changed = [
             name
             for name, value in here.get("settings", {}).items()
             if name not in may_change and value != settings.get(name)
         ]
+        changed += [name for name in here if name != "settings" and here[name] != there.get(name)]
         if changed:
             name = changed[0]
             was, now = {**there, **settings}.get(name), {**here, **here.get("settings", {})}[name]
@@ -287,7 +308,7 @@ def _machine(state: State) -> dict[str, Any]:
         "processes": state.world.size,
         "sharded": state.weights.sharded,
         "torch": torch.__version__,
-        "processor": platform.machine(),
+        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -137,7 +138,14 @@ def _train(
         first = (state.epoch - 1) * len(windows)
         rates = [settings.rate(first + at, steps, state.epoch, state.validation_losses) for at in range(len(windows))]
         if step is None or pace.changes(state.epoch):
-            step, watch.speed = choose(speed, state, task, settings, feed, windows[state.step :])
+            before = state.speed if step is None else ""  # of the run that is gone on with
+            step, watch.speed = choose(speed, state, task, settings, feed, windows)
+            if before not in ("", state.speed):
+                warnings.warn(
+                    f"steps were computed by {before} before, now by {state.speed}: the rest will not be the same to "
+                    f"the bit",
+                    stacklevel=4,
+                )
 
         taken: list[Taken] = []
         until = _next_look(clock, keeper)
@@ -161,7 +169,7 @@ def _train(
         _end_epoch(state, task, validation, settings, rates[-1], began)
         watch.epoch(state)
         _save_or_stop(state, keeper)
-    keeper.save(state)
+    keeper.finish(state)
     return _finish(state, settings, watch, feed, keeper)
 
 

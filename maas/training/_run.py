@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from maas.errors import DataError, show
+
+IDENTITY = "run.json"
 
 
 @runtime_checkable
@@ -77,6 +80,17 @@ class Run:
                     f"maas.training.TensorBoard(folder), got {show(tracker)}"
                 )
 
+    @property
+    def is_finished(self) -> bool | None:
+        """Whether the run in the folder has ended, not been interrupted; None where there is no run to go on with."""
+        folder = Path(self.folder)
+        if not any((folder / "checkpoints").glob("step-*")):
+            return None
+        try:
+            return json.loads((folder / IDENTITY).read_bytes()).get("finished") is True
+        except (OSError, ValueError, AttributeError, RecursionError):
+            return False
+
     @classmethod
     def of(cls, given: Any) -> Run | None:
         """A run, or one in a folder with nothing else said."""
@@ -98,9 +112,11 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise DataError(f"TensorBoard needs a package: pip install 'maas-torch[track]' ({error})") from error
-        self._writer = SummaryWriter(str(folder))
+        self._make: Callable[[str], Any] = SummaryWriter
+        self._folder = str(folder)
 
     def start(self, config: Mapping[str, Any]) -> None:
+        self._writer = self._make(self._folder)  # not before: it makes its folder, in that of a run perhaps
         lines = [f"    {name}: {value}" for name, value in config.items()]
         self._writer.add_text("settings", "\n".join(lines))
 

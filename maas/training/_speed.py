@@ -49,7 +49,7 @@ def choose(
     Args:
         speed: a way, or "auto": the fastest of those that fit and whose losses agree. A run that was gone on with keeps
             what it chose.
-        windows: those that are to come; a few are tried on.
+        windows: of an epoch; a few are tried on.
     """
     eager = Eager(state, task, settings)
     if speed == "auto" and state.speed:
@@ -57,8 +57,8 @@ def choose(
     if speed != "eager" and state.world.size > 1:
         warnings.warn(f'speed="{speed}" is for a process alone; steps of several run eagerly', stacklevel=4)
         speed = "eager"
-    if speed == "eager" or not windows:
-        state.speed = state.speed or ("eager" if windows else "")
+    if speed == "eager":
+        state.speed = speed
         return eager, {"chosen": "eager"}
     size = max(len(window[0]) for window in windows)
     tried = [window for window in windows if len(window) == 1 and len(window[0]) == size][:_RACED_STEPS]

@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from maas.errors import RunError
 from maas.storage import write_atomic
 from maas.training._run import Tracker
 from maas.training._state import State
@@ -94,7 +95,10 @@ class Watch:
         writer = csv.DictWriter(text, HISTORY, lineterminator="\n")
         writer.writeheader()
         writer.writerows(state.history)
-        write_atomic(self.history, text.getvalue().encode())
+        try:
+            write_atomic(self.history, text.getvalue().encode())
+        except OSError as error:
+            raise RunError(f"{self.history} cannot be written: {error.strerror}") from error
 
 
 class Stopwatch:
