@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "fit": _learn.fit,
             "cross-validate": _tune.cross_validate,
             "tune": _tune.tune,
+            "learning-rate": _tune.learning_rate,
             "evaluate": _learn.evaluate,
             "report": _learn.report,
             "predict": _answer.predict,

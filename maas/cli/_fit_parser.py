@@ -16,7 +16,7 @@ examples:
   maas fit wine.csv --target cultivar --set 'hidden=[128, 64]' --set dropout=0.2 --output artifacts/wine
   maas fit wine.csv --target cultivar --schedule cosine --warmup 0.05 --keep last --validation 0 --output artifacts/wine
 
-kept in artifacts/wine.run, or --run DIR: history.csv and checkpoints. After an interruption, even a hard one:
+kept in artifacts/wine.run, or --run-folder DIR: history.csv and checkpoints. After an interruption, even a hard one:
   maas fit wine.csv --target cultivar --output artifacts/wine --resume
 does that give the very same weights on this machine?
   maas fit wine.csv --target cultivar --output artifacts/wine --prove-resume
@@ -57,7 +57,9 @@ def _steps(command: argparse.ArgumentParser) -> None:
 
 def _keeping(command: argparse.ArgumentParser) -> None:
     """Where a run is kept."""
-    command.add_argument("--run", metavar="DIR", help="where history and checkpoints are kept (default: OUTPUT.run)")
+    command.add_argument(
+        "--run-folder", metavar="DIR", help="where history and checkpoints are kept (default: OUTPUT.run)"
+    )
     command.add_argument("--resume", action="store_true", help="go on from the run's newest checkpoint")
     command.add_argument(
         "--every", type=float, default=60.0, metavar="SECONDS", help="between checkpoints (default: %(default)s)"
@@ -67,6 +69,9 @@ def _keeping(command: argparse.ArgumentParser) -> None:
         "--prove-resume",
         action="store_true",
         help="save no model; kill this training a few times, go on with it, and compare with one left alone",
+    )
+    command.add_argument(
+        "--preflight", action="store_true", help="train nothing; look for what would waste a training (exit code 1)"
     )
     command.add_argument("--proof", metavar="STEPS:DIR", help=argparse.SUPPRESS)  # what --prove-resume starts
 

@@ -46,15 +46,15 @@ def run_of(options: Namespace) -> Run:
     from maas.training import Run, TensorBoard
 
     output = Path(options.output)
-    folder = Path(options.run or f"{output}.run")
+    folder = Path(options.run_folder or f"{output}.run")
     trackers = [] if options.tensorboard is None else [TensorBoard(options.tensorboard)]
     run = Run(folder, resume=options.resume, every=options.every, trackers=trackers)
     finished = run.is_finished
     if options.resume or finished is None or maas.training.rank():
         return run
-    if options.run is not None:
+    if options.run_folder is not None:
         remedy = "--resume gives its model" if finished else "go on with it by --resume"
-        raise RunError(f"--run: {folder} holds a run already; {remedy}, or choose another folder")
+        raise RunError(f"--run-folder: {folder} holds a run already; {remedy}, or choose another folder")
     if not finished:
         raise RunError(f"{folder} holds a run that was interrupted; go on with it by --resume, or remove the folder")
     if not _was_saved(output, folder):

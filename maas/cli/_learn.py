@@ -31,6 +31,8 @@ def fit(options: Namespace) -> int:
 
     if options.proof is not None:
         return _prove.train(options)
+    if options.preflight:
+        return _preflight(options)
     if options.prove_resume:
         return _prove.prove_resume(options)
     follows = maas.training.rank() > 0  # torchrun started this process beside one that tells, saves and evaluates
@@ -46,6 +48,23 @@ def fit(options: Namespace) -> int:
     if not follows:
         keep(options, model, train, test)
     return False
+
+
+def _preflight(options: Namespace) -> bool:
+    """Look for what would waste the training; whether something would."""
+    from maas.training import Preflight, preflight
+
+    recipe, rows, task = given(options)
+    train, _ = held_out(options, rows)
+    wanted = ("task", "batch_size", "learning_rate", "seed", "device")
+
+    def look(recipe: Recipe, train: Rows, **settings: Any) -> Preflight:
+        return preflight(recipe, train, options.validation, **{name: settings[name] for name in wanted})
+
+    found = learned(look, options, recipe, train, task)
+    tell(options, str(found))
+    print_json(options, found.to_json())
+    return not found.is_fine
 
 
 def check_output(options: Namespace) -> None:

@@ -9,7 +9,7 @@ from maas._version import __version__
 _EXITS = """\
 exit codes:
   0    done
-  1    a row was refused
+  1    a row was refused, or --preflight found what would waste a training
   2    the command, the data or a file in it cannot be used
   3    an artifact or archive is damaged, or answers otherwise here; a run does not go on to the bit
   4    a server cannot be started, or does not answer
@@ -37,11 +37,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"maas {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     from maas.cli._fit_parser import add_fit  # here: they share options that are defined below
-    from maas.cli._tune_parser import add_cross_validate, add_tune
+    from maas.cli._tune_parser import add_cross_validate, add_learning_rate, add_tune
 
     add_fit(commands)
     add_cross_validate(commands)
     add_tune(commands)
+    add_learning_rate(commands)
 
     evaluate = _command(
         commands,

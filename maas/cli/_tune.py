@@ -1,4 +1,4 @@
-"""The commands that fit many models: cross-validate, tune."""
+"""The commands that fit many models, or try steps of one: cross-validate, tune, learning-rate."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from maas.cli._print import pair, print_json, tell, value_of
 from maas.errors import DataError, show
 
 if TYPE_CHECKING:
+    from maas.data import Rows
+    from maas.nn import Recipe
     from maas.tuning import Range
 
 
@@ -21,6 +23,23 @@ def cross_validate(options: Namespace) -> bool:
     tell(options, f"{rows}")
     how = {name: getattr(options, name) for name in ("folds", "repeats", "group", "time", "baselines")}
     found = learned(partial(maas.cross_validate, **how), options, recipe, rows, task)
+    tell(options, f"\n{found}")
+    print_json(options, found.to_json())
+    return False
+
+
+def learning_rate(options: Namespace) -> bool:
+    from maas.tuning import LearningRates, learning_rate_range
+
+    recipe, rows, task = given(options)
+    tell(options, f"{rows}")
+    wanted = ("task", "batch_size", "optimizer", "weight_decay", "seed", "device")
+    how = {name: getattr(options, name) for name in ("low", "high", "steps")}
+
+    def look(recipe: Recipe, rows: Rows, **settings: Any) -> LearningRates:
+        return learning_rate_range(recipe, rows, **how, **{name: settings[name] for name in wanted})
+
+    found = learned(look, options, recipe, rows, task)
     tell(options, f"\n{found}")
     print_json(options, found.to_json())
     return False

@@ -1,4 +1,4 @@
-"""The options of the commands that fit many models."""
+"""The options of the commands that fit many models, or try steps of one."""
 
 from __future__ import annotations
 
@@ -35,6 +35,21 @@ def add_cross_validate(commands: argparse._SubParsersAction[argparse.ArgumentPar
     command.add_argument("--folds", type=int, default=5, metavar="N", help="(default: %(default)s)")
     command.add_argument("--repeats", type=int, default=1, metavar="N", help="cut anew so often (default: %(default)s)")
     command.add_argument("--baselines", action="store_true", help="score simple methods beside the network")
+
+
+def add_learning_rate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _command(
+        commands,
+        "learning-rate",
+        "raise the learning rate over a few steps, and see where the loss falls fastest",
+        "example:\n  maas learning-rate wine.csv --target cultivar",
+    )
+    _learning(command)
+    command.add_argument(
+        "--low", type=float, default=1e-6, metavar="X", help="of the first step (default: %(default)g)"
+    )
+    command.add_argument("--high", type=float, default=1.0, metavar="X", help="of the last (default: %(default)g)")
+    command.add_argument("--steps", type=int, default=200, metavar="N", help="at most (default: %(default)s)")
 
 
 def add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

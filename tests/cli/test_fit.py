@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,12 +114,12 @@ def test_a_run_that_ended_goes_on_only_where_its_model_would_be_lost(capsys: Cap
 
 
 def test_a_run_in_a_folder_of_ones_own_is_never_replaced(capsys: Capture) -> None:
-    given = [*TRAIN, "--run", "runs/one"]
+    given = [*TRAIN, "--run-folder", "runs/one"]
     assert run(capsys, *given)[0] == 0
     assert not Path("a/wine.run").exists()
     code, _, error = run(capsys, *given)
     assert code == 2
-    assert "--run: runs/one holds a run already; --resume gives its model, or choose another folder" in error
+    assert "--run-folder: runs/one holds a run already; --resume gives its model, or choose another folder" in error
     assert run(capsys, *given, "--resume")[0] == 0
 
 
@@ -132,9 +133,9 @@ def test_an_interrupted_training_goes_on_to_the_bit(slow: list[str], capsys: Cap
     code, _, error = run(capsys, *slow)
     assert code == 2
     assert "a/wine.run holds a run that was interrupted; go on with it by --resume, or remove the folder" in error
-    code, _, error = run(capsys, *slow, "--run", "a/wine.run")
+    code, _, error = run(capsys, *slow, "--run-folder", "a/wine.run")
     assert code == 2
-    assert "--run: a/wine.run holds a run already; go on with it by --resume, or choose another folder" in error
+    assert "--run-folder: a/wine.run holds a run already; go on with it by --resume, or choose another folder" in error
 
     stopped = interrupted([*slow, "--resume", "--json"], signal.SIGINT)
     out, error = stopped.communicate(timeout=60)
@@ -200,8 +201,8 @@ def test_every_setting_reaches_the_training(capsys: Capture) -> None:
         (["--validation", "1"], "`validation` is rows, or a share of `train` from 0 to below 1, got 1"),
         (["--validation", "0"], 'without a validation part there is no best epoch: give keep="last"'),
         (["--distribute", "fsdp"], "start this under torchrun"),
-        (["--run", "wine.csv"], "wine.csv is not a folder; give the folder of the run"),
-        (["--run", "."], "is not the folder of a run: it holds 'a'; choose another"),
+        (["--run-folder", "wine.csv"], "wine.csv is not a folder; give the folder of the run"),
+        (["--run-folder", "."], "is not the folder of a run: it holds 'a'; choose another"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_told(arguments: list[str], message: str, capsys: Capture) -> None:
@@ -220,9 +221,10 @@ def test_under_torchrun_one_process_prints_saves_and_evaluates(
     assert not Path("a/wine").exists()
 
 
-def test_resume_is_proven_on_this_machine(capsys: Capture) -> None:
+def test_resume_is_proven_on_this_machine(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """By real kills; 27 rows a step make an epoch of 5 steps, so two ends are passed."""
-    scratch = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("maas-prove-*"))
+    monkeypatch.setattr(tempfile, "tempdir", str(Path("scratch").absolute()))  # of this test alone
+    Path("scratch").mkdir()
     code, out, _ = run(capsys, *TRAIN, "--prove-resume", "--batch-size", "27", "--ema", "0.9", "--set", "dropout=0.3")
     assert code == 0
     lines = out.splitlines()
@@ -230,7 +232,7 @@ def test_resume_is_proven_on_this_machine(capsys: Capture) -> None:
     assert [line.split(" step ")[0] for line in lines[3:5]] == ["the same, killed after"] * 2
     assert lines[-1] == "resume is exact on this machine"
     assert not Path("a").exists()
-    assert set(Path(os.environ.get("TMPDIR", "/tmp")).glob("maas-prove-*")) == scratch
+    assert list(Path("scratch").iterdir()) == []
 
 
 def test_what_differs_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The commands tune and cross-validate."""
+"""The commands tune, cross-validate and learning-rate, and fit --preflight."""
 
 from __future__ import annotations
 
@@ -72,3 +72,28 @@ def test_without_a_target(capsys: Capture, wine_csv: Path) -> None:
     code, _, error = run(capsys, "cross-validate", wine_csv)
     assert code == 2
     assert "say which column to predict with --target" in error
+
+
+def test_learning_rate_suggests_one(capsys: Capture, wine_csv: Path) -> None:
+    given = ["learning-rate", wine_csv, "--target", "cultivar", "--set", "hidden=[8]", "--steps", 50]
+    code, out, _ = run(capsys, *given)
+    assert code == 0
+    assert out.splitlines()[-1].startswith("suggested: ")
+    code, out, _ = run(capsys, *given, "--json")
+    assert 1e-6 < json.loads(out)["suggestion"] < 1.0
+    assert run(capsys, *given, "--low", 2)[0] == 2
+
+
+def test_preflight_trains_nothing_and_says_what_would_waste_it(capsys: Capture, wine_csv: Path, tmp_path: Path) -> None:
+    output = tmp_path / "wine"
+    given = ["--target", "cultivar", "--set", "hidden=[32]", "--output", output, "--preflight"]
+    code, out, _ = run(capsys, "fit", wine_csv, *given, "--learning-rate", "0.01")
+    assert (code, out.splitlines()[2].split()[:2]) == (0, ["fine", "target"])
+    assert not output.exists()
+    header, *lines = wine_csv.read_text().splitlines()
+    one_class = tmp_path / "one.csv"
+    one_class.write_text("\n".join([header, *(line for line in lines if line.endswith(",1"))]))
+    code, out, _ = run(capsys, "fit", one_class, *given, "--task", "classification", "--json")
+    assert code == 1
+    assert "one class only" in json.loads(out)["findings"][0]["message"]
+    assert not output.exists()
