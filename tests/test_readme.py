@@ -12,8 +12,8 @@ import pytest
 README = Path(__file__).parent.parent / "README.md"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+def blocks(language: str, page: Path = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
 def run(command: list[str], folder: Path) -> str:
@@ -41,10 +41,13 @@ def test_the_first_screen_runs_and_prints_what_the_readme_says(tmp_path: Path) -
 
 
 def test_the_shell_commands_run(tmp_path: Path) -> None:
-    (commands,) = blocks("bash")
+    commands, of_training = blocks("bash")
     printed = run(["bash", "-euo", "pipefail", "-c", commands], tmp_path)
     assert (tmp_path / "model_store" / "wine.mar").exists()
     assert printed.splitlines()[-1].startswith('{"label": 2, "probabilities": {"0": ')
+    printed = run(["bash", "-euo", "pipefail", "-c", of_training], tmp_path)
+    assert "suggested: " in printed
+    assert (tmp_path / "artifacts" / "wine2.run" / "history.csv").read_text().count("\n") == 51
 
 
 def test_the_network_of_ones_own_runs(tmp_path: Path) -> None:
@@ -55,6 +58,15 @@ def test_the_network_of_ones_own_runs(tmp_path: Path) -> None:
 def test_a_network_trained_elsewhere_is_wrapped(tmp_path: Path) -> None:
     assert run([sys.executable, "-c", blocks("python")[2]], tmp_path).strip() in ("cat", "dog", "fox")
     assert "is whole" in run(["maas", "verify", "artifacts/pets"], tmp_path)
+
+
+def test_the_page_on_training_runs(tmp_path: Path) -> None:
+    run(["maas", "sample", "wine", "--output", "wine.csv"], tmp_path)
+    rows = 'import maas\ntrain, test = maas.data.read_table("wine.csv", target="cultivar").split(test=0.2, seed=0)\n'
+    code = rows + "\n".join(blocks("python", README.parent / "docs" / "training.md"))
+    assert "'microseconds_a_step': " in run([sys.executable, "-c", code], tmp_path)
+    assert (tmp_path / "runs" / "wine" / "history.csv").exists()
+    assert (tmp_path / "artifacts" / "cancer" / "model.safetensors").exists()
 
 
 def test_every_file_that_the_readme_names_is_there() -> None:
