@@ -32,6 +32,7 @@ from maas.training._world import World
 _LEAST_WORK_TO_SHARE = 2**24  # multiplications a step, about; measured on two cores
 _WORTH_A_COMPARISON_SECONDS = 5.0  # of training, before it is held beside a bare loop
 _COMPARED_STEPS = 8
+_ROWS_A_PASS = 256  # of validation on a CPU: what layers give for more of them leaves its caches
 _READ_SECONDS = 0.5  # between looks at what the device has done
 _MOST_STEPS_A_READ = 512
 
@@ -199,19 +200,18 @@ def _look(
     Raises:
         DivergedError: one is not, and the policy is to raise.
     """
-    parts = [part.reshape(-1).double() for one in taken for part in one.losses]
-    units = [part.reshape(-1).double() for one in taken for part in one.counts or ()]
-    checks = torch.stack([one.check for one in taken]).double()
-    read = torch.cat([*parts, *units, checks]).cpu().numpy()
+    losses = [part for one in taken for part in one.losses]
+    units = [part for one in taken for part in one.counts or ()]
+    told = [torch.cat(parts).double() for parts in (losses, units, [one.check.reshape(1) for one in taken]) if parts]
+    read = torch.cat(told).cpu().numpy()
+    sizes = [sum(map(len, one.losses)) for one in taken]
+    found = _sums(read[: sum(sizes)], sizes)
+    counts = np.array(sizes, float)
+    if units:
+        of_units = [sum(map(len, one.counts or ())) for one in taken]
+        counts = _sums(read[sum(sizes) : len(read) - len(taken)], of_units)
     sums = np.zeros((len(taken), 4))  # losses, units, processes whose losses or gradients are not finite
-    at, at_units = 0, sum(map(len, parts))
-    for place, one in enumerate(taken):
-        size = sum(part.numel() for part in one.losses)
-        losses = read[at : at + size]
-        count = sum(part.numel() for part in one.counts or ())
-        with np.errstate(invalid="ignore"):  # infinity in one row, and its opposite in another
-            sums[place, :2] = losses.sum(), size if one.counts is None else read[at_units : at_units + count].sum()
-        at, at_units = at + size, at_units + count
+    sums[:, 0], sums[:, 1] = found, counts
     sums[:, 2] = ~np.isfinite(sums[:, 0])
     if not state.scaler.is_enabled():  # which meets gradients that are not finite, and lowers its scale
         sums[:, 3] = ~np.isfinite(read[len(read) - len(taken) :])
@@ -230,6 +230,16 @@ def _look(
     for loss, count, *_ in sums[~bad].tolist():
         state.note(loss, count)
     return float(sums[~bad][-1, 0] / sums[~bad][-1, 1]) if (~bad).any() else math.nan
+
+
+def _sums(values: np.ndarray[Any, Any], sizes: Sequence[int]) -> np.ndarray[Any, Any]:
+    """The sum of each run of so many values; 0 of an empty one."""
+    found, filled = np.zeros(len(sizes)), np.array(sizes) > 0
+    if filled.any():
+        starts = np.cumsum([0, *sizes[:-1]])[filled]
+        with np.errstate(invalid="ignore"):  # infinity in one row, and its opposite in another
+            found[filled] = np.add.reduceat(values, starts)
+    return found
 
 
 def _end_epoch(
@@ -333,7 +343,7 @@ def mean_loss(network: nn.Module, task: Task, rows: Batch | Iterable[Batch], wor
     losses, counts = [], []
     with torch.no_grad():
         for part in [rows] if isinstance(rows, Batch) else rows:
-            size = part.rows_a_pass()
+            size = part.rows_a_pass() if device.type == "cuda" else min(part.rows_a_pass(), _ROWS_A_PASS)
             for at in range(0, len(part), size * world.size):
                 batch, is_counted = part[at : at + size * world.size], True
                 if world.size > 1:

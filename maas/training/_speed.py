@@ -6,15 +6,12 @@ import math
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.func import functional_call, grad_and_value
-from torch.optim.adam import adam
-from torch.optim.adamw import adamw
-from torch.optim.sgd import sgd
 
 from maas.errors import DataError, show
 from maas.task import Batch, Task
@@ -23,6 +20,7 @@ from maas.training._plan import Window
 from maas.training._settings import PRECISIONS, Settings
 from maas.training._state import State
 from maas.training._step import Eager, Step, Taken, clipped
+from maas.training._update import update
 
 SPEEDS = ("eager", "compile", "graph", "compile+graph")
 _RACED_STEPS = 8
@@ -152,9 +150,7 @@ class Compiled:
         buffers = dict(state.network.named_buffers())
         share, dtype = 1.0 / len(like.index), PRECISIONS[settings.precision]
         state.snapshot()  # the optimizer has its tensors now
-        updates = [
-            _update(state, settings, piece.parameter, rate) for piece, rate in zip(pieces, self.rates, strict=True)
-        ]
+        states = [state.optimizer.state[piece.parameter] for piece in pieces]
 
         def loss_of(weights: list[torch.Tensor], batch: Batch) -> tuple[torch.Tensor, Any]:
             held = {name: buffer.clone() for name, buffer in buffers.items()}
@@ -171,8 +167,8 @@ class Compiled:
         def step(inputs: dict[str, torch.Tensor], target: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
             gradients, (_, (losses, moved)) = grad_and_value(loss_of, has_aux=True)(flats, Batch(inputs, target))
             check = clipped(gradients, settings.clip_norm)
-            for update, gradient in zip(updates, gradients, strict=True):
-                update(gradient)
+            for flat, gradient, held, rate in zip(flats, gradients, states, self.rates, strict=True):
+                update([flat], [gradient], [held], settings, rate, fused=False)  # which the compiler fuses better
             for name, buffer in buffers.items():
                 buffer.copy_(moved[name])
             return losses.detach(), check
@@ -226,48 +222,6 @@ class Graph:
             self.batch.target.copy_(window[0].batch.target)  # type: ignore[arg-type]
         self.graph.replay()
         return Taken([self.taken.losses[0].clone()], None, self.taken.check.clone())
-
-
-def _update(
-    state: State, settings: Settings, parameter: nn.Parameter, rate: torch.Tensor
-) -> Callable[[torch.Tensor], None]:
-    """The optimizer's update of one tensor, in torch's functional form, which a compiler can fuse."""
-    optimizer, held, weight = settings.optimizer, state.optimizer.state[parameter], parameter.detach()
-    plain: dict[str, Any] = {
-        "foreach": False,
-        "fused": False,
-        "grad_scale": None,
-        "found_inf": None,
-        "maximize": False,
-        "lr": rate,
-        "weight_decay": settings.weight_decay,
-    }
-
-    def by_momentum(gradient: torch.Tensor) -> None:
-        buffers = [held.get("momentum_buffer")]
-        options: dict[str, Any] = {"momentum": optimizer.momentum, "dampening": 0.0, "nesterov": optimizer.nesterov}
-        sgd([weight], [gradient], buffers, **options, **plain)
-
-    def by_moments(gradient: torch.Tensor) -> None:
-        first, second = optimizer.betas
-        (adamw if optimizer.kind == "adamw" else adam)(
-            [weight],
-            [gradient],
-            [held["exp_avg"]],
-            [held["exp_avg_sq"]],
-            [],
-            [held["step"]],
-            capturable=weight.is_cuda,
-            differentiable=False,
-            has_complex=False,
-            amsgrad=False,
-            beta1=first,
-            beta2=second,
-            eps=optimizer.eps,
-            **plain,
-        )
-
-    return by_momentum if optimizer.kind == "sgd" else by_moments
 
 
 def _race(

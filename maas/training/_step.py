@@ -11,6 +11,7 @@ import torch
 
 from maas.errors import DataError
 from maas.task import Task
+from maas.training import _update
 from maas.training._feed import Portion
 from maas.training._settings import PRECISIONS, Settings
 from maas.training._state import State
@@ -22,7 +23,7 @@ class Taken:
     """What a step tells, on the device: nothing of it is read before it must be.
 
     Args:
-        losses: of each row, detached.
+        losses: of each row, detached, of shape (rows,).
         counts: how many units, such as tokens, each loss is a sum over, none of them for rows that do not count; None:
             one a row.
         check: not finite where a gradient was not.
@@ -57,6 +58,8 @@ class Eager:
             if self.dtype == torch.float32
             else torch.autocast(self.device.type, dtype=self.dtype)
         )
+        fused = all(group["fused"] for group in state.optimizer.param_groups)
+        self.is_plain = fused and not state.weights.sharded  # sharded tensors go the optimizer's own way
         self._shares: dict[Any, torch.Tensor] = {}
 
     def set_rate(self, rate: float) -> None:
@@ -96,12 +99,14 @@ class Eager:
         if state.scaler.is_enabled():
             state.scaler.unscale_(state.optimizer)
         check = clipped(weights.gradients, self.settings.clip_norm)
-        if skips and not state.scaler.is_enabled():
-            state.optimizer.found_inf = 1 - check.isfinite().float()  # type: ignore[attr-defined]  # as a scaler says it
+        found_inf = 1 - check.isfinite().float() if skips else None  # as a scaler says it
         if state.scaler.is_enabled():
             state.scaler.step(state.optimizer)
             state.scaler.update()
+        elif self.is_plain:
+            _update.step(state.optimizer, self.settings, found_inf)
         else:
+            state.optimizer.found_inf = found_inf  # type: ignore[attr-defined]
             state.optimizer.step()
         for buffer, kept in before:
             buffer.copy_(torch.where(check.isfinite(), buffer, kept))
@@ -140,8 +145,8 @@ def clipped(gradients: list[torch.Tensor], most: float | None) -> torch.Tensor:
     It is not finite where a gradient is not, nor where the square of one is not, which an optimizer would remember.
     """
     if most is None and all(gradient.device.type == "cpu" and type(gradient) is torch.Tensor for gradient in gradients):
-        norms = (torch.linalg.vector_norm(gradient) for gradient in gradients)
-        return sum(norms, torch.zeros(()))  # there half as dear as a common norm
+        norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]  # there half as dear as a common norm
+        return norms[0] if len(norms) == 1 else torch.stack(norms).sum()
     norm = torch.nn.utils.get_total_norm(gradients)
     if most is not None:
         torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
