@@ -140,6 +140,8 @@ def keep(options: Namespace, model: Model, train: Rows, test: Rows, found: Mappi
     model.save(output)  # first: whatever the evaluation meets, the training is not lost
     best = model.card["training"]["best_epoch"]
     tell(options, f"{model}, best of {len(model.card['training']['history'])} epochs: {best}")
+    if receipt := model.card["training"]["receipt"]:
+        tell(options, _receipt(receipt))
     measured = None
     if test.target is None:
         remedy = f"maas evaluate {output} DATA --target COLUMN"
@@ -153,6 +155,17 @@ def keep(options: Namespace, model: Model, train: Rows, test: Rows, found: Mappi
         measured = evaluation.to_json()
     tell(options, f"\nsaved in {output}; next: maas package {output}")
     print_json(options, {"artifact": str(output), "evaluation": measured, **(found or {})})
+
+
+def _receipt(receipt: Mapping[str, Any]) -> str:
+    """What the steps took, in a line."""
+    bare = receipt.get("microseconds_of_a_bare_step")
+    return (
+        f"{receipt['steps']:,} steps of {receipt['microseconds_a_step']:,.0f} us each"
+        + (f" (a bare loop: {bare:,.0f})" if bare is not None else "")
+        + f", {receipt['of_them_waiting_for_rows']:,.0f} of them waiting for rows; "
+        f"{receipt['synchronisations']:,} looks at the device"
+    )
 
 
 def evaluate(options: Namespace) -> bool:

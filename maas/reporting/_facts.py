@@ -13,6 +13,7 @@ _SETTINGS = (
     "epochs", "best_epoch", "batch_size", "accumulate", "optimizer", "learning_rate", "weight_decay", "clip_norm",
     "schedule", "ema", "precision", "patience", "augment", "skipped_steps", "seed", "device", "processes",
 )  # fmt: skip
+_RECEIPT = ("microseconds_a_step", "microseconds_of_a_bare_step")
 _LONGEST = 2000
 _MOST_ARGUMENTS = 60
 
@@ -50,6 +51,9 @@ def model_facts(model: Model) -> Html:
         ("versions", ", ".join(f"{name} {one}" for name, one in _mapping(card.get("versions")).items()) or None),
     ]
     pairs += [(name.replace("_", " "), _with_options(training.get(name))) for name in _SETTINGS]
+    receipt = _mapping(training.get("receipt"))
+    pairs += [("steps computed", _mapping(training.get("speed")).get("chosen"))]
+    pairs += [(name.replace("_", " "), receipt.get(name)) for name in _RECEIPT]
     return _listed(pairs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -88,7 +89,11 @@ def checkpoints() -> list[str]:
 
 
 def test_a_run_is_kept_beside_the_model(capsys: Capture) -> None:
-    assert run(capsys, *TRAIN)[0] == 0
+    code, out, _ = run(capsys, *TRAIN)
+    assert code == 0
+    steps = re.search(r"\n(\d+) steps of [\d,]+ us each, \d+ of them waiting for rows; \d+ looks at the device\n", out)
+    assert steps
+    assert steps[1] == "24"  # 128 rows in batches of 16, three times
     assert {path.name for path in Path("a/wine.run").iterdir()} == {
         ".lock",
         "checkpoints",
