@@ -23,7 +23,7 @@ from maas.training._plan import Plan, Window
 from maas.training._receipt import bare_microseconds
 from maas.training._settings import Settings
 from maas.training._speed import choose
-from maas.training._state import State, copy_of
+from maas.training._state import State
 from maas.training._step import Step, Taken
 from maas.training._watch import Stopwatch, Watch
 from maas.training._weights import put
@@ -261,7 +261,7 @@ def _end_epoch(
         if not math.isfinite(loss):
             raise DivergedError(state.steps, state.epoch, rate, [], f"the validation loss is {loss}")
         if settings.keep == "best" and loss < min(state.validation_losses, default=math.inf):
-            state.best = copy_of(state.network)
+            state.remember()
         state.exchange()
     record = {"epoch": state.epoch, "train_loss": state.train_loss, "validation_loss": loss}
     state.history.append({**record, "learning_rate": rate, "seconds": round(time.perf_counter() - began, 4)})

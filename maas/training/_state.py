@@ -96,6 +96,14 @@ class State:
         with torch.no_grad():
             torch._foreach_lerp_([self.averages[one] for one in learning], [one.detach() for one in learning], share)
 
+    def remember(self) -> None:
+        """Keep the network's state as the best one so far; memory once taken is used again."""
+        if self.best is None:
+            self.best = copy_of(self.network)
+            return
+        for name, tensor in self.network.state_dict().items():
+            put(self.best[name], whole(tensor.detach()))
+
     def exchange(self) -> None:
         """Swap the weights and their averages, in place."""
         for parameter, average in (self.averages or {}).items():
