@@ -149,7 +149,6 @@ class Compiled:
         self.rate = math.nan
         buffers = dict(state.network.named_buffers())
         share, dtype = 1.0 / len(like.index), PRECISIONS[settings.precision]
-        state.snapshot()  # the optimizer has its tensors now
         states = [state.optimizer.state[piece.parameter] for piece in pieces]
 
         def loss_of(weights: list[torch.Tensor], batch: Batch) -> tuple[torch.Tensor, Any]:
