@@ -16,10 +16,10 @@ from maas.client import DESCRIPTION
 from maas.errors import RowError
 from maas.model import Model
 from maas.serving._requests import JSON, PROBLEM_JSON, Asked, Problem, read_request, row_problem, too_many_rows
+from maas.serving._settings import DRAIN, IMPORTS
 from maas.serving._settings import MOST_BODY_BYTES as MOST_RESPONSE_BYTES
 from maas.task import Batch
 
-IMPORTS = "MAAS_IMPORT"
 Result = dict[str, Any] | RowError | Problem | None
 """An answer, why a row is refused, why it failed, or None where it is not finite."""
 
@@ -37,6 +37,7 @@ class Context(Protocol):
     def get_all_request_header(self, idx: int) -> Mapping[str, Any]: ...
     def set_response_status(self, code: int, phrase: str, idx: int) -> None: ...
     def set_response_content_type(self, idx: int, value: str) -> None: ...
+    def set_response_header(self, idx: int, key: str, value: str) -> None: ...
 
 
 class Handler:
@@ -80,6 +81,13 @@ class Handler:
             One body a request.
         """
         asked: list[Asked | Problem] = []
+        if os.path.exists(os.environ.get(DRAIN, "")):
+            draining = Problem(
+                503, "draining", "Draining", "the server is stopping; try again", {"worker": os.getpid()}
+            )
+            for index in range(len(requests)):
+                context.set_response_header(index, "Retry-After", "1")
+            return [_send(draining, draining, index, context) for index in range(len(requests))]
         for index, parts in enumerate(requests):
             try:
                 asked.append(read_request(parts, context.get_all_request_header(index), self.model.schema))
@@ -158,7 +166,7 @@ class Handler:
 
     def _body(self, asked: Asked, results: Sequence[Result]) -> bytes | Problem:
         if asked.about:
-            described = self.describe() if asked.about == DESCRIPTION else self.identity
+            described = self.describe() if asked.about == DESCRIPTION else {**self.identity, "worker": os.getpid()}
             body = orjson.dumps(described)
             if len(body) > MOST_RESPONSE_BYTES:  # a card may hold anything
                 body = orjson.dumps({**described, "card": None})
