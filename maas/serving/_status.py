@@ -82,8 +82,8 @@ def _requests(server: LocalServer) -> dict[str, int]:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(server.metrics_url, timeout=10) as response:
             text = response.read().decode()
-    except OSError as error:
-        raise ServingError(f"{server.metrics_url} does not answer: {error}") from error
+    except (OSError, ValueError) as error:
+        raise ServingError(f"its metrics do not answer: {error}") from error
     counts: dict[str, int] = {}
     for name, count in _REQUESTS.findall(text):
         counts[name] = counts.get(name, 0) + int(float(count))
