@@ -14,6 +14,7 @@ TokenFunction = Callable[[], str] | Callable[[], Awaitable[str]]
 
 # After a refusal the function is asked again. TorchServe takes a new token a moment before it writes it down.
 _ASK_AGAIN_SECONDS = (0.0, 0.1, 0.4)
+_MOST_RENEWALS = 2  # of a request: another thread may have brought one that is old by now
 
 
 class Exchange:
@@ -53,7 +54,7 @@ class Exchange:
         seconds = self.timeout if timeout is None else timeout
         retries = self.retries if retries is None else retries
         begun = time.monotonic()
-        tries, renewed = 0, False
+        tries = renewals = 0
         if self._function is not None and self._token is None:
             self._token = yield AskToken()
         while True:
@@ -64,8 +65,8 @@ class Exchange:
             if isinstance(outcome, Reply):
                 if 200 <= outcome.status < 300:
                     return outcome
-                if token_was_refused(outcome) and not renewed and (yield from self._renew(token)):
-                    renewed = True
+                if token_was_refused(outcome) and renewals < _MOST_RENEWALS and (yield from self._renew(token)):
+                    renewals += 1
                     tries -= 1
                     continue
                 if outcome.status < 500:

@@ -27,7 +27,9 @@ def options(url: str, verify: str | Path | None, parallel: int) -> dict[str, Any
     import httpx
 
     try:
-        trusted = True if verify is None else ssl.create_default_context(cafile=str(verify))
+        trusted: Any = url.startswith("https://")  # to read the system's certificates takes a while, and http has none
+        if verify is not None:
+            trusted = ssl.create_default_context(cafile=str(verify))
     except (OSError, ssl.SSLError) as error:
         raise ClientError(f"`verify` must be a PEM file of certificates, {verify} is none: {error}") from error
     connections = max(100, parallel)
