@@ -68,7 +68,10 @@ class Server:
         """
         if model not in self.models:
             raise ServingError(f"no model {show(model)} is served here, there are {', '.join(self.models)}")
-        self._clients.append(Client(model, url=self.url, token=self._local.inference_token, timeout=timeout))
+        local = self._local
+        self._clients.append(
+            Client(model, url=self.url, token=local.inference_token, timeout=timeout, verify=local.certificate)
+        )
         return self._clients[-1]
 
     def token(self, kind: str = "inference") -> str:
