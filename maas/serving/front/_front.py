@@ -191,7 +191,7 @@ class Front:
             raise
 
     def status(self) -> dict[str, Any]:
-        """What it runs: `url`, `pid` of Caddy, `logs`, and for each of `instances` its `url`, `models` and `percent`."""
+        """What it runs, in JSON values; `percent` of an instance is its share of all requests."""
         shares = Counter(file.read_text() for file in self._slots.files)
         return {
             "url": self.url,
