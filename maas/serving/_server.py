@@ -109,7 +109,7 @@ class Server:
 
         Raises:
             ServingError: a step failed; the message says which, and which version serves.
-            ArchiveError, ArtifactError: the archive cannot be trusted; nothing was changed.
+            ArchiveError: the archive is not whole; nothing was changed.
         """
         from maas.serving import _release  # it loads models: torch
 
@@ -139,7 +139,7 @@ class Server:
         deadline = time.monotonic() + seconds
         return all(
             wait_idle(self._local, name, version["modelVersion"], seconds=max(0.0, deadline - time.monotonic()))
-            for name in self.models
+            for name in (model["modelName"] for model in self.manage("/models?limit=100")["models"])
             for version in self.manage(f"/models/{name}/all")
         )
 
@@ -164,13 +164,13 @@ class Server:
         Returns:
             Whether all that was in flight has been answered.
         """
-        for client in self._clients:
-            client.close()
-        if self._renewal:
-            self._renewal.stop()
         try:
             return self._drain(drain_seconds)
         finally:
+            if self._renewal:
+                self._renewal.stop()
+            for client in self._clients:
+                client.close()
             self._end()
 
     @property

@@ -158,3 +158,8 @@ def test_help_teaches_by_example(command: str, capsys: pytest.CaptureFixture[str
         main([command, "--help"])
     assert ended.value.code == 0
     assert f"maas {command}" in capsys.readouterr().out.split("example", 1)[1]
+
+
+def test_status_and_stop_load_no_torch() -> None:
+    code = "import sys; from maas.serving import attach; print({'torch', 'numpy'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
