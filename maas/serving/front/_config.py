@@ -97,6 +97,7 @@ class FrontSettings:
         named = {"header_regexp": {"X-Request-Id": {"pattern": "^[A-Za-z0-9._:-]{1,128}$"}}}
         length = "{http.request.header.Content-Length}"
         too_large = f'{length} != "" && int({length}) > {MOST_BODY_BYTES}'  # before a byte of it is read
+        body = {"handler": "request_body", "max_size": MOST_BODY_BYTES}
         own = {"handler": "headers", "request": {"set": {"X-Request-Id": ["{http.request.uuid}"]}}}
         return [
             {"handle": first},
@@ -105,7 +106,7 @@ class FrontSettings:
             *health_routes(),
             {"match": [{"not": [known]}], "handle": [problem("unauthorized")], "terminal": True},
             {"match": [{"expression": too_large}], "handle": [problem("too-large")], "terminal": True},
-            {"handle": [{"handler": "request_body", "max_size": MOST_BODY_BYTES}]},
+            {"handle": [body]},
             *v2_routes(),
             {"match": [served], "handle": [invoke(ASK)], "terminal": True},
             {"handle": [problem("not-found")]},

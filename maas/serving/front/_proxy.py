@@ -14,7 +14,6 @@ ASK, READY = "ask", "ready"
 
 _STATUS = "{http.reverse_proxy.status_code}"
 _MEDIA = "{http.reverse_proxy.header.Content-Type}"
-_WAIT = "{http.reverse_proxy.header.Retry-After}"
 RETRY_SECONDS = 10
 """Of a request's life in which an answer of a dead worker or a draining instance makes it try another."""
 
@@ -46,7 +45,7 @@ def proxy(slots: Slots, *responses: dict[str, Any]) -> dict[str, Any]:
     # it meets would go on to do so.
     fresh = f"int({{time.now.unix}}) - int({{http.vars.started}}) < {RETRY_SECONDS}"
     again = f'{_STATUS} >= 500 && {_MEDIA} == "application/json" && {_STATUS} != 503 && {fresh}'
-    draining = f'{_STATUS} == 503 && {_WAIT} != "" && {fresh}'
+    draining = f'{_STATUS} == 503 && {_MEDIA} == "application/problem+json" && {fresh}'
     return {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": f"{{file.{file}}}"} for file in slots.files],
