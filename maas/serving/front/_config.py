@@ -102,7 +102,7 @@ class FrontSettings:
         return [
             {"handle": first},
             {"match": [{"not": [named]}], "handle": [own]},
-            {"handle": [_sent_back(), tokens(slots, self.ports)]},
+            {"handle": [_sent_back(), _cut_off(), tokens(slots, self.ports)]},
             *health_routes(),
             {"match": [{"not": [known]}], "handle": [problem("unauthorized")], "terminal": True},
             {"match": [{"expression": too_large}], "handle": [problem("too-large")], "terminal": True},
@@ -134,3 +134,9 @@ class FrontSettings:
 def _sent_back() -> dict[str, Any]:
     """The request's id in the answer, in place of TorchServe's own."""
     return {"handler": "headers", "response": {"deferred": True, "set": {"X-Request-Id": [_ID]}}}
+
+
+def _cut_off() -> dict[str, Any]:
+    """Tells a client whose body did not arrive in time; Caddy calls that 499, and would keep its connection."""
+    late = {"match": {"status_code": [499]}, "routes": [{"handle": [problem("timeout")]}]}
+    return {"handler": "intercept", "handle_response": [late]}

@@ -19,7 +19,12 @@ _PROBLEMS: dict[str, tuple[int, str, str, dict[str, list[str]]]] = {
     ),
     "not-found": (404, "Not found", "there is no such path or model; models are at /predictions/NAME", {}),
     "timeout": (408, "Request time-out", "the request did not arrive in time", {"Connection": ["close"]}),
-    "too-large": (413, "Too large", f"a body may have {MOST_BODY_BYTES:,} bytes; send fewer rows", {}),
+    "too-large": (
+        413,
+        "Too large",
+        f"a body may have {MOST_BODY_BYTES:,} bytes; send fewer rows",
+        {"Connection": ["close"]},
+    ),
     "busy": (429, "Too many requests", "every worker is busy and the queue is full; try again", _AGAIN),
     "internal": (500, "Internal error", "the front could not handle the request; its log has more", {}),
     "bad-gateway": (502, "Bad gateway", "no instance gave an answer that can be used; try again", _AGAIN),
@@ -49,7 +54,7 @@ def answer(
 
 def error_routes() -> list[dict[str, Any]]:
     """Routes for what Caddy could not handle: its own errors as problem documents."""
-    kinds = {"timeout", "too-large", "bad-gateway", "unavailable", "gateway-timeout"}
+    kinds = {"too-large", "bad-gateway", "unavailable", "gateway-timeout"}
     routes: list[dict[str, Any]] = [
         {
             "match": [{"expression": f"{{http.error.status_code}} == {_PROBLEMS[kind][0]}"}],
