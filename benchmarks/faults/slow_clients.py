@@ -79,9 +79,8 @@ def main() -> int:
     before, after = (statistics.median(one.p99_ms for one in loads) for loads in (alone, beside))
     errors = sum(one.errors for one in alone + beside)
     for title, loads in (("alone", alone), (f"beside {SLOW} slow ones", beside)):
-        print(
-            f"{title}: p99 {', '.join(f'{one.p99_ms:.1f}' for one in loads)} ms; {sum(one.errors for one in loads)} errors"
-        )
+        shown = ", ".join(f"{one.p99_ms:.1f}" for one in loads)
+        print(f"{title}: p99 {shown} ms; {sum(one.errors for one in loads)} errors")
     print(f"medians: {before:.1f} ms alone, {after:.1f} ms beside them: {after / before:.2f} times")
     return int(after > 2 * before or errors > 0)
 
