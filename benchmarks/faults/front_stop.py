@@ -1,6 +1,6 @@
 """One of two instances behind the front stopped and started again, under plain wrk: no request is lost.
 
-    python benchmarks/faults/front_stop.py              20 stops; 4 minutes on two cores
+    python benchmarks/faults/front_stop.py              20 stops; 4 to 6 minutes on two cores
     python benchmarks/faults/front_stop.py --times 2    about 40 seconds
 
 Each time the other one is taken out, drained, stopped, started again and put back. wrk is one process with `--clients`
