@@ -38,10 +38,13 @@ def call(options: Namespace) -> bool:
 
 def ready(options: Namespace) -> bool:
     deadline = time.monotonic() + options.wait
-    while not (names := options.models or sorted({name for one in running_servers() for name in one.models})):
-        if options.url is not None or time.monotonic() >= deadline:
-            raise ServerUnavailable("no server runs here; start one with maas serve, or say NAME and --url")
+    names = _names(options)
+    while not names and options.url is None and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
+        names = _names(options)
+    names = names or options.models  # the client says what is wrong with them
+    if not names:
+        raise ServerUnavailable("no server runs here; start one with maas serve, or say NAME and --url")
     for name in names:
         with _client(options, name) as client:
             client.wait_ready(max(0.0, deadline - time.monotonic()))
@@ -50,6 +53,15 @@ def ready(options: Namespace) -> bool:
     tell(options, f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} ready")
     print_json(options, {"models": names, "ready": True})
     return False
+
+
+def _names(options: Namespace) -> list[str]:
+    """The models to ask; none where one of them is not served here yet."""
+    if options.url is not None:
+        return list(options.models)
+    here = {name for server in running_servers() for name in server.models}
+    wanted = options.models or sorted(here)
+    return list(wanted) if here.issuperset(wanted) else []
 
 
 def _write_token(file: Path, model: str) -> None:

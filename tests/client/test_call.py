@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,4 +89,10 @@ def test_ready_without_a_name_asks_all_that_are_served_here(
     assert server.asked[0].headers["authorization"] == "Bearer secret"
     assert token.read_text() == "secret"
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert main(["ready", "m", "other"]) == 4
+    LocalServer(str(folder), os.getpid(), server.url, ()).write()
+    late = threading.Timer(0.5, LocalServer(str(folder), os.getpid(), server.url, ("m",)).write)
+    late.start()
+    assert main(["ready", "m", "--wait", "30"]) == 0
+    late.join()
     assert main(["ready", "other", "--url", faulty("echo").url, "--token-file", str(token)]) == 4
