@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"maas: {message}\n"  # not where in the code it arose
     try:
-        from maas.cli import _answer, _keep, _learn, _tune
+        from maas.cli import _answer, _call, _keep, _learn, _tune
 
         if parsed.command != "serve":  # there the workers import them
             _import(getattr(parsed, "imports", []))
@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "report": _learn.report,
             "predict": _answer.predict,
             "serve": _answer.serve,
-            "call": _answer.call,
+            "call": _call.call,
+            "ready": _call.ready,
             "inspect": _keep.inspect,
             "verify": _keep.verify,
             "package": _keep.package,

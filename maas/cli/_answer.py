@@ -1,4 +1,4 @@
-"""The commands that answer rows: predict, serve, call."""
+"""The commands that answer rows: predict, serve."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from argparse import Namespace
 from typing import Any
 
 from maas.cli._print import Answers, print_answers, print_json, read_rows, tell
-from maas.errors import RequestRefused, RowError
+from maas.errors import RowError
 
 
 def predict(options: Namespace) -> bool:
@@ -81,40 +81,3 @@ def serve(options: Namespace) -> bool:
             tell(options, "stopping ...")
             return False
     raise maas.errors.ServingError(f"TorchServe ended by itself with exit code {code}")
-
-
-def call(options: Namespace) -> bool:
-    from maas.client import Client
-
-    with Client(options.model, url=options.url, token=options.token, timeout=options.timeout) as client:
-        rows = read_rows(options)
-        errors: dict[int, RowError] = {}
-        kept: list[int]
-        if rows is None:
-            from maas.data import read_columns
-            from maas.schema import Schema
-
-            schema = Schema.from_json(client.describe()["fields"])
-            table, errors = read_columns(
-                options.data,
-                schema,
-                missing=options.missing,
-                delimiter=options.delimiter,
-                encoding=options.encoding,
-            )
-            kept = [row for row in range(len(table)) if row not in errors]
-            rows, length = table.take(kept).to_dicts(), len(table)
-        else:
-            kept, length = list(range(len(rows))), len(rows)
-        answers: Answers = [None] * length
-        try:
-            found: list[Any] = list(client.predict(rows)) if rows else []
-        except RequestRefused as refused:
-            if "errors" not in refused.problem:
-                raise
-            found = refused.problem["predictions"]
-            for one in refused.problem["errors"]:
-                errors[kept[one["row"]]] = RowError(kept[one["row"]], one["field"], one["detail"])
-        for row, answer in zip(kept, found, strict=False):
-            answers[row] = answer
-    return print_answers(options, answers, errors)

@@ -36,7 +36,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"maas {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    from maas.cli._fit_parser import add_fit  # here: they share options that are defined below
+    from maas.cli._call_parser import add_call, add_ready  # here: they share options that are defined below
+    from maas.cli._fit_parser import add_fit
     from maas.cli._tune_parser import add_cross_validate, add_learning_rate, add_tune
 
     add_fit(commands)
@@ -148,19 +149,8 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds to wait for the models")
     _json(serve)
 
-    call = _command(
-        commands,
-        "call",
-        "send rows to a served model, one JSON line for each answer",
-        "examples:\n  maas call wine new.csv\n  echo '{\"alcohol\": 13.2, ...}' | maas call wine -\n"
-        "  maas call wine new.csv --url http://host:8080 --token ...",
-    )
-    call.add_argument("model", metavar="NAME", help="the model's name")
-    _rows(call)
-    call.add_argument("--url", help="inference address (default: a server that `maas serve` runs here)")
-    call.add_argument("--token", help="inference token (default: the local server's)")
-    call.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds to wait for an answer")
-    _reading(call)
+    add_call(commands)
+    add_ready(commands)
 
     sample = _command(
         commands,
