@@ -69,7 +69,7 @@ def bad_bodies() -> dict[str, tuple[Any, int, str]]:
         "boolean for a number": (lambda row: {**row, "alcohol": True}, 422, "must be a number, got True"),
         "null": (lambda row: {**row, "alcohol": None}, 422, "must be a number, got null"),
         "200 levels": (lambda row: {**row, "alcohol": nested}, 400, "nested 64 levels deep"),
-        "a name twice": (lambda row: json.dumps(row)[:-1].encode() + b', "ash": 1}', 400, "the name 'ash' stands twice"),
+        "a name twice": (lambda row: json.dumps(row)[:-1].encode() + b', "ash": 1}', 400, "'ash' stands twice"),
         "beyond float32": (lambda row: {**row, "alcohol": 1e300}, 422, "'alcohol' is too large"),
         "empty body": (b"", 400, "must be a row"),
         "a list": (lambda row: [row], 422, "must be a row"),

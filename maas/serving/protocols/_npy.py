@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from maas.serving.protocols._outcome import Asked, Identity, Outcome, Writer, Wr
 from maas.serving.protocols._problems import Problem, printable
 from maas.task import Answers
 
+_ADDRESS = re.compile(" at 0x[0-9a-f]+")
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
@@ -37,7 +39,8 @@ def read_npy(body: bytes) -> np.ndarray[Any, Any]:
             raise ValueError(f"format version {version[0]}.{version[1]}, known are 1.0 and 2.0")
         shape, fortran, dtype = _HEADERS[version](file)
     except Exception as error:  # numpy parses the header by Python's own parser, whose errors are many
-        raise ValueError(f"its header cannot be read: {str(error).partition(chr(10))[0][:160]}") from error
+        text = _ADDRESS.sub("", str(error).partition("\n")[0])  # or no two answers would be alike
+        raise ValueError(f"its header cannot be read: {text[:160]}") from error
     if dtype.kind not in "fiub" or dtype.subdtype is not None:
         raise ValueError(f"an array must hold numbers, got dtype {show(str(dtype))}")
     start = file.tell()
