@@ -114,7 +114,7 @@ def _part(together: Outcome, start: int, length: int) -> Outcome:
 def _refusal(error: Exception) -> Refusal:
     """What a failure says about the row that it was traced to."""
     if isinstance(error, DataError):
-        return Refusal("bad-row", getattr(error, "field", None), str(error))
+        return Refusal("bad-row", getattr(error, "field", None), getattr(error, "detail", str(error)))
     text = str(error)
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
         isinstance(error, RuntimeError) and any(words in text for words in _NO_MEMORY)
