@@ -28,7 +28,7 @@ from maas.errors import (
 )
 from maas.metrics import Evaluation
 from maas.model._stored import TOLERANCE, WRONG, check_describes, description_of, dtype_of, first_line, parts_of, replay
-from maas.nn import Recipe
+from maas.nn import Recipe, threads, work_of, worth_threads
 from maas.preprocess import Preprocess
 from maas.schema import Columns, Schema
 from maas.task import Answers, Batch, Task, rows_that_fit
@@ -95,6 +95,8 @@ class Model:
         self.card = dict(card or {})
         self.digest: str | None = None  # of the artifact it was loaded from
         self.example: dict[str, Any] | None = None
+        self._measured: tuple[Preprocess | None, int] = (None, 0)
+        self._work = work_of(network)
         self._check_fits()
 
     def __repr__(self) -> str:
@@ -122,7 +124,9 @@ class Model:
         """
         columns, errors = self._columns(rows)
         length = len(columns[self.schema.names[0]])
-        kept = np.array([row for row in range(length) if row not in errors], np.int64)
+        kept = np.arange(length)
+        if errors:
+            kept = np.delete(kept, list(errors))
         inputs, failed = self._apply(columns, kept, length)
         if failed:
             errors = {**errors, **{int(kept[row]): error.at(int(kept[row])) for row, error in failed.items()}}
@@ -134,6 +138,13 @@ class Model:
     @property
     def row_bytes(self) -> int:
         """What a prepared row takes at most."""
+        measured, row_bytes = self._measured
+        if measured is not self.preprocess:  # found once; a training may end with another preprocessing
+            row_bytes = self._row_bytes()
+            self._measured = self.preprocess, row_bytes
+        return row_bytes
+
+    def _row_bytes(self) -> int:
         longest = [field.longest for field in self.schema.fields if field.shape[:1] == (None,)]
         row_bytes = 0
         for spec in self.preprocess.outputs.values():
@@ -148,11 +159,18 @@ class Model:
         return rows_that_fit(self.row_bytes)
 
     def stream(self, batch: Batch) -> Iterator[Answers]:
-        """The answers to prepared rows, in order, part by part."""
-        device, size = self.device, self.rows_at_once
+        """The answers to prepared rows, in order, part by part.
+
+        Rows of very different lengths go through the network in several passes by length, where that pays.
+        """
+        size = self.rows_at_once
         for start in range(0, len(batch), size):
-            with torch.inference_mode():
-                yield from self.task.run(self.network, batch[start : start + size].trimmed().to(device))
+            part = batch[start : start + size] if len(batch) > size else batch
+            if passes := part.passes():
+                answers = self.task.join(self.task.join(self._run(part.take(rows))) for rows in passes)
+                yield answers.take(torch.cat(passes).argsort().numpy())
+            else:
+                yield from self._run(part)
 
     @overload
     def predict(self, rows: Mapping[str, Any]) -> dict[str, Any]: ...
@@ -312,6 +330,9 @@ class Model:
         if isinstance(rows, (Rows, np.ndarray, torch.Tensor)) or (
             isinstance(rows, Sequence) and not isinstance(rows, (str, bytes))
         ):
+            if 0 < len(rows) <= size:
+                yield 0, rows
+                return
             for start in range(0, len(rows), size):
                 end = min(start + size, len(rows))
                 yield start, rows.take(range(start, end)) if isinstance(rows, Rows) else rows[start:end]
@@ -354,6 +375,17 @@ class Model:
         if len(kept) < length:
             columns = {name: column[kept] for name, column in columns.items()}
         return self.preprocess.apply(columns)
+
+    def _run(self, batch: Batch) -> Iterator[Answers]:
+        """The answers to rows that go through the network at once."""
+        running = self.task.run(self.network, batch.trimmed().to(self.device))
+        count = worth_threads(self._work * len(batch))
+        while True:  # what is set for the network holds while it computes, and not for whoever takes the answers
+            with torch.inference_mode(), threads(count):
+                answers = next(running, None)
+            if answers is None:
+                return
+            yield answers
 
     def _check_fits(self) -> None:
         """Whether the network takes what the preprocessing makes, and gives what the task wants."""
