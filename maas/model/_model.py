@@ -27,6 +27,7 @@ from maas.errors import (
     show,
 )
 from maas.metrics import Evaluation
+from maas.model._ahead import ahead
 from maas.model._stored import TOLERANCE, WRONG, check_describes, description_of, dtype_of, first_line, parts_of, replay
 from maas.nn import Recipe, threads, work_of, worth_threads
 from maas.preprocess import Preprocess
@@ -50,6 +51,13 @@ class Prepared:
     batch: Batch
     kept: np.ndarray[Any, Any]
     errors: dict[int, RowError]
+
+    def at(self, start: int) -> Prepared:
+        """The same rows, as part of more that begin so many rows before them."""
+        if not start:
+            return self
+        errors = {start + row: error.at(start + row) for row, error in self.errors.items()}
+        return Prepared(self.batch, self.kept + start, errors)
 
 
 class Model:
@@ -134,6 +142,27 @@ class Model:
             inputs = {name: tensor[torch.from_numpy(good)] for name, tensor in inputs.items()}
             kept = kept[good]
         return Prepared(Batch(inputs), kept, errors)
+
+    def prepared(self, rows: Any) -> Iterator[Prepared]:
+        """The rows made ready part by part, as many at once as `rows_at_once`; positions are among all the rows.
+
+        What a handler does with more rows than a few:
+
+            for part in model.prepared(rows):
+                answers = model.task.join(model.stream(part.batch))  # of the rows at `part.kept`
+
+        Within a part encoded images and sounds are decoded in as many threads as torch has. Where the network is on a
+        GPU, the next part is made ready meanwhile; on the CPU it would take the cores that the network computes with,
+        which is slower.
+
+        Args:
+            rows: as in `prepare`.
+
+        Raises:
+            DataError: as `prepare` does.
+        """
+        parts = self._parts(rows)
+        return parts if self.device.type == "cpu" else ahead(parts)
 
     @property
     def row_bytes(self) -> int:
@@ -324,29 +353,27 @@ class Model:
         model.digest, model.example = stored.digest, stored.example
         return model
 
-    def _parts(self, rows: Any) -> Iterator[tuple[int, Any]]:
-        """The rows in parts that fit in memory once they are prepared, each with the position of its first row."""
+    def _parts(self, rows: Any) -> Iterator[Prepared]:
         size = self.rows_at_once
-        if isinstance(rows, (Rows, np.ndarray, torch.Tensor)) or (
-            isinstance(rows, Sequence) and not isinstance(rows, (str, bytes))
-        ):
-            if 0 < len(rows) <= size:
-                yield 0, rows
-                return
+        if isinstance(rows, Rows):
             for start in range(0, len(rows), size):
                 end = min(start + size, len(rows))
-                yield start, rows.take(range(start, end)) if isinstance(rows, Rows) else rows[start:end]
+                yield self.prepare(rows if end - start == len(rows) else rows.take(range(start, end))).at(start)
+        elif isinstance(rows, (np.ndarray, torch.Tensor)) or (
+            isinstance(rows, Sequence) and not isinstance(rows, (str, bytes))
+        ):
+            for start in range(0, len(rows), size):
+                yield self.prepare(rows[start : start + size]).at(start)
         else:
-            yield 0, rows
+            yield self.prepare(rows)
 
     def _answers(self, rows: Any) -> Answers:
         """The answers to rows that can all be answered, finite or not."""
         parts: list[Answers] = []
-        for start, part in self._parts(rows):
-            prepared = self.prepare(part)
-            if prepared.errors:
-                errors = [error.at(start + row) for row, error in sorted(prepared.errors.items())]
-                raise _as_one(errors, len(rows) if hasattr(rows, "__len__") else len(errors) + len(prepared.kept))
+        for prepared in self.prepared(rows):
+            if errors := prepared.errors:
+                length = len(rows) if hasattr(rows, "__len__") else len(errors) + len(prepared.kept)
+                raise _as_one([error for _, error in sorted(errors.items())], length)
             parts += self.stream(prepared.batch)
         if not parts:
             raise DataError("there is no row to answer")
