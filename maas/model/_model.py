@@ -49,18 +49,21 @@ class Prepared:
         batch: the good rows.
         kept: their positions among the rows given, int64.
         errors: why each of the others cannot be answered, by position.
+        columns: the checked values of all the rows given, as they were before preprocessing; those of a row in error
+            hold placeholders.
     """
 
     batch: Batch
     kept: np.ndarray[Any, Any]
     errors: dict[int, RowError]
+    columns: Columns
 
     def at(self, start: int) -> Prepared:
         """The same rows, as part of more that begin so many rows before them."""
         if not start:
             return self
         errors = {start + row: error.at(start + row) for row, error in self.errors.items()}
-        return Prepared(self.batch, self.kept + start, errors)
+        return Prepared(self.batch, self.kept + start, errors, self.columns)
 
 
 class Model:
@@ -163,7 +166,7 @@ class Model:
             good = np.array([place for place in range(len(kept)) if place not in failed], np.int64)
             inputs = {name: tensor[torch.from_numpy(good)] for name, tensor in inputs.items()}
             kept = kept[good]
-        return Prepared(Batch(inputs), kept, errors)
+        return Prepared(Batch(inputs), kept, errors, columns)
 
     def prepared(self, rows: Any) -> Iterator[Prepared]:
         """The rows made ready part by part, as many at once as `rows_at_once`; positions are among all the rows.
