@@ -1,12 +1,11 @@
-"""The commands that answer rows: predict, serve."""
+"""The command that answers rows with a saved model: predict."""
 
 from __future__ import annotations
 
-import signal
 from argparse import Namespace
 from typing import Any
 
-from maas.cli._print import Answers, print_answers, print_json, read_rows, tell
+from maas.cli._print import Answers, print_answers, read_rows
 from maas.errors import RowError
 
 
@@ -39,45 +38,3 @@ def predict(options: Namespace) -> bool:
         errors = {**{row: error.at(row) for row, error in found.items()}, **errors}
     answers = [None if row in errors else answer for row, answer in enumerate(answers)]
     return print_answers(options, answers, errors)
-
-
-def serve(options: Namespace) -> bool:
-    import maas
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):  # closing the terminal stops the server too
-        signal.signal(number, interrupt)
-    tell(options, "starting TorchServe ...")
-    with maas.serve(
-        options.store,
-        options.models or None,
-        port=options.port,
-        imports=options.imports,
-        timeout=options.timeout,
-    ) as server:
-        lines = [f"serving {', '.join(server.models)} on {server.url} (pid {server.pid}); Ctrl-C stops it"]
-        name = server.models[0]
-        lines += [
-            f"  maas call {name} DATA",
-            f"  curl {server.url}/predictions/{name} -H 'Content-Type: application/json' \\",
-            f"    -H \"Authorization: Bearer $(jq -r .inference.key {server.folder}/key_file.json)\" -d '{{...}}'",
-            f"logs in {server.folder}/logs",
-        ]
-        tell(options, "\n".join(lines))
-        print_json(
-            options,
-            {
-                "url": server.url,
-                "models": list(server.models),
-                "pid": server.pid,
-                "folder": str(server.folder),
-            },
-        )
-        try:
-            code = server.wait()
-        except KeyboardInterrupt:
-            tell(options, "stopping ...")
-            return False
-    raise maas.errors.ServingError(f"TorchServe ended by itself with exit code {code}")

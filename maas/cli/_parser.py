@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     from maas.cli._call_parser import add_call, add_ready  # here: they share options that are defined below
     from maas.cli._fit_parser import add_fit
+    from maas.cli._serve_parser import add_serving
     from maas.cli._tune_parser import add_cross_validate, add_learning_rate, add_tune
 
     add_fit(commands)
@@ -150,26 +151,7 @@ def build_parser() -> argparse.ArgumentParser:
     package.add_argument("--print-config", action="store_true", help="print model-config.yaml and write nothing")
     _json(package)
 
-    serve = _command(
-        commands,
-        "serve",
-        "serve archives with TorchServe until Ctrl-C",
-        "examples:\n  maas serve wine\n  maas serve wine churn --store model_store --port 9000\n"
-        "  maas serve mine --import mypackage.networks",
-    )
-    serve.add_argument("models", nargs="*", metavar="NAME", help="models to serve (default: all of the store)")
-    serve.add_argument("--store", default="model_store", metavar="DIR", help="model store (default: %(default)s)")
-    serve.add_argument("--port", type=int, metavar="N", help="inference port (default: 8080, or a free one)")
-    serve.add_argument(
-        "--import",
-        dest="imports",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="module that registers networks",
-    )
-    serve.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds to wait for the models")
-    _json(serve)
+    add_serving(commands)
 
     add_call(commands)
     add_ready(commands)

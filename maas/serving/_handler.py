@@ -16,6 +16,7 @@ from maas.client import DESCRIPTION
 from maas.model import Model
 from maas.serving._description import describe
 from maas.serving._forward import Forward
+from maas.serving._settings import DRAIN, IMPORTS
 from maas.serving.protocols import (
     MOST_RESPONSE_BYTES,
     PHRASES,
@@ -29,8 +30,6 @@ from maas.serving.protocols import (
     Written,
 )
 
-DRAIN = "MAAS_DRAIN"
-IMPORTS = "MAAS_IMPORT"
 Read = Asked | About | Problem
 
 _log = logging.getLogger("maas.serving")
@@ -73,7 +72,7 @@ class Handler:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
         gpu = properties.get("gpu_id")
         device = f"cuda:{gpu}" if gpu is not None and torch.cuda.is_available() else "cpu"
-        self.model = Model.load(properties["model_dir"], device=device)
+        self.model = Model.load(properties["model_dir"], device=device, precision="auto")
         named = context.manifest["model"]
         self.identity = Identity(str(named["modelName"]), str(named["modelVersion"]), str(self.model.digest))
         self._drain = os.environ.get(DRAIN)
@@ -149,7 +148,8 @@ class Handler:
         return Written(body, about.media)
 
     def _turn_away(self, count: int, context: Context) -> list[bytes]:
-        draining = Problem("draining", "the server is stopping; try again, by then another answers")
+        told = {"worker": os.getpid()}  # whoever drains hears that this worker has seen the mark
+        draining = Problem("draining", "the server is stopping; try again, by then another answers", more=told)
         for index in range(count):
             context.set_response_header(index, "Retry-After", "1")
         return [_send(draining, index, context) for index in range(count)]
