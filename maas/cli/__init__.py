@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"maas: {message}\n"  # not where in the code it arose
     try:
-        from maas.cli import _answer, _keep, _learn, _tune
+        from maas.cli import _answer, _keep, _learn, _openapi, _tune
 
         if parsed.command != "serve":  # there the workers import them
             _import(getattr(parsed, "imports", []))
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "inspect": _keep.inspect,
             "verify": _keep.verify,
             "package": _keep.package,
+            "openapi": _openapi.openapi,
             "sample": _keep.sample,
         }
         run = commands[parsed.command]

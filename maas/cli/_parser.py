@@ -162,6 +162,17 @@ def build_parser() -> argparse.ArgumentParser:
     call.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds to wait for an answer")
     _reading(call)
 
+    openapi = _command(
+        commands,
+        "openapi",
+        "print what a model takes and answers as an OpenAPI 3.1 document",
+        "examples:\n  maas openapi artifacts/wine\n  maas openapi model_store/wine.mar --output wine.openapi.json\n"
+        "  maas openapi wine        (of a server that runs here)",
+    )
+    _imports(openapi)
+    openapi.add_argument("model", metavar="NAME|MAR|DIR", help="a served model's name, a .mar, or a saved model")
+    openapi.add_argument("--output", metavar="FILE", help="the file to write (default: standard output)")
+
     sample = _command(
         commands,
         "sample",
