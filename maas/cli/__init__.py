@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "tune": _tune.tune,
             "learning-rate": _tune.learning_rate,
             "evaluate": _learn.evaluate,
+            "vouch": _learn.vouch,
             "report": _learn.report,
             "predict": _answer.predict,
             "serve": _answer.serve,
