@@ -15,7 +15,7 @@ from maas._version import __version__
 if TYPE_CHECKING:
     from maas import data, metrics, nn, preprocess, schema, sklearn, task, training, tuning
     from maas.archive import package, verify
-    from maas.client import Client
+    from maas.client import AsyncClient, Client
     from maas.errors import MaasError
     from maas.metrics import Evaluation
     from maas.model import Model, load
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # Resolved on first use, so that `import maas` and `from maas import Client` cost no torch.
 _WHERE = {
     "Answers": "maas.task",
+    "AsyncClient": "maas.client",
     "Client": "maas.client",
     "Evaluation": "maas.metrics",
     "MaasError": "maas.errors",
@@ -58,6 +59,7 @@ _WHERE = {
 
 __all__ = [
     "Answers",
+    "AsyncClient",
     "Client",
     "Evaluation",
     "MaasError",

@@ -12,7 +12,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -114,7 +114,8 @@ def package(
 ) -> Path:
     """Write an artifact as `store/NAME.mar`, ready for TorchServe. Same artifact and arguments, same bytes.
 
-    The artifact is loaded and answers its golden rows first.
+    Where that file holds another version it stays, and the new one is written beside it, as `NAME@VERSION.mar`. The
+    artifact is loaded and answers its golden rows first.
 
     Args:
         path: the artifact's folder.
@@ -143,16 +144,21 @@ def package(
     members[HANDLER] = handler_path().read_bytes()
     members[CONFIG] = deployment.to_yaml().encode()
     members[MANIFEST] = _manifest(name, version).encode()
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for one in sorted(members):
-            info = zipfile.ZipInfo(one, _EPOCH)
-            info.create_system = 3
-            info.external_attr = 0o100644 << 16
-            archive.writestr(info, members[one])
-    written = Path(store) / f"{name}.mar"
-    write_atomic(written, buffer.getvalue())
+    written = _place(Path(store), name, version)
+    write_atomic(written, _zip(members))
     return written
+
+
+def copy_archive(source: Path, target: Path, deployment: Deployment) -> None:
+    """Copy a `.mar`, checked, with another model-config.yaml.
+
+    Raises:
+        ArchiveError: as in `read_archive`.
+    """
+    with _open(source) as archive:
+        _check(source, archive)
+        members = {info.filename: _member(archive, info.filename) for info in archive.infolist()}
+    write_atomic(target, _zip({**members, CONFIG: deployment.to_yaml().encode()}))
 
 
 def verify(path: str | Path) -> str:
@@ -245,6 +251,32 @@ def check_version(version: str) -> str:
     if not isinstance(version, str) or not _VERSION.fullmatch(version):
         raise ArchiveError(f"a version is one to three numbers, such as '1.0', got {show(version)}")
     return version
+
+
+def _zip(members: Mapping[str, bytes]) -> bytes:
+    """The deterministic archive of some files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for one in sorted(members):
+            info = zipfile.ZipInfo(one, _EPOCH)
+            info.create_system = 3
+            info.external_attr = 0o100644 << 16
+            archive.writestr(info, members[one])
+    return buffer.getvalue()
+
+
+def _place(store: Path, name: str, version: str) -> Path:
+    """Where a version is written, so that other versions in the store stay."""
+    plain, beside = store / f"{name}.mar", store / f"{name}@{version}.mar"
+    if beside.exists():
+        return beside
+    if plain.exists():
+        # Not `read_archive`: an archive of another maas, whose handler differs, is another version all the same.
+        with contextlib.suppress(OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError, ArtifactError):
+            with zipfile.ZipFile(plain) as archive:
+                found = artifact.parse_json(MANIFEST, _member(archive, MANIFEST))["model"]["modelVersion"]
+            return plain if found == version else beside
+    return plain
 
 
 def _manifest(name: str, version: str) -> str:

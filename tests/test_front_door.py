@@ -8,9 +8,9 @@ import pytest
 import maas
 
 NAMES = [
-    "Answers", "Client", "Evaluation", "MaasError", "Model", "Recipe", "Run", "__version__", "cross_validate", "data",
-    "fit", "load", "metrics", "network", "nn", "package", "preprocess", "recipe", "report", "schema", "serve",
-    "sklearn", "task", "training", "tune", "tuning", "verify",
+    "Answers", "AsyncClient", "Client", "Evaluation", "MaasError", "Model", "Recipe", "Run", "__version__",
+    "cross_validate", "data", "fit", "load", "metrics", "network", "nn", "package", "preprocess", "recipe", "report",
+    "schema", "serve", "sklearn", "task", "training", "tune", "tuning", "verify",
 ]  # fmt: skip
 
 

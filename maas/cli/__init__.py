@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"maas: {message}\n"  # not where in the code it arose
     try:
-        from maas.cli import _answer, _keep, _learn, _openapi, _tune
+        from maas.cli import _answer, _call, _keep, _learn, _openapi, _serve, _tune
 
         if parsed.command != "serve":  # there the workers import them
             _import(getattr(parsed, "imports", []))
@@ -35,8 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "vouch": _learn.vouch,
             "report": _learn.report,
             "predict": _answer.predict,
-            "serve": _answer.serve,
-            "call": _answer.call,
+            "serve": _serve.serve,
+            "stop": _serve.stop,
+            "status": _serve.status,
+            "deploy": _serve.deploy,
+            "rollback": _serve.rollback,
+            "call": _call.call,
+            "ready": _call.ready,
             "inspect": _keep.inspect,
             "verify": _keep.verify,
             "package": _keep.package,

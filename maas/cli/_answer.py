@@ -1,13 +1,12 @@
-"""The commands that answer rows: predict, serve, call."""
+"""The command that answers rows with a saved model: predict."""
 
 from __future__ import annotations
 
-import signal
 from argparse import Namespace
 from typing import Any
 
-from maas.cli._print import Answers, print_answers, print_json, read_rows, tell
-from maas.errors import RequestRefused, RowError
+from maas.cli._print import Answers, print_answers, read_rows
+from maas.errors import RowError
 
 
 def predict(options: Namespace) -> bool:
@@ -38,83 +37,4 @@ def predict(options: Namespace) -> bool:
                 answers[row] = answer
         errors = {**{row: error.at(row) for row, error in found.items()}, **errors}
     answers = [None if row in errors else answer for row, answer in enumerate(answers)]
-    return print_answers(options, answers, errors)
-
-
-def serve(options: Namespace) -> bool:
-    import maas
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):  # closing the terminal stops the server too
-        signal.signal(number, interrupt)
-    tell(options, "starting TorchServe ...")
-    with maas.serve(
-        options.store,
-        options.models or None,
-        port=options.port,
-        imports=options.imports,
-        timeout=options.timeout,
-    ) as server:
-        lines = [f"serving {', '.join(server.models)} on {server.url} (pid {server.pid}); Ctrl-C stops it"]
-        name = server.models[0]
-        lines += [
-            f"  maas call {name} DATA",
-            f"  curl {server.url}/predictions/{name} -H 'Content-Type: application/json' \\",
-            f"    -H \"Authorization: Bearer $(jq -r .inference.key {server.folder}/key_file.json)\" -d '{{...}}'",
-            f"logs in {server.folder}/logs",
-        ]
-        tell(options, "\n".join(lines))
-        print_json(
-            options,
-            {
-                "url": server.url,
-                "models": list(server.models),
-                "pid": server.pid,
-                "folder": str(server.folder),
-            },
-        )
-        try:
-            code = server.wait()
-        except KeyboardInterrupt:
-            tell(options, "stopping ...")
-            return False
-    raise maas.errors.ServingError(f"TorchServe ended by itself with exit code {code}")
-
-
-def call(options: Namespace) -> bool:
-    from maas.client import Client
-
-    with Client(options.model, url=options.url, token=options.token, timeout=options.timeout) as client:
-        rows = read_rows(options)
-        errors: dict[int, RowError] = {}
-        kept: list[int]
-        if rows is None:
-            from maas.data import read_columns
-            from maas.schema import Schema
-
-            schema = Schema.from_json(client.describe()["fields"])
-            table, errors = read_columns(
-                options.data,
-                schema,
-                missing=options.missing,
-                delimiter=options.delimiter,
-                encoding=options.encoding,
-            )
-            kept = [row for row in range(len(table)) if row not in errors]
-            rows, length = table.take(kept).to_dicts(), len(table)
-        else:
-            kept, length = list(range(len(rows))), len(rows)
-        answers: Answers = [None] * length
-        try:
-            found: list[Any] = list(client.predict(rows)) if rows else []
-        except RequestRefused as refused:
-            if "errors" not in refused.problem:
-                raise
-            found = refused.problem["predictions"]
-            for one in refused.problem["errors"]:
-                errors[kept[one["row"]]] = RowError(kept[one["row"]], one["field"], one["detail"])
-        for row, answer in zip(kept, found, strict=False):
-            answers[row] = answer
     return print_answers(options, answers, errors)

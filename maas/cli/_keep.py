@@ -101,7 +101,8 @@ def package(options: Namespace) -> bool:
         max_batch_delay_ms=options.max_batch_delay_ms,
     )
     tell(options, f"{path} ({path.stat().st_size:,} bytes); next: maas serve {path.stem} --store {path.parent}")
-    print_json(options, {"archive": str(path), "name": path.stem, "bytes": path.stat().st_size})
+    name = path.stem.partition("@")[0]
+    print_json(options, {"archive": str(path), "name": name, "version": options.version, "bytes": path.stat().st_size})
     return False
 
 

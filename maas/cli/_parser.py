@@ -36,7 +36,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"maas {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    from maas.cli._fit_parser import add_fit  # here: they share options that are defined below
+    from maas.cli._call_parser import add_call, add_ready  # here: they share options that are defined below
+    from maas.cli._fit_parser import add_fit
+    from maas.cli._serve_parser import add_serving
     from maas.cli._tune_parser import add_cross_validate, add_learning_rate, add_tune
 
     add_fit(commands)
@@ -149,40 +151,10 @@ def build_parser() -> argparse.ArgumentParser:
     package.add_argument("--print-config", action="store_true", help="print model-config.yaml and write nothing")
     _json(package)
 
-    serve = _command(
-        commands,
-        "serve",
-        "serve archives with TorchServe until Ctrl-C",
-        "examples:\n  maas serve wine\n  maas serve wine churn --store model_store --port 9000\n"
-        "  maas serve mine --import mypackage.networks",
-    )
-    serve.add_argument("models", nargs="*", metavar="NAME", help="models to serve (default: all of the store)")
-    serve.add_argument("--store", default="model_store", metavar="DIR", help="model store (default: %(default)s)")
-    serve.add_argument("--port", type=int, metavar="N", help="inference port (default: 8080, or a free one)")
-    serve.add_argument(
-        "--import",
-        dest="imports",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="module that registers networks",
-    )
-    serve.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds to wait for the models")
-    _json(serve)
+    add_serving(commands)
 
-    call = _command(
-        commands,
-        "call",
-        "send rows to a served model, one JSON line for each answer",
-        "examples:\n  maas call wine new.csv\n  echo '{\"alcohol\": 13.2, ...}' | maas call wine -\n"
-        "  maas call wine new.csv --url http://host:8080 --token ...",
-    )
-    call.add_argument("model", metavar="NAME", help="the model's name")
-    _rows(call)
-    call.add_argument("--url", help="inference address (default: a server that `maas serve` runs here)")
-    call.add_argument("--token", help="inference token (default: the local server's)")
-    call.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds to wait for an answer")
-    _reading(call)
+    add_call(commands)
+    add_ready(commands)
 
     openapi = _command(
         commands,

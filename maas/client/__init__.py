@@ -1,11 +1,15 @@
 """Talking to a served model. Importing this costs neither torch nor numpy."""
 
-from maas.client._client import DESCRIPTION, IDENTITY, Client, Prediction, Predictions
+from maas.client._answers import Prediction, Predictions
+from maas.client._async_client import AsyncClient
+from maas.client._client import Client
+from maas.client._core import DESCRIPTION, IDENTITY
 from maas.client._local import LocalServer, folder_of_servers, running_servers
 
 __all__ = [
     "DESCRIPTION",
     "IDENTITY",
+    "AsyncClient",
     "Client",
     "LocalServer",
     "Prediction",

@@ -1,70 +1,50 @@
-"""The HTTP client."""
+"""The HTTP client that blocks."""
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+import concurrent.futures
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from maas.client._local import running_servers
-from maas.errors import ClientError, RequestRefused, ServerUnavailable, show
+from maas.client import _transport
+from maas.client._answers import Collected, Prediction, Predictions
+from maas.client._chunks import Chunk, job_of
+from maas.client._core import Core, array_job
+from maas.client._steps import Failure, Pause, Reply, Send, Steps
 
 if TYPE_CHECKING:
-    import httpx
+    import numpy as np
 
-DESCRIPTION = "application/vnd.maas.description+json"
-"""The media type to accept when a description of the model is wanted in place of a prediction."""
-
-IDENTITY = "application/vnd.maas.identity+json"
-"""The media type to accept when only name, version and digest of the model are wanted."""
-
-ROWS_A_REQUEST = 500
-Token = str | Callable[[], str] | None
-
-
-class Prediction(dict[str, Any]):
-    """The answer to one row, equal to what the model answers in process.
-
-    Attributes:
-        model: name, version and digest of the model that answered.
-    """
-
-    model: Mapping[str, str]
-
-    def __init__(self, answer: Mapping[str, Any], model: Mapping[str, str]) -> None:
-        super().__init__(answer)
-        self.model = model
-
-
-class Predictions(list[dict[str, Any]]):
-    """The answers to many rows, in order.
-
-    Attributes:
-        model: name, version and digest of the model that answered.
-    """
-
-    model: Mapping[str, str]
-
-    def __init__(self, answers: Sequence[Mapping[str, Any]], model: Mapping[str, str]) -> None:
-        super().__init__(map(dict, answers))
-        self.model = model
+Result = TypeVar("Result")
+Bare = str | bytes | bytearray | memoryview | Path
+Many = Iterable[Mapping[str, Any]] | Iterable[bytes] | Iterable[Path]
 
 
 class Client:
     """Asks one served model.
 
-    It reuses connections, and can be shared by threads. It does not try again: a caller knows best whether to.
+    It reuses connections, can be shared by threads, and sends a request again where that is safe and may help: after a
+    reset, a refused connection or half an answer, after 503 (when Retry-After says, else after a growing random pause),
+    after a front's 502 and after TorchServe's "Worker died."; never after a 4xx, but for a token that has been renewed.
 
     Args:
         model: the model's name.
-        url: of TorchServe's inference address; by default that of a server which `maas serve` runs here.
-        token: the inference token, or a function that gives it; by default, with `url` left out, the local server's.
-        timeout: seconds to wait for a connection, and then for an answer.
+        url: of TorchServe's inference address, or of a front before it; by default that of a server which `maas serve`
+            runs here.
+        token: the inference token, or a function that gives it, asked again when the token is refused; by default,
+            with `url` left out, the local server's.
+        timeout: seconds that a request may take, tries and pauses included. A connection has at most 5 of them.
         version: of the model; by default the server's default version.
+        retries: how often a request is sent again; 0 for never.
+        parallel: how many requests are under way at once when many rows are asked about.
+        verify: file of the certificates (PEM) to trust for an https `url`; by default those that httpx brings.
 
     Raises:
-        ClientError: `url` is left out, and no server runs here that serves the model.
+        ClientError: an argument cannot be used, or `url` is left out and no server runs here that serves the model.
 
     >>> client = Client("wine", url="http://127.0.0.1:8080", token="...")
     """
@@ -74,21 +54,22 @@ class Client:
         model: str,
         *,
         url: str | None = None,
-        token: Token = None,
+        token: str | Callable[[], str] | None = None,
         timeout: float = 60.0,
         version: str | None = None,
+        retries: int = 5,
+        parallel: int = 4,
+        verify: str | Path | None = None,
     ) -> None:
-        import httpx  # a tenth of a second: not at import
+        self._core = Core(model, url, token, timeout, version, retries, parallel)
+        import httpx
 
-        if url is None:
-            servers = [server for server in running_servers() if model in server.models]
-            if not servers:
-                raise ClientError(f"no server runs here that serves {show(model)}; start one, or say url= and token=")
-            url, token = servers[-1].url, token if token is not None else servers[-1].inference_token
-        self.model = model
-        self._path = f"/predictions/{model}" + (f"/{version}" if version else "")
-        self._token = token
-        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
+        self._http = httpx.Client(**_transport.options(self._core.url, verify, parallel))
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self._core.model
 
     def __enter__(self) -> Client:
         return self
@@ -101,55 +82,82 @@ class Client:
         self._http.close()
 
     @overload
-    def predict(self, rows: Mapping[str, Any]) -> Prediction: ...
+    def predict(self, rows: Mapping[str, Any] | Bare, *, progress: bool = False) -> Prediction: ...
     @overload
-    def predict(self, rows: Sequence[Mapping[str, Any]]) -> Predictions: ...
-    def predict(self, rows: Any) -> Any:
-        """Answer one row, or many.
+    def predict(self, rows: Many, *, progress: bool = False) -> Predictions: ...
+    @overload
+    def predict(self, rows: Any, *, progress: bool = False) -> Any: ...
+    def predict(self, rows: Any, *, progress: bool = False) -> Any:
+        """Answer one row, or many. Many are sent 500 at a time (of an array 5,000), and at most 4 MB.
 
         Args:
-            rows: one mapping of field name to value, or a sequence of them; sent 500 at a time.
+            rows: one row as a mapping of field name to value; for a model with one field of bytes (an image, a sound)
+                the bytes or the file as a `pathlib.Path`; for one with one field of text a str. Many rows as a list or
+                an iterator of these, as a data frame, or, where all fields are numbers, as a numpy array whose first
+                axis counts rows. NaN in a frame is a missing value.
+            progress: show a bar.
 
         Returns:
-            For one row a `Prediction`, for many `Predictions`, as long as `rows`.
+            For one row a `Prediction`, for many `Predictions`, as long as `rows` and in its order.
 
         Raises:
-            RequestRefused: a row cannot be answered; `.problem` says which, why and what is wanted.
+            RequestRefused: a row cannot be answered; `.problem` says which, why and what is wanted, and has the other
+                rows' answers as `predictions`.
             ServerUnavailable: the server cannot be reached, or did not answer in time.
+            ClientError: `rows` is none of these.
         """
-        if isinstance(rows, Mapping):
-            answer = self._post(rows)
-            return Prediction(answer, answer.pop("model"))
-        rows = list(rows)
-        answers: list[dict[str, Any] | None] = []
-        errors: list[dict[str, Any]] = []
-        model: dict[str, str] = {}
-        problem: dict[str, Any] = {}
-        status = 422
-        for start in range(0, len(rows), ROWS_A_REQUEST):
-            try:
-                body = self._post({"instances": rows[start : start + ROWS_A_REQUEST]})
-                model = body["model"]
-            except RequestRefused as refused:
-                if "errors" not in refused.problem:
-                    raise
-                status, body = refused.status, refused.problem
-                problem = problem or body
-                errors += [{**one, "row": one["row"] + start} for one in body["errors"]]
-            answers += body["predictions"]
-        if errors:
-            first = errors[0]
-            detail = f"{len(errors)} of {len(rows)} rows cannot be answered; row {first['row']}: {first['detail']}"
-            found = {"row": first["row"], "field": first["field"], "errors": errors, "predictions": answers}
-            raise RequestRefused(status, {**problem, "detail": detail, **found})
-        return Predictions([answer for answer in answers if answer is not None], model)
+        job = job_of(rows)
+        if job.single:
+            return self._run(self._core.one(job))
+        collected = Collected()
+        with _transport.progress_bar(progress, job.total) as advance:
+            for answers, errors, refused in self._each(self._core.some, job.chunks):
+                collected.add(answers, errors, refused)
+                advance(len(answers))
+        return collected.result(job.backend)
 
-    def ready(self) -> bool:
-        """Whether the model answers now: not whether its server is up, which TorchServe's /ping says."""
-        try:
-            return bool(self._request("GET", headers={"Accept": IDENTITY})["name"] == self.model)
-        except (ClientError, KeyError):
-            return False
+    def predict_array(self, array: np.ndarray[Any, Any], *, progress: bool = False) -> np.ndarray[Any, Any]:
+        """Answer an array by an array: the fastest way for many rows of numbers.
+
+        Args:
+            array: its first axis counts rows.
+            progress: show a bar.
+
+        Returns:
+            As the model's description of its .npy answers says: probabilities (rows, classes), or values (rows, ...).
+
+        Raises:
+            RequestRefused, ServerUnavailable: as in `predict`; nothing is answered then.
+            ClientError: `array` holds no numbers or no rows, or the server answers without arrays.
+        """
+        from maas.client._arrays import joined
+
+        job = array_job(array)
+        parts = []
+        with _transport.progress_bar(progress, job.total) as advance:
+            for part in self._each(self._core.array, job.chunks):
+                parts.append(part)
+                advance(len(part))
+        return joined(parts)
+
+    def ready(self, timeout: float = 5.0) -> bool:
+        """Whether the model answers now: not whether its server is up, which TorchServe's /ping says.
+
+        Args:
+            timeout: seconds to wait for the answer; a model that cannot load gives none.
+        """
+        return self._run(self._core.ready(timeout))
+
+    def wait_ready(self, timeout: float = 60.0) -> None:
+        """Wait until the model answers.
+
+        Args:
+            timeout: seconds to ask again; it asks once at least, and waits at most 5 seconds for an answer.
+
+        Raises:
+            ServerUnavailable: it does not; the message says what came instead.
+        """
+        self._run(self._core.wait_ready(timeout))
 
     def describe(self) -> dict[str, Any]:
         """The model's schema (JSON Schema), labels, card, version and a sample row with its answer.
@@ -157,70 +165,59 @@ class Client:
         Raises:
             ServerUnavailable: the server cannot be reached, or the model does not answer.
         """
-        return self._request("GET", headers={"Accept": DESCRIPTION})
+        return self._run(self._core.describe())
 
-    def _post(self, body: Any) -> dict[str, Any]:
+    def _each(self, ask: Callable[[Chunk], Steps[Result]], chunks: Iterator[Chunk]) -> Iterator[Result]:
+        """The results of chunks, in order; some are under way while one is awaited."""
+        first = list(islice(chunks, 2))
+        if len(first) < 2:
+            yield from (self._run(ask(chunk)) for chunk in first)
+            return
+        waiting: deque[concurrent.futures.Future[Result]] = deque()
+        pool = concurrent.futures.ThreadPoolExecutor(self._core.parallel, "maas-client")
         try:
-            content = json.dumps(body, allow_nan=False, default=_plain).encode()
-        except (TypeError, ValueError) as error:
-            raise RequestRefused(
-                400, {"title": "Not sent", "detail": f"a row cannot be written as JSON: {error}"}
-            ) from error
-        return self._request("POST", content=content, headers={"Content-Type": "application/json"})
+            for chunk in chain(first, chunks):
+                waiting.append(pool.submit(self._run, ask(chunk)))
+                if len(waiting) >= 2 * self._core.parallel:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
-    def _request(self, method: str, *, headers: dict[str, str], content: bytes | None = None) -> dict[str, Any]:
+    def _run(self, steps: Steps[Result]) -> Result:
+        """Do what the core asks for, until it has a result."""
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Send):
+                    step = steps.send(self._send(step))
+                elif isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                    step = next(steps)
+                else:
+                    try:
+                        token = self._core.token()  # type: ignore[operator, misc]
+                    except Exception as error:
+                        step = steps.throw(error)
+                    else:
+                        step = steps.send(token)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+    def _send(self, send: Send) -> Reply | Failure:
         import httpx
 
-        token = self._token() if callable(self._token) else self._token
-        if token is not None:
-            if not token.isascii() or not token.isprintable():
-                raise ClientError(f"a token is printable ASCII, got {show(token)}")
-            headers["Authorization"] = f"Bearer {token}"
+        deadline = time.monotonic() + send.seconds
+        given: dict[str, Any] = {"content": send.content, "headers": send.headers, "timeout": _transport.timeouts(send)}
         try:
-            response = self._http.request(method, self._path, content=content, headers=headers)
+            with self._http.stream(send.method, send.path, **given) as response:
+                body = bytearray()
+                for part in response.iter_bytes():
+                    body += part
+                    if time.monotonic() > deadline:
+                        raise httpx.ReadTimeout(f"no whole answer within {send.seconds:.1f} s")
+                return _transport.reply_of(response, bytes(body))
         except httpx.HTTPError as error:
-            name = type(error).__name__
-            raise ServerUnavailable(
-                f"{self._http.base_url} did not answer ({name}: {error}); is it running?"
-            ) from error
-        if response.is_success:
-            try:
-                answer: dict[str, Any] = response.json()
-                return answer
-            except ValueError as error:
-                raise ServerUnavailable(
-                    f"{self._http.base_url} answered 200 without JSON; is it TorchServe?"
-                ) from error
-        problem = _problem(response)
-        if response.status_code >= 500:
-            raise ServerUnavailable(f"{response.status_code} {problem['title']}: {problem['detail']}")
-        raise RequestRefused(response.status_code, problem)
-
-
-def _problem(response: httpx.Response) -> dict[str, Any]:
-    """The problem document of an answer, or what TorchServe says in its place."""
-    try:
-        body = response.json()
-    except ValueError:
-        body = {}
-    if not isinstance(body, dict):
-        body = {}
-    if "title" in body:
-        return body
-    detail = str(body.get("message") or response.text or "the answer has no body")
-    if response.status_code == 413:
-        detail = "the request is larger than the server takes; send fewer rows"
-    return {
-        "title": str(body.get("type") or response.reason_phrase),
-        "detail": detail,
-        "status": response.status_code,
-    }
-
-
-def _plain(value: Any) -> Any:
-    """Bytes as base64; numpy's scalars and arrays, without importing numpy."""
-    if isinstance(value, (bytes, bytearray)):
-        return base64.b64encode(value).decode("ascii")
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is not JSON")
+            return _transport.failure_of(error)

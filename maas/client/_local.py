@@ -7,12 +7,14 @@ import json
 import os
 import stat
 import tempfile
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from maas.errors import ClientError
 
 _LONGEST = 40
+_TRIES = 20
 STATE = "server.json"
 KEYS = "key_file.json"
 
@@ -26,12 +28,20 @@ class LocalServer:
         pid: of the Java process.
         url: of its inference address.
         models: names that it serves.
+        logs: folder of its logs.
+        metrics_url: of its metrics, which need no token.
+        certificate: PEM file that its inference address shows, where it speaks TLS.
+        deployment: what was said at the start in place of the archives' own: keys of model-config.yaml.
     """
 
     folder: str
     pid: int
     url: str
     models: tuple[str, ...]
+    logs: str = ""
+    metrics_url: str = ""
+    certificate: str | None = None
+    deployment: tuple[tuple[str, int], ...] = ()
 
     def inference_token(self) -> str:
         """The token that predictions want."""
@@ -39,15 +49,21 @@ class LocalServer:
 
     def token(self, kind: str) -> str:
         """TorchServe's token for "inference" or "management", as it stands in the key file now."""
-        try:
-            keys = json.loads((Path(self.folder) / KEYS).read_text())
-            return str(keys[kind]["key"])
-        except (OSError, ValueError, KeyError) as error:
-            raise ClientError(f"the server in {self.folder} has no {kind} token: {error}") from error
+        for _ in range(_TRIES):
+            try:
+                return str(json.loads((Path(self.folder) / KEYS).read_text())[kind]["key"])
+            except ValueError:  # it is being written anew
+                time.sleep(0.005)
+            except (OSError, LookupError, TypeError) as error:
+                raise ClientError(f"the server in {self.folder} has no {kind} token: {error}") from error
+        raise ClientError(f"the server in {self.folder} has no {kind} token: {KEYS} is not JSON")
 
     def write(self) -> None:
         """Make the server known to clients on this machine."""
-        (Path(self.folder) / STATE).write_text(json.dumps(asdict(self)))
+        file = Path(self.folder) / STATE
+        fresh = file.with_suffix(".new")
+        fresh.write_text(json.dumps(asdict(self)))
+        fresh.replace(file)
 
 
 def folder_of_servers() -> Path:
@@ -71,10 +87,12 @@ def folder_of_servers() -> Path:
 def running_servers() -> list[LocalServer]:
     """The servers of this user that are ready, the last started last."""
     found = []
+    known = {field.name for field in fields(LocalServer)}
     for file in folder_of_servers().glob(f"*/{STATE}"):
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            state = json.loads(file.read_text())
-            server = LocalServer(state["folder"], int(state["pid"]), state["url"], tuple(state["models"]))
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+            state = {key: value for key, value in json.loads(file.read_text()).items() if key in known}
+            pairs = tuple((str(key), int(value)) for key, value in state.pop("deployment", ()))
+            server = LocalServer(**{**state, "models": tuple(state["models"])}, deployment=pairs)
             os.kill(server.pid, 0)
             found.append((file.stat().st_mtime, server))
     return [server for _, server in sorted(found, key=lambda pair: pair[0])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -112,6 +112,15 @@ def replay(model: Model, example: Mapping[str, Any]) -> None:
         found = model._answers(rows).to_dicts()  # NaN and infinity too, which differ from any stored answer
     except WRONG as error:
         raise FormatError(f"the golden rows cannot be answered: {first_line(error)}") from error
+    check_answers(expected, found, tolerance, unit)
+
+
+def check_answers(expected: Sequence[Any], found: Sequence[Any], tolerance: float, unit: float) -> None:
+    """Whether golden rows were answered as they were when the model was saved, but for rounding.
+
+    Raises:
+        SkewError: an answer differs from the stored one by more than the tolerance.
+    """
     for row, (wanted, got) in enumerate(zip(expected, found, strict=True)):
         if not _agree(wanted, got, tolerance, unit):
             raise SkewError(

@@ -1,8 +1,31 @@
 """Serving with TorchServe: what runs inside its workers, and what starts it safely."""
 
-from maas.serving._description import describe
-from maas.serving._handler import Handler
-from maas.serving._openapi import openapi
-from maas.serving._server import Server, serve
+from __future__ import annotations
 
-__all__ = ["Handler", "Server", "describe", "openapi", "serve"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from maas.serving._description import describe
+    from maas.serving._handler import Handler
+    from maas.serving._openapi import openapi
+    from maas.serving._serve import serve
+    from maas.serving._server import Server, attach
+
+# Resolved on first use, so that `maas status` and `maas stop` cost no torch.
+_WHERE = {
+    "Handler": "maas.serving._handler",
+    "Server": "maas.serving._server",
+    "attach": "maas.serving._server",
+    "describe": "maas.serving._description",
+    "openapi": "maas.serving._openapi",
+    "serve": "maas.serving._serve",
+}
+
+__all__ = ["Handler", "Server", "attach", "describe", "openapi", "serve"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'maas.serving' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)

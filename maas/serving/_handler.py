@@ -16,6 +16,7 @@ from maas.client import DESCRIPTION
 from maas.model import Model
 from maas.serving._description import describe
 from maas.serving._forward import Forward
+from maas.serving._settings import DRAIN, IMPORTS
 from maas.serving.protocols import (
     MOST_RESPONSE_BYTES,
     PHRASES,
@@ -29,8 +30,6 @@ from maas.serving.protocols import (
     Written,
 )
 
-DRAIN = "MAAS_DRAIN"
-IMPORTS = "MAAS_IMPORT"
 Read = Asked | About | Problem
 
 _log = logging.getLogger("maas.serving")
@@ -149,7 +148,8 @@ class Handler:
         return Written(body, about.media)
 
     def _turn_away(self, count: int, context: Context) -> list[bytes]:
-        draining = Problem("draining", "the server is stopping; try again, by then another answers")
+        told = "the server is stopping; try again, by then another answers"
+        draining = Problem("draining", told, more={"worker": os.getpid()})
         for index in range(count):
             context.set_response_header(index, "Retry-After", "1")
         return [_send(draining, index, context) for index in range(count)]

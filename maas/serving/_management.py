@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
 from pathlib import Path
 from typing import Any
 
+from maas.client import LocalServer
 from maas.errors import ServingError
+
+SOCKET = "management.sock"
 
 
 class _Connection(http.client.HTTPConnection):
@@ -24,17 +28,45 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def get(path: Path, url: str, token: str, *, timeout: float = 10.0) -> Any:
-    """GET a path of the management API; gives the JSON of its answer.
+def manage(server: LocalServer, path: str, method: str = "GET", *, timeout: float = 60.0) -> Any:
+    """Ask TorchServe's management; gives the JSON of its answer.
+
+    A token that has expired, as when the process that renews it is gone, is renewed first.
 
     Raises:
-        ServingError: it does not answer, or not with JSON.
+        ServingError: it does not answer, or refuses.
     """
-    connection = _Connection(path, timeout)
+    status, body = _ask(server, path, method, server.token("management"), timeout)
+    if status == 400 and body.get("type") == "InvalidKeyException":
+        renew(server, "management")
+        status, body = _ask(server, path, method, server.token("management"), timeout)
+    if status >= 300:
+        raise ServingError(f"TorchServe refuses {method} {path}: {status} {body.get('message') or body}")
+    return body
+
+
+def renew(server: LocalServer, kind: str) -> None:
+    """Let TorchServe make a new token, "inference" or "management", in its key file; the old one ends at once.
+
+    Raises:
+        ServingError: it does not.
+    """
+    status, body = _ask(server, f"/token?type={kind}", "GET", server.token("API"), 10.0)
+    if status != 200:
+        raise ServingError(f"TorchServe does not renew its {kind} token: {status} {body}")
+
+
+def _ask(server: LocalServer, path: str, method: str, token: str, timeout: float) -> tuple[int, Any]:
+    connection = _Connection(Path(server.folder) / SOCKET, timeout)
     try:
-        connection.request("GET", url, headers={"Authorization": f"Bearer {token}"})
-        return json.loads(connection.getresponse().read())
-    except (OSError, http.client.HTTPException, ValueError) as error:
+        connection.request(method, path, headers={"Authorization": f"Bearer {token}"})
+        response = connection.getresponse()
+        text = response.read()
+        body: Any = {}
+        with contextlib.suppress(ValueError):
+            body = json.loads(text)
+        return response.status, body
+    except (OSError, http.client.HTTPException) as error:
         raise ServingError(f"TorchServe's management does not answer: {error}") from error
     finally:
         connection.close()

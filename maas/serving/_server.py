@@ -1,51 +1,54 @@
-"""Starting TorchServe safely, waiting until its models answer, and stopping it."""
+"""A running TorchServe instance: its clients, its management, its end."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
-import re
 import shutil
 import signal
-import socket
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from maas.archive import read_archive
-from maas.client import Client, LocalServer, folder_of_servers, running_servers
-from maas.errors import ClientError, ServingError, show
-from maas.serving import _management
-from maas.serving._handler import IMPORTS
-from maas.serving._java import find_java
-from maas.serving._settings import Instance
+from maas.client import Client, LocalServer, running_servers
+from maas.errors import MaasError, ServingError, show
+from maas.serving import _management, _status
+from maas.serving._idle import wait_idle
+from maas.serving._settings import DRAIN_MARK
 
-_POLL_SECONDS = 0.1
-_STOP_SECONDS = 20.0
+if TYPE_CHECKING:
+    from maas.serving._renew import TokenRenewal
+
+DRAIN_SECONDS = 30.0
+_KILL_SECONDS = 20.0
 
 
 class Server:
-    """A running TorchServe instance. `serve` gives one; leaving its `with` block stops it.
+    """A running TorchServe instance: `serve` gives one, and its `with` block stops it; `attach` one of another process.
 
     Attributes:
         url: of the inference address.
         models: names that it serves.
-        folder: its own folder, with its logs, as long as it runs.
+        folder: its own folder, as long as it runs.
+        logs: folder of its logs; they outlive it where one was named.
+        pid: of TorchServe's Java process.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], instance: Instance, models: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        local: LocalServer,
+        process: subprocess.Popen[bytes] | None = None,
+        renewal: TokenRenewal | None = None,
+    ) -> None:
+        self._local = local
         self._process = process
-        self._instance = instance
-        self.url = instance.url
-        self.models = models
-        self.folder = instance.folder
+        self._renewal = renewal
         self._clients: list[Client] = []
-        self._local = LocalServer(str(instance.folder), process.pid, instance.url, models)
+        self.url = local.url
+        self.folder = Path(local.folder)
+        self.logs = Path(local.logs)
+        self.pid = local.pid
 
     def __enter__(self) -> Server:
         return self
@@ -54,9 +57,8 @@ class Server:
         self.stop()
 
     @property
-    def pid(self) -> int:
-        """Of TorchServe's Java process."""
-        return self._process.pid
+    def models(self) -> tuple[str, ...]:
+        return self._local.models
 
     def client(self, model: str, *, timeout: float = 60.0) -> Client:
         """A client of one of its models, with the token it needs. Stopping the server closes it.
@@ -66,211 +68,163 @@ class Server:
         """
         if model not in self.models:
             raise ServingError(f"no model {show(model)} is served here, there are {', '.join(self.models)}")
-        self._clients.append(Client(model, url=self.url, token=self._local.inference_token, timeout=timeout))
+        local = self._local
+        self._clients.append(
+            Client(model, url=self.url, token=local.inference_token, timeout=timeout, verify=local.certificate)
+        )
         return self._clients[-1]
 
     def token(self, kind: str = "inference") -> str:
-        """TorchServe's token for "inference" or "management"."""
+        """TorchServe's token for "inference" or "management", as it is now."""
         return self._local.token(kind)
 
-    def manage(self, path: str) -> Any:
-        """GET a path of TorchServe's management API, such as "/models", over its socket; gives the JSON.
+    def manage(self, path: str, method: str = "GET") -> Any:
+        """Ask TorchServe's management API, such as "/models", over its socket; gives the JSON.
 
         Raises:
-            ServingError: it does not answer.
+            ServingError: it does not answer, or refuses.
         """
-        return _management.get(self._instance.management_socket, path, self.token("management"))
+        return _management.manage(self._local, path, method)
+
+    def status(self) -> dict[str, Any]:
+        """What it serves: versions, workers and their memory, queues, requests. Takes a second, to see the rate.
+
+        Raises:
+            ServingError: its management does not answer.
+        """
+        return _status.status(self._local)
+
+    def deploy(
+        self, name: str, version: str, *, store: str | Path = "model_store", drain_seconds: float = DRAIN_SECONDS
+    ) -> None:
+        """Put another version of a model in the place of the one that is served, without losing a request.
+
+        Args:
+            name: of the model.
+            version: that is in the store, as `NAME@VERSION.mar` or `NAME.mar`.
+            store: folder of `.mar` files.
+            drain_seconds: to wait at most for the work that the old version has in flight.
+
+        Raises:
+            ServingError: a step failed; the message says which, and which version serves.
+            ArchiveError, ArtifactError: the archive cannot be trusted; nothing was changed.
+        """
+        from maas.serving import _release  # it loads models: torch
+
+        self._local = _release.deploy(self._local, name, version, store=Path(store), drain_seconds=drain_seconds)
+
+    def rollback(self, name: str, *, drain_seconds: float = DRAIN_SECONDS) -> str:
+        """Go back to the version that was served before; gives it. It is loaded again from the server's own copy.
+
+        Raises:
+            ServingError: there is none, or as in `deploy`.
+        """
+        from maas.serving import _release
+
+        return _release.rollback(self._local, name, drain_seconds=drain_seconds)
 
     def wait(self) -> int:
-        """Wait until TorchServe ends by itself; gives its exit code."""
-        return self._process.wait()
+        """Wait until TorchServe ends; gives its exit code, 0 where it was told to."""
+        if self._process is not None:
+            code = self._process.wait()
+        else:
+            code = 1
+            while _is_ours(self._local):
+                time.sleep(0.2)
+        return 0 if self._drain_mark.exists() or not self.folder.exists() else code
 
-    def stop(self) -> None:
-        """Stop TorchServe and its workers, and remove its folder. Requests under way are lost."""
+    def stop(self, drain_seconds: float = DRAIN_SECONDS) -> bool:
+        """Stop TorchServe and its workers, and remove its folder.
+
+        From now on its workers answer 503 with `Retry-After`. Once all that came before is answered, it ends.
+
+        Args:
+            drain_seconds: to wait at most for that; 0 stops at once, and what is in flight is lost.
+
+        Returns:
+            Whether all that was in flight has been answered.
+        """
         for client in self._clients:
             client.close()
-        if self._process.returncode is not None and not self.folder.exists():
-            return
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
+        if self._renewal:
+            self._renewal.stop()
         try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
+            return self._drain(drain_seconds)
         finally:
+            self._end()
+
+    @property
+    def _drain_mark(self) -> Path:
+        return self.folder / DRAIN_MARK
+
+    def _drain(self, seconds: float) -> bool:
+        if not self._is_running():
+            return True
+        deadline = time.monotonic() + seconds
+        with contextlib.suppress(MaasError, OSError):
+            self._drain_mark.touch()
+            return all(
+                wait_idle(self._local, name, version["modelVersion"], seconds=max(0.0, deadline - time.monotonic()))
+                for name in self.models
+                for version in self.manage(f"/models/{name}/all")
+            )
+        return False
+
+    def _end(self) -> None:
+        # SIGTERM lets Java go on for some six seconds, in which it takes requests that it will not answer.
+        if self._is_running():
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)  # workers that outlived it
+                os.killpg(self.pid, signal.SIGKILL)  # workers too
+        if self._process is not None:
             self._process.wait()
+        deadline = time.monotonic() + _KILL_SECONDS
+        while self._process is None and _is_ours(self._local) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if self._process is not None or not _starter_runs(self.folder):
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _logs(self) -> str:
-        """The last lines of the first log that has any."""
-        for log in (self._instance.server_log, self._instance.model_log, self._instance.console_log):
-            with contextlib.suppress(OSError):
-                if lines := log.read_text(errors="replace").splitlines()[-20:]:
-                    return "\n".join(lines)
-        return "it wrote no log"
-
-    def _wait_ready(self, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        waiting = list(self.models)
-        while waiting:
-            if self._process.poll() is not None:
-                raise ServingError(f"TorchServe ended while starting: {self._logs()}")
-            if failure := _worker_failure(self._instance.model_log):
-                raise ServingError(f"a worker could not load its model:\n{failure}")
-            if time.monotonic() > deadline:
-                raise ServingError(f"{', '.join(waiting)} not ready within {timeout:g} s: {self._logs()}")
-            # Until the socket, the key file and the model are there.
-            with contextlib.suppress(ServingError, ClientError, LookupError, TypeError):
-                found = self.manage(f"/models/{waiting[0]}")
-                workers = found[0]["workers"]
-                if workers and all(worker["status"] == "READY" for worker in workers):
-                    waiting.pop(0)
-                    continue
-            time.sleep(_POLL_SECONDS)
-        self._local.write()
+    def _is_running(self) -> bool:
+        return self._process.poll() is None if self._process is not None else _is_ours(self._local)
 
 
-def serve(
-    store: str | Path = "model_store",
-    models: Sequence[str] | None = None,
-    *,
-    port: int | None = None,
-    imports: Sequence[str] = (),
-    timeout: float = 120.0,
-) -> Server:
-    """Start TorchServe on archives of a model store, and wait until every model answers.
-
-    It listens on loopback only, wants a token for each request (the server's clients have it), and takes management
-    requests over a socket that this user alone can open. It keeps all it writes in a folder of its own.
+def attach(which: str | None = None) -> Server:
+    """A server that another process of this user has started on this machine.
 
     Args:
-        store: folder of `.mar` files.
-        models: names of those to serve; by default all.
-        port: of the inference address; by default 8080, or a free one when that is taken.
-        imports: modules that workers import first: those that register a user's own networks.
-        timeout: seconds to wait for the models.
-
-    Returns:
-        The server. Use it in a `with` block, or call its `stop`.
+        which: name of a model that it serves, or its url; by default the only one that runs.
 
     Raises:
-        ServingError: TorchServe or Java is missing, the port is taken, or a model cannot be loaded; the message has
-            the worker's traceback.
-        ArchiveError: an archive is damaged.
+        ServingError: there is none, or more than one.
     """
-    store = Path(store)
-    names = _names(store, models)
-    if importlib.util.find_spec("ts") is None:
-        raise ServingError("TorchServe is not installed; install it with pip install 'maas-torch[serve]'")
-    java = find_java()
-    for _ in range(3):
-        instance = _new_instance(port)
-        process = _start(java, instance, store, names, imports)
-        server = Server(process, instance, names)
-        try:
-            server._wait_ready(timeout)
-        except BaseException as error:
-            clash = isinstance(error, ServingError) and "already in use" in str(error)
-            server.stop()
-            if not clash or port is not None:
-                raise
-        else:
-            return server
-    raise ServingError("no free ports were found in three tries; try again")
+    servers = [server for server in running_servers() if _is_ours(server)]
+    found = [server for server in servers if which is None or which in (*server.models, server.url)]
+    if len(found) == 1:
+        return Server(found[0])
+    there = "; ".join(f"{', '.join(server.models)} on {server.url}" for server in servers)
+    if not found:
+        wanted = "" if which is None else f" that serves {show(which)}, or has that url"
+        raise ServingError(f"no server runs here{wanted}; {there or 'start one with maas serve'}")
+    raise ServingError(f"{len(found)} servers run here: {there}; say which by its url")
 
 
-def _names(store: Path, models: Sequence[str] | None) -> tuple[str, ...]:
-    if not store.is_dir():
-        raise ServingError(f"there is no model store {store}; write an archive into it with maas package")
-    there = sorted(file.stem for file in store.glob("*.mar"))
-    names = tuple(there if models is None else ([models] if isinstance(models, str) else models))
-    if not names:
-        raise ServingError(f"no archive is in {store}; write one with maas package")
-    for name in names:
-        if name not in there:
-            raise ServingError(f"{store} has no archive {name}.mar, there are {', '.join(there) or 'none'}")
-        found = read_archive(store / f"{name}.mar")
-        if found.name != name:
-            raise ServingError(
-                f"{store / name}.mar holds the model {found.name!r}; rename the file to {found.name}.mar"
-            )
-    return names
+def _is_ours(server: LocalServer) -> bool:
+    """Whether the process is the one that was started, and not another that was given its number."""
+    import psutil
+
+    try:
+        process = psutil.Process(server.pid)
+        return process.status() != psutil.STATUS_ZOMBIE and f"{server.folder}/config.properties" in process.cmdline()
+    except psutil.Error:
+        return False
 
 
-def _new_instance(port: int | None) -> Instance:
-    if port is not None and not 0 < port < 2**16:
-        raise ServingError(f"`port` is from 1 to 65535, got {port}")
-    if port is not None and not _free(port):
-        raise ServingError(f"port {port} is taken; choose another with port=")
-    _sweep(folder_of_servers())
-    folder = Path(tempfile.mkdtemp(dir=folder_of_servers(), prefix=f"{os.getpid()}-"))
-    for name in ("tmp", "logs"):
-        (folder / name).mkdir()
-    ports = _free_ports(4)
-    instance = Instance(folder, port or (8080 if _free(8080) else ports[0]), *ports[1:])
-    (folder / "config.properties").write_text(instance.config_properties())
-    (folder / "log4j2.xml").write_text(instance.log4j2_xml())
-    return instance
+def _starter_runs(folder: Path) -> bool:
+    """Whether the process that made a server's folder is there, to remove it."""
+    starter = folder.name.partition("-")[0]
+    return starter.isdecimal() and int(starter) != os.getpid() and is_running(int(starter))
 
 
-def _start(
-    java: Path, instance: Instance, store: Path, names: Sequence[str], imports: Sequence[str]
-) -> subprocess.Popen[bytes]:
-    spec = importlib.util.find_spec("ts")
-    assert spec is not None
-    assert spec.origin is not None
-    home = Path(spec.origin).parent.parent
-    folder = instance.folder
-    command = [
-        str(java),
-        f"-Dmodel_server_home={home}",
-        f"-Dlog4j.configurationFile=file://{folder / 'log4j2.xml'}",
-        f"-Djava.io.tmpdir={folder / 'tmp'}",
-        *("-cp", f".:{home / 'ts' / 'frontend' / '*'}"),
-        "org.pytorch.serve.ModelServer",
-        *("--python", sys.executable),
-        *("-f", str(folder / "config.properties")),
-        *("-s", str(store.resolve())),
-        "-ncs",
-        *("-m", *(f"{name}={name}.mar" for name in names)),
-    ]
-    environment = {
-        **os.environ,
-        "TEMP": str(folder / "tmp"),
-        "TMPDIR": str(folder / "tmp"),
-        "LOG_LOCATION": str(folder / "logs"),
-        "METRICS_LOCATION": str(folder / "logs"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-    }
-    environment.pop("TS_CONFIG_FILE", None)
-    if imports:
-        environment[IMPORTS] = ",".join(imports)
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
-    with open(instance.console_log, "wb") as console:
-        # A session of its own: Ctrl-C in the terminal reaches us, and we stop it in order.
-        return subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-
-def _sweep(servers: Path) -> None:
-    """Remove the folders of servers whose starter and whose Java are gone, as after kill -9."""
-    alive = {Path(server.folder) for server in running_servers()}
-    for folder in servers.iterdir():
-        starter = folder.name.partition("-")[0]
-        if starter.isdecimal() and folder not in alive and not _is_running(int(starter)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -278,41 +232,3 @@ def _is_running(pid: int) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-
-
-def _worker_failure(log: Path) -> str | None:
-    """The last traceback of a worker that could not load, without the log's own prefixes."""
-    try:
-        text = log.read_text(errors="replace")
-    except OSError:
-        return None
-    if "Backend worker process died" not in text:
-        return None
-    lines = [re.sub(r"^\d{4}-\d\d-\d\dT\S+ \S+ - ", "", line) for line in text.splitlines()]
-    starts = [place for place, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
-    if not starts:
-        return "\n".join(lines[-20:])
-    block = lines[starts[-1] :]
-    last = next(
-        (place for place, line in enumerate(block[1:], 1) if line and not line.startswith(" ")),
-        len(block) - 1,
-    )
-    return "\n".join(block[: last + 1])

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 MOST_BODY_BYTES = 6_553_500
-_MINUTES_OF_TEN_YEARS = 10 * 365 * 24 * 60
+IMPORTS = "MAAS_IMPORT"
+"""Environment variable: modules that workers import first, with commas between."""
+
+DRAIN_MARK = "drain"
+DRAIN = "MAAS_DRAIN"
+"""Environment variable: a file; while it exists, workers answer every request 503."""
 
 
 @dataclass(frozen=True)
@@ -14,41 +21,62 @@ class Instance:
     """Where one TorchServe instance lives and listens.
 
     Args:
-        folder: its own folder, of mode 0700: temporary files, sockets, key file, logs.
+        folder: its own folder, of mode 0700: archives, temporary files, sockets, key file.
+        logs: folder of its logs.
+        host: address of inference alone; everything else is on loopback.
         port: of the inference address.
-        metrics_port, grpc_port, grpc_management_port: further ports, all on loopback.
+        metrics_port, grpc_port, grpc_management_port: further ports.
+        token_minutes: life of a token.
+        certificate, key: PEM files; with them inference speaks TLS.
     """
 
     folder: Path
+    logs: Path
+    host: str
     port: int
     metrics_port: int
     grpc_port: int
     grpc_management_port: int
+    token_minutes: int
+    certificate: Path | None = None
+    key: Path | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        """Of inference, as clients on this machine reach it."""
+        any_of_all = ipaddress.ip_address(self.host).is_unspecified
+        return self._at("127.0.0.1" if any_of_all else self.host)
+
+    @property
+    def store(self) -> Path:
+        """Its own copies of the archives that it serves, or served."""
+        return self.folder / "store"
 
     @property
     def management_socket(self) -> Path:
         return self.folder / "management.sock"
 
     @property
+    def drain_mark(self) -> Path:
+        """While this file exists, workers answer 503."""
+        return self.folder / DRAIN_MARK
+
+    @property
     def model_log(self) -> Path:
-        return self.folder / "logs" / "model_log.log"
+        return self.logs / "model_log.log"
 
     @property
     def server_log(self) -> Path:
-        return self.folder / "logs" / "ts_log.log"
+        return self.logs / "ts_log.log"
 
     @property
     def console_log(self) -> Path:
-        return self.folder / "logs" / "console.log"
+        return self.logs / "console.log"
 
     def config_properties(self) -> str:
         """TorchServe's config.properties."""
-        settings = {
-            "inference_address": self.url,
+        settings: dict[str, object] = {
+            "inference_address": self._at(self.host),
             # Management can load any file as code: a socket in a closed folder, never a port.
             "management_address": f"unix:{self.management_socket}",
             "metrics_address": f"http://127.0.0.1:{self.metrics_port}",
@@ -57,9 +85,9 @@ class Instance:
             "grpc_management_address": "127.0.0.1",
             "grpc_management_port": self.grpc_management_port,
             "disable_token_authorization": "false",
-            # The tokens are made anew at each start; they last as long as the server.
-            "token_expiration_min": _MINUTES_OF_TEN_YEARS,
-            "enable_model_api": "false",
+            "token_expiration_min": self.token_minutes,
+            # For releases; an archive is named by its file in the server's own store, and no URL is fetched.
+            "enable_model_api": "true",
             "allowed_urls": "file://none",
             "install_py_dep_per_model": "false",
             # Else the worker parses bodies before the handler does, and takes NaN for a number.
@@ -70,24 +98,28 @@ class Instance:
             "max_request_size": MOST_BODY_BYTES,
             "max_response_size": MOST_BODY_BYTES,
         }
+        if self.certificate:
+            settings |= {"certificate_file": self.certificate, "private_key_file": self.key}
         return "".join(f"{key}={value}\n" for key, value in settings.items())
 
     def log4j2_xml(self) -> str:
         """Logging: warnings, and what the workers print. TorchServe's own default writes several lines a request."""
+        appenders = ""
+        for name, file, pattern in (
+            ("server", self.server_log, "%d{ISO8601} [%-5p] %t %c - %m%n"),
+            ("model", self.model_log, "%d{ISO8601} %t - %m%n"),
+        ):
+            appenders += f"""\
+    <RollingFile name="{name}" fileName={quoteattr(str(file))} filePattern={quoteattr(f"{file}.%i")}>
+      <PatternLayout pattern="{pattern}"/>
+      <SizeBasedTriggeringPolicy size="20 MB"/>
+      <DefaultRolloverStrategy max="3"/>
+    </RollingFile>
+"""
         return f"""<?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="error">
   <Appenders>
-    <RollingFile name="server" fileName="{self.server_log}" filePattern="{self.server_log}.%i">
-      <PatternLayout pattern="%d{{ISO8601}} [%-5p] %t %c - %m%n"/>
-      <SizeBasedTriggeringPolicy size="20 MB"/>
-      <DefaultRolloverStrategy max="3"/>
-    </RollingFile>
-    <RollingFile name="model" fileName="{self.model_log}" filePattern="{self.model_log}.%i">
-      <PatternLayout pattern="%d{{ISO8601}} %t - %m%n"/>
-      <SizeBasedTriggeringPolicy size="20 MB"/>
-      <DefaultRolloverStrategy max="3"/>
-    </RollingFile>
-  </Appenders>
+{appenders}  </Appenders>
   <Loggers>
     <Logger name="MODEL_LOG" level="info" additivity="false"><AppenderRef ref="model"/></Logger>
     <Logger name="io.netty" level="error"/>
@@ -99,3 +131,7 @@ class Instance:
   </Loggers>
 </Configuration>
 """
+
+    def _at(self, host: str) -> str:
+        shown = f"[{host}]" if ":" in host else host
+        return f"{'https' if self.certificate else 'http'}://{shown}:{self.port}"

@@ -14,7 +14,7 @@ import pytest
 
 import maas
 from maas.archive import Deployment, handler_path
-from maas.serving._server import _free_ports
+from maas.serving._ports import free_ports
 
 BIN = Path(sys.executable).parent
 
@@ -61,7 +61,7 @@ def test_both_archives_are_served_alike(stock_store: Path) -> None:
 @pytest.fixture
 def torchserve(stock_store: Path, tmp_path: Path) -> Iterator[str]:
     """TorchServe started by its own command; gives its inference address."""
-    ports = _free_ports(5)
+    ports = free_ports(5)
     (tmp_path / "config.properties").write_text(
         f"inference_address=http://127.0.0.1:{ports[0]}\nmanagement_address=http://127.0.0.1:{ports[1]}\n"
         f"metrics_address=http://127.0.0.1:{ports[2]}\ngrpc_inference_port={ports[3]}\ngrpc_management_port={ports[4]}\n"

@@ -153,3 +153,16 @@ def test_a_form_with_another_name_is_refused(http: httpx.Client) -> None:
     refused = http.post(PREDICT, files={"picture": ("a.jpg", JPEG, "image/jpeg")})
     assert refused.status_code == 422
     assert "field 'image' is missing" in refused.json()["detail"]
+
+
+def test_the_client_sends_files(
+    digits: tuple[maas.Model, maas.data.Rows, Path], server: Server, tmp_path: Path
+) -> None:
+    model, test, _ = digits
+    rows = test.take(range(3))
+    files = [tmp_path / f"{number}.png" for number in range(3)]
+    for file, row in zip(files, rows.to_dicts(), strict=True):
+        file.write_bytes(base64.b64decode(row["image"]))
+    with server.client("digits") as client:
+        answers = client.predict(files)
+    assert answers["label"].tolist() == model.predict(rows)["label"].tolist()

@@ -104,3 +104,5 @@ def test_a_row_far_outside_has_no_finite_error(trained: tuple[Trained, Path], se
         with pytest.raises(RequestRefused, match="the network gives no finite number for this row"):
             client.predict({"x": [1e30, 0.0, 0.0, 0.0]})
         assert client.predict({"x": [1e6, 0.0, 0.0, 0.0]})["anomalous"] is True
+        far = np.array([[1e6, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+        assert client.predict(far)["anomalous"].tolist()[0] is True

@@ -1,0 +1,199 @@
+"""The commands about running servers: serve, stop, status, deploy, rollback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+from maas.cli._print import print_json, tell
+from maas.errors import ServingError
+
+if TYPE_CHECKING:
+    from maas.serving import Server
+
+_OPTIONS = (
+    "port",
+    "imports",
+    "logs",
+    "host",
+    "certificate",
+    "key",
+    "token_minutes",
+)
+_DEPLOYMENT = {
+    "workers": ("minWorkers", "maxWorkers"),
+    "batch_size": ("batchSize",),
+    "max_batch_delay_ms": ("maxBatchDelay",),
+}
+
+
+def serve(options: Namespace) -> bool:
+    from maas.serving import serve
+
+    given: dict[str, Any] = {name: getattr(options, name) for name in _OPTIONS}
+    if options.dry_run:
+        return _dry_run(options, given)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):  # closing the terminal stops the server too
+        signal.signal(number, interrupt)
+    given |= {name: getattr(options, name) for name in _DEPLOYMENT}
+    tell(options, "starting TorchServe ...")
+    try:
+        server = serve(options.store, options.models or None, timeout=options.timeout, **given)
+    except KeyboardInterrupt:
+        tell(options, "stopped before it was ready")
+        return False
+    try:
+        _tell_started(options, server)
+        notify("READY=1")
+        code = server.wait()
+    except KeyboardInterrupt:
+        _stop(options, server)
+        return False
+    except BaseException:
+        server.stop(drain_seconds=0)
+        raise
+    server.stop(drain_seconds=0)
+    if code:
+        raise ServingError(f"TorchServe ended by itself with exit code {code}{_where_logs(options)}")
+    return False  # maas stop
+
+
+def _stop(options: Namespace, server: Server) -> None:
+    notify("STOPPING=1")
+    try:
+        tell(options, f"draining, {options.drain_seconds:g} s at most; once more stops at once ...")
+        if not server.stop(options.drain_seconds):
+            print("maas: requests were still in flight, and are lost", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        server.stop(drain_seconds=0)
+
+
+def _tell_started(options: Namespace, server: Server) -> None:
+    name = server.models[0]
+    lines = [
+        f"serving {', '.join(server.models)} on {server.url} (pid {server.pid}); Ctrl-C stops it",
+        f"  maas call {name} DATA",
+        f"  curl {server.url}/predictions/{name} -H 'Content-Type: application/json' \\",
+        f"    -H \"Authorization: Bearer $(jq -r .inference.key {server.folder}/key_file.json)\" -d '{{...}}'",
+        f"logs in {server.logs}",
+    ]
+    tell(options, "\n".join(lines))
+    print_json(
+        options,
+        {
+            "url": server.url,
+            "models": list(server.models),
+            "pid": server.pid,
+            "folder": str(server.folder),
+            "logs": str(server.logs),
+        },
+    )
+
+
+def _where_logs(options: Namespace) -> str:
+    return f"; its logs are in {options.logs}" if options.logs else "; --logs DIR keeps its logs"
+
+
+def _dry_run(options: Namespace, given: dict[str, Any]) -> bool:
+    from maas.serving._serve import plan
+
+    deployment = {
+        key: getattr(options, name)
+        for name, keys in _DEPLOYMENT.items()
+        for key in keys
+        if getattr(options, name) is not None
+    }
+    planned = plan(options.store, options.models or None, deployment=deployment, **given)
+    print(planned.text(), end="")
+    return False
+
+
+def notify(state: str) -> None:
+    """Tell systemd, where it has asked to be told (sd_notify)."""
+    if address := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.connect("\0" + address[1:] if address.startswith("@") else address)
+            told.sendall(state.encode())
+
+
+def stop(options: Namespace) -> bool:
+    from maas.client import running_servers
+    from maas.serving import attach
+
+    if options.all == bool(options.server):
+        raise ServingError("say which server: a model that it serves, its url, or --all; maas status shows them")
+    found = [attach(server.url) for server in running_servers()] if options.all else [attach(options.server)]
+    stopped = []
+    for server in found:
+        drained = server.stop(options.drain_seconds)
+        note = "" if drained else "; requests were still in flight, and are lost"
+        tell(options, f"stopped {', '.join(server.models)} on {server.url}{note}")
+        stopped.append({"url": server.url, "models": list(server.models), "drained": drained})
+    print_json(options, stopped)
+    return False
+
+
+def status(options: Namespace) -> bool:
+    from maas.client import running_servers
+    from maas.serving import attach
+
+    found = []
+    for server in running_servers():
+        try:
+            found.append(attach(server.url).status())
+        except ServingError as error:  # it has just ended, or is of another version of maas
+            found.append({"url": server.url, "pid": server.pid, "error": str(error)})
+    lines = [] if found else ["no server runs here; start one with maas serve"]
+    for one in found:
+        if "error" in one:
+            lines.append(f"{one['url']}  pid {one['pid']}  {one['error']}")
+            continue
+        lines.append(f"{one['url']}  pid {one['pid']}, {_megabytes(one['memory_bytes'])}  logs {one['logs']}")
+        for model in one["models"]:
+            name = model["name"]
+            rate = (
+                f"{one['requests_per_second'].get(name, 0.0):g} requests/s" if model["default"] else "not the default"
+            )
+            lines.append(f"  {name} {model['version']}  {rate}, {model['queue']} waiting")
+            lines += [
+                f"    worker {worker['pid']}  {worker['status']}  {_megabytes(worker['memory_bytes'])}"
+                for worker in model["workers"]
+            ]
+    tell(options, "\n".join(lines))
+    print_json(options, found)
+    return False
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"
+
+
+def deploy(options: Namespace) -> bool:
+    server = _serving(options)
+    server.deploy(options.model, options.version, store=options.store, drain_seconds=options.drain_seconds)
+    return _tell_released(options, server, options.version)
+
+
+def rollback(options: Namespace) -> bool:
+    server = _serving(options)
+    return _tell_released(options, server, server.rollback(options.model, drain_seconds=options.drain_seconds))
+
+
+def _serving(options: Namespace) -> Server:
+    from maas.serving import attach
+
+    return attach(options.server or options.model)
+
+
+def _tell_released(options: Namespace, server: Server, version: str) -> bool:
+    tell(options, f"{options.model} {version} serves on {server.url}")
+    print_json(options, {"url": server.url, "model": options.model, "version": version})
+    return False

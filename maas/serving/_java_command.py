@@ -1,0 +1,85 @@
+"""The command line and the environment that start TorchServe's Java, without TorchServe's own launcher script."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from maas.errors import ServingError
+from maas.serving._settings import DRAIN, IMPORTS, Instance
+
+
+def torchserve_home() -> Path:
+    """The folder in which TorchServe's package lies.
+
+    Raises:
+        ServingError: TorchServe is not installed.
+    """
+    spec = importlib.util.find_spec("ts")
+    if spec is None or spec.origin is None:
+        raise ServingError("TorchServe is not installed; install it with pip install 'maas-torch[serve]'")
+    return Path(spec.origin).parent.parent
+
+
+def command_line(java: Path, instance: Instance, archives: Mapping[str, str]) -> list[str]:
+    """What is run.
+
+    Args:
+        java: the runtime.
+        instance: where it lives and listens.
+        archives: for each model the name of its archive's file in the server's own store.
+    """
+    home, folder = torchserve_home(), instance.folder
+    return [
+        str(java),
+        f"-Dmodel_server_home={home}",
+        f"-Dlog4j.configurationFile=file://{folder / 'log4j2.xml'}",
+        f"-Djava.io.tmpdir={folder / 'tmp'}",
+        *("-cp", f".:{home / 'ts' / 'frontend' / '*'}"),
+        "org.pytorch.serve.ModelServer",
+        *("--python", sys.executable),
+        *("-f", str(folder / "config.properties")),
+        *("-s", str(instance.store)),
+        "-ncs",
+        *("-m", *(f"{name}={file}" for name, file in archives.items())),
+    ]
+
+
+def environment(instance: Instance, imports: Sequence[str]) -> dict[str, str]:
+    """What is set in its environment, above what is there."""
+    folder = instance.folder
+    added = {
+        "TEMP": str(folder / "tmp"),
+        "TMPDIR": str(folder / "tmp"),
+        "LOG_LOCATION": str(instance.logs),
+        "METRICS_LOCATION": str(instance.logs),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        DRAIN: str(instance.drain_mark),
+    }
+    if imports:
+        added[IMPORTS] = ",".join(imports)
+        added["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
+    return added
+
+
+def start(
+    java: Path, instance: Instance, archives: Mapping[str, str], imports: Sequence[str]
+) -> subprocess.Popen[bytes]:
+    """Start TorchServe. Its folder must be there, with the generated files and the archives in it."""
+    whole = {**os.environ, **environment(instance, imports)}
+    whole.pop("TS_CONFIG_FILE", None)
+    with open(instance.console_log, "ab") as console:
+        # A session of its own: Ctrl-C in the terminal reaches us, and we stop it in order.
+        return subprocess.Popen(
+            command_line(java, instance, archives),
+            cwd=instance.folder,
+            env=whole,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )

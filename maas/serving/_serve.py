@@ -1,0 +1,228 @@
+"""Starting TorchServe safely, and waiting until its models answer."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from maas.archive import copy_archive
+from maas.client import LocalServer, folder_of_servers, running_servers
+from maas.errors import ServingError
+from maas.serving import _java_command, _record
+from maas.serving._address import check_address
+from maas.serving._java import find_java
+from maas.serving._ports import free_ports, is_free
+from maas.serving._ready import Log, wait_ready
+from maas.serving._renew import TokenRenewal
+from maas.serving._server import Server, is_running
+from maas.serving._settings import Instance
+from maas.serving._store import Stored, choose
+
+_TOKEN_MINUTES = 12 * 60
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a server is started with.
+
+    Args:
+        archives: what it serves.
+        instance: where it lives and listens.
+        java: the runtime.
+        imports: modules that workers import first.
+        deployment: keys of model-config.yaml that stand in place of the archives' own.
+    """
+
+    archives: Sequence[Stored]
+    instance: Instance
+    java: Path
+    imports: Sequence[str] = ()
+    deployment: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """For each model the file of its archive in the server's own store."""
+        return {one.says.name: f"{one.says.name}@{one.says.version}.mar" for one in self.archives}
+
+    def text(self) -> str:
+        """Every generated file, the command line and what is set in the environment: for reading, before a start."""
+        added = _java_command.environment(self.instance, self.imports)
+        parts = {
+            str(self.instance.folder / "config.properties"): self.instance.config_properties(),
+            str(self.instance.folder / "log4j2.xml"): self.instance.log4j2_xml(),
+            "command": " \\\n  ".join(_java_command.command_line(self.java, self.instance, self.files)) + "\n",
+            "environment": "".join(f"{name}={value}\n" for name, value in added.items()),
+        }
+        for one in self.archives:
+            says = replace(one.says.deployment, **self.deployment)
+            parts[f"model-config.yaml of {one.says.name} {one.says.version}, from {one.path}"] = says.to_yaml()
+        return "\n".join(f"# {title}\n{text}" for title, text in parts.items())
+
+
+def serve(
+    store: str | Path = "model_store",
+    models: Sequence[str] | None = None,
+    *,
+    port: int | None = None,
+    imports: Sequence[str] = (),
+    timeout: float = 120.0,
+    workers: int | None = None,
+    batch_size: int | None = None,
+    max_batch_delay_ms: int | None = None,
+    logs: str | Path | None = None,
+    host: str = "127.0.0.1",
+    certificate: str | Path | None = None,
+    key: str | Path | None = None,
+    token_minutes: int = _TOKEN_MINUTES,
+) -> Server:
+    """Start TorchServe on archives of a model store, and wait until every model answers.
+
+    It listens on loopback only, wants a token for each request (the server's clients have it), and takes management
+    requests over a socket that this user alone can open. It keeps all it writes in a folder of its own.
+
+    Args:
+        store: folder of `.mar` files.
+        models: names of those to serve, or NAME@VERSION; by default all. Without a version the newest is served.
+        port: of the inference address; by default 8080, or a free one when that is taken.
+        imports: modules that workers import first: those that register a user's own networks.
+        timeout: seconds to wait for the models.
+        workers: worker processes of each model; by default as the archive says, as for the next two.
+        batch_size: most requests answered in one pass.
+        max_batch_delay_ms: milliseconds that a lone request waits for company.
+        logs: folder of the logs, kept after the end; by default in the server's own folder.
+        host: IP address of inference; one beyond loopback wants `certificate` and `key`.
+        certificate, key: PEM files: inference speaks TLS.
+        token_minutes: life of a token; a new one is made at three quarters of it.
+
+    Returns:
+        The server. Use it in a `with` block, or call its `stop`.
+
+    Raises:
+        ServingError: TorchServe or Java is missing, the port is taken, or a model cannot be loaded; the message has
+            the worker's traceback.
+        ArchiveError: an archive is damaged, or a number is none.
+    """
+    deployment = {
+        **({} if workers is None else {"minWorkers": workers, "maxWorkers": workers}),
+        **({} if batch_size is None else {"batchSize": batch_size}),
+        **({} if max_batch_delay_ms is None else {"maxBatchDelay": max_batch_delay_ms}),
+    }
+    for _ in range(3):
+        planned = plan(
+            store, models, port=port, imports=imports, deployment=deployment, logs=logs, host=host,
+            certificate=certificate, key=key, token_minutes=token_minutes,
+        )  # fmt: skip
+        try:
+            return _start(planned, timeout)
+        except ServingError as error:
+            if "already in use" not in str(error) or port is not None:
+                raise
+    raise ServingError("no free ports were found in three tries; try again")
+
+
+def plan(
+    store: str | Path,
+    models: Sequence[str] | None,
+    *,
+    port: int | None,
+    imports: Sequence[str],
+    deployment: Mapping[str, int],
+    logs: str | Path | None,
+    host: str,
+    certificate: str | Path | None,
+    key: str | Path | None,
+    token_minutes: int,
+) -> Plan:
+    """What `serve` would start; nothing is written.
+
+    Raises:
+        ServingError, ArchiveError: as in `serve`, as far as it can be seen before a start.
+    """
+    archives = choose(store, models)
+    for one in archives:
+        replace(one.says.deployment, **deployment)
+    _java_command.torchserve_home()
+    if type(token_minutes) is not int or not 1 <= token_minutes <= 10**7:
+        raise ServingError(f"`token_minutes` is an integer from 1 to 10,000,000, got {token_minutes!r}")
+    if port is not None and not 0 < port < 2**16:
+        raise ServingError(f"`port` is from 1 to 65535, got {port}")
+    pair = check_address(host, certificate, key)
+    if port is not None and not is_free(port, host):
+        raise ServingError(f"port {port} is taken; choose another with port=")
+    servers = folder_of_servers()
+    folder = servers / f"{os.getpid()}-{secrets.token_hex(4)}"
+    spare, metrics, grpc, grpc_management = free_ports(4)
+    instance = Instance(
+        folder=folder,
+        logs=folder / "logs" if logs is None else Path(logs).resolve(),
+        host=host,
+        port=port or (8080 if is_free(8080, host) else spare),
+        metrics_port=metrics,
+        grpc_port=grpc,
+        grpc_management_port=grpc_management,
+        token_minutes=token_minutes,
+        certificate=pair[0],
+        key=pair[1],
+    )
+    return Plan(archives, instance, find_java(), imports, deployment)
+
+
+def _start(planned: Plan, timeout: float) -> Server:
+    deadline = time.monotonic() + timeout
+    instance = planned.instance
+    _sweep(instance.folder.parent)
+    instance.folder.mkdir(mode=0o700)
+    try:
+        for folder in (instance.folder / "tmp", instance.store):
+            folder.mkdir()
+        instance.logs.mkdir(parents=True, exist_ok=True)
+        (instance.folder / "config.properties").write_text(instance.config_properties())
+        (instance.folder / "log4j2.xml").write_text(instance.log4j2_xml())
+        for one in planned.archives:
+            says = replace(one.says.deployment, **planned.deployment)
+            copy_archive(one.path, instance.store / planned.files[one.says.name], says)
+        logs = [Log(file) for file in (instance.server_log, instance.model_log, instance.console_log)]
+        process = _java_command.start(planned.java, instance, planned.files, planned.imports)
+    except BaseException:
+        shutil.rmtree(instance.folder, ignore_errors=True)
+        raise
+    local = LocalServer(
+        str(instance.folder),
+        process.pid,
+        instance.url,
+        tuple(planned.files),
+        str(instance.logs),
+        f"http://127.0.0.1:{instance.metrics_port}/metrics",
+        None if instance.certificate is None else str(instance.certificate),
+        tuple(planned.deployment.items()),
+    )
+
+    def check() -> None:
+        if process.poll() is not None:
+            said = next((lines for log in logs if (lines := log.last_lines())), "it wrote no log")
+            raise ServingError(f"TorchServe ended while starting: {said}")
+
+    try:
+        for name in planned.files:
+            wait_ready(local, name, logs[1], deadline=deadline, check=check)
+        for one in planned.archives:
+            _record.write(instance.folder, "serve", one.says.name, one.says.version)
+        local.write()
+        return Server(local, process, TokenRenewal(local, instance.token_minutes))
+    except BaseException:
+        Server(local, process).stop(drain_seconds=0)
+        raise
+
+
+def _sweep(servers: Path) -> None:
+    """Remove the folders of servers whose starter and whose Java are gone, as after kill -9."""
+    alive = {Path(server.folder) for server in running_servers()}
+    for folder in servers.iterdir():
+        starter = folder.name.partition("-")[0]
+        if starter.isdecimal() and folder not in alive and not is_running(int(starter)):
+            shutil.rmtree(folder, ignore_errors=True)
