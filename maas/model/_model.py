@@ -29,6 +29,7 @@ from maas.errors import (
 )
 from maas.metrics import Evaluation
 from maas.model._ahead import ahead
+from maas.model._explain import explained
 from maas.model._precision import Lowered, check_precision, is_fast, is_vouched
 from maas.model._stored import TOLERANCE, WRONG, check_describes, description_of, dtype_of, first_line, parts_of, replay
 from maas.model._vouch import check_max_drop, vouched
@@ -294,6 +295,36 @@ class Model:
         found = vouched(self, rows, answers, scores, max_drop=max_drop)
         found["fingerprint"] = rows.fingerprint()
         self.card["precision"] = {**self.card.get("precision", {}), precision: found}
+        return found
+
+    def explain(self, rows: Any, *, label: Any = None) -> Any:
+        """What each field of a row adds to its answer, by integrated gradients.
+
+        They are measured from a baseline: numbers and sequences at their training mean, no category, an image of the
+        training rows' mean colour, a text of padding only. What the fields add is the output less the baseline's, but
+        for `gap`, which the integral's steps leave. It says what the network went by, not what causes what. Computed in
+        float32.
+
+        Args:
+            rows: one row as a mapping, or many in any form that `prepare` takes.
+            label: the class to explain; by default the one that each row is answered.
+
+        Returns:
+            For one row a dict, for many a list: `label`, where the task has some; `output`, the network's score of it
+            before any sigmoid or softmax (of a regression the value less the training mean, of an anomaly the score);
+            that of the `baseline`; the `gap`; and `attributions` by field: a number; for an image a map of at most
+            32 x 32 cells; for a text its tokens, with their places; for a sequence a number each step and channel.
+
+        Raises:
+            DataError: a row cannot be answered, there is no such label, or answers of this kind cannot be explained.
+        """
+        if isinstance(rows, Mapping):
+            return self.explain([rows], label=label)[0]
+        found: list[dict[str, Any]] = []
+        for prepared in self.prepared(rows):
+            if errors := prepared.errors:
+                raise _as_one([error for _, error in sorted(errors.items())], len(errors) + len(prepared.kept))
+            found += explained(self, prepared, label)
         return found
 
     def evaluate(self, test: Any, *, baselines_from: Any = None, groups: str | Sequence[str] = ()) -> Evaluation:

@@ -1,5 +1,6 @@
 """Networks: plain torch modules with explicit sizes, and recipes that describe them before the sizes are known."""
 
+from maas.nn._attribution import Attribution, integrated_gradients
 from maas.nn._audio_cnn import AudioCNN
 from maas.nn._autoencoder import AutoEncoder, ImageAutoEncoder
 from maas.nn._backbone import Backbone
@@ -28,6 +29,7 @@ __all__ = [
     "EASE",
     "MLP",
     "RNN",
+    "Attribution",
     "AudioCNN",
     "AutoEncoder",
     "Backbone",
@@ -47,6 +49,7 @@ __all__ = [
     "TextRNN",
     "TextTransformer",
     "UserNeighbours",
+    "integrated_gradients",
     "network",
     "network_class",
     "recipe",

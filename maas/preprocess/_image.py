@@ -22,6 +22,7 @@ from maas.schema import Columns, Schema, TensorSpec
 DEFAULT_SIDE = 64
 _LARGEST_SIDE = 512  # images of one size are kept at that size up to here
 _MOST_SIDE = 4096
+_MOST_CELLS = 32
 _CHUNK_NUMBERS = 1 << 24
 _BYTES_WORTH_A_TURN = 1 << 11  # an image of fewer is mostly the interpreter's work, of which there is one at a time
 _BYTES_WORTH_THREADS = 1 << 14  # a tiny image is decoded sooner than a thread is woken
@@ -157,6 +158,19 @@ class Image:
         for values, statistic in ((pixels.sub_, self.mean), (pixels.div_, self.scale)):
             values(torch.from_numpy(statistic).float()[:, None, None])
         return {"image": pixels}, errors
+
+    def baselines(self) -> Mapping[str, torch.Tensor]:
+        """An image of the training rows' mean colour all over."""
+        return {"image": torch.zeros(1)}
+
+    def attribute(self, columns: Columns, parts: Mapping[str, np.ndarray[Any, Any]]) -> list[dict[str, Any]]:
+        """A map of at most 32 x 32 cells over what the network is shown of the image, what their pixels add summed up:
+        lists of rows, from the top."""
+        maps = parts["image"].sum(axis=1, dtype=np.float64)  # (rows, height, width)
+        for axis, side in ((1, self.height), (2, self.width)):
+            cells = min(_MOST_CELLS, side)
+            maps = np.add.reduceat(maps, np.arange(cells) * side // cells, axis=axis)
+        return [{self.schema.names[0]: one.tolist()} for one in maps]
 
     def examples(self, count: int) -> list[dict[str, Any]]:
         from torchvision.io import encode_png

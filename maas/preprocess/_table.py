@@ -119,6 +119,26 @@ class Table:
             x[np.nonzero(hot >= 0)[1], hot[hot >= 0]] = 1.0
         return {"x": torch.from_numpy(x)}, self._overflown(x)
 
+    def baselines(self) -> Mapping[str, torch.Tensor]:
+        """The training means, with no category and nothing missing."""
+        return {"x": torch.zeros(self._num_columns)}
+
+    def attribute(self, columns: Columns, parts: Mapping[str, np.ndarray[Any, Any]]) -> list[dict[str, Any]]:
+        """A number a field, all its columns added up; of a field that is a list of numbers, a list."""
+        x, count = parts["x"].astype(np.float64), len(self.fill)
+        numbers = x[:, :count].copy()
+        numbers[:, self.gaps] += x[:, count : count + int(self.gaps.sum())]
+        fields: dict[str, list[Any]] = {}
+        start, hot = 0, count + int(self.gaps.sum())
+        for field in self.schema.fields:
+            if field.kind == "categorical":
+                fields[field.name] = x[:, hot : hot + self._width(field)].sum(axis=1).tolist()
+                hot += self._width(field)
+            else:
+                fields[field.name] = numbers[:, start : start + _count(field)].reshape(-1, *field.sizes).tolist()
+                start += _count(field)
+        return [dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)]
+
     def examples(self, count: int) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         for index in range(count):
