@@ -174,6 +174,14 @@ def test_an_anomalys_score_is_explained() -> None:
         model.explain({"x": [4.0, 0.0, 0.0]}, label="odd")
 
 
+def test_a_task_that_cannot_be_explained_says_so() -> None:
+    series = pandas.DataFrame({"load": np.sin(np.arange(80.0))})
+    rows = maas.data.windows(series, window=8, horizon=2)
+    model = maas.fit(maas.recipe(maas.nn.RNN), rows, epochs=1, device="cpu", progress=False)
+    with pytest.raises(DataError, match="a forecast cannot be explained; classes, labels, regressions and anomalies"):
+        model.explain(rows.take([0]))
+
+
 def test_what_cannot_be_explained_says_so() -> None:
     frame = pandas.DataFrame({"user": list("aabbcc"), "item": list("xyxyxy")})
     rows = maas.data.read_interactions(frame, user="user", item="item")

@@ -11,7 +11,8 @@ from maas.nn import integrated_gradients
 from maas.preprocess import Explains
 
 if TYPE_CHECKING:
-    from maas.model._model import Model, Prepared
+    from maas.model._model import Model
+    from maas.model._prepared import Prepared
 
 _ROWS_AT_ONCE = 16  # the gradients of all layers are kept
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, overload
@@ -17,7 +16,7 @@ from torch import nn
 from maas import artifact, data
 from maas._version import __version__
 from maas.artifact import Artifact
-from maas.data import Rows, read_columns
+from maas.data import Rows
 from maas.errors import (
     ArtifactError,
     DataError,
@@ -31,6 +30,7 @@ from maas.metrics import Evaluation
 from maas.model._ahead import ahead
 from maas.model._explain import explained
 from maas.model._precision import Lowered, check_precision, is_fast, is_vouched
+from maas.model._prepared import Prepared, as_one, columns_of
 from maas.model._stored import TOLERANCE, WRONG, check_describes, description_of, dtype_of, first_line, parts_of, replay
 from maas.model._vouch import check_max_drop, vouched
 from maas.nn import Recipe, threads, work_of, worth_threads
@@ -40,31 +40,6 @@ from maas.task import Answers, Batch, Task, rows_that_fit
 
 _NUM_EXAMPLES = 4
 _STEPS = 256  # assumed of an input whose length differs from row to row
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Rows made ready for the network.
-
-    Args:
-        batch: the good rows.
-        kept: their positions among the rows given, int64.
-        errors: why each of the others cannot be answered, by position.
-        columns: the checked values of all the rows given, as they were before preprocessing; those of a row in error
-            hold placeholders.
-    """
-
-    batch: Batch
-    kept: np.ndarray[Any, Any]
-    errors: dict[int, RowError]
-    columns: Columns
-
-    def at(self, start: int) -> Prepared:
-        """The same rows, as part of more that begin so many rows before them."""
-        if not start:
-            return self
-        errors = {start + row: error.at(start + row) for row, error in self.errors.items()}
-        return Prepared(self.batch, self.kept + start, errors, self.columns)
 
 
 class Model:
@@ -156,7 +131,7 @@ class Model:
         Raises:
             DataError: `rows` is none of these, or lacks a column.
         """
-        columns, errors = self._columns(rows)
+        columns, errors = columns_of(self.schema, rows)
         length = len(columns[self.schema.names[0]])
         kept = np.arange(length)
         if errors:
@@ -248,7 +223,7 @@ class Model:
             return self.predict([rows])[0]
         answers = self._answers(rows)
         if errors := answers.not_finite():
-            raise _as_one(list(errors.values()), len(answers))
+            raise as_one(list(errors.values()), len(answers))
         return answers
 
     def predict_proba(self, rows: Any) -> np.ndarray[Any, Any]:
@@ -323,7 +298,7 @@ class Model:
         found: list[dict[str, Any]] = []
         for prepared in self.prepared(rows):
             if errors := prepared.errors:
-                raise _as_one([error for _, error in sorted(errors.items())], len(errors) + len(prepared.kept))
+                raise as_one([error for _, error in sorted(errors.items())], len(errors) + len(prepared.kept))
             found += explained(self, prepared, label)
         return found
 
@@ -484,28 +459,11 @@ class Model:
         for prepared in self.prepared(rows):
             if errors := prepared.errors:
                 length = len(rows) if hasattr(rows, "__len__") else len(errors) + len(prepared.kept)
-                raise _as_one([error for _, error in sorted(errors.items())], length)
+                raise as_one([error for _, error in sorted(errors.items())], length)
             parts += self.stream(prepared.batch)
         if not parts:
             raise DataError("there is no row to answer")
         return self.task.join(parts)
-
-    def _columns(self, rows: Any) -> tuple[Columns, dict[int, RowError]]:
-        if isinstance(rows, Rows):
-            return self.schema.check(rows.columns, len(rows))
-        if isinstance(rows, (np.ndarray, torch.Tensor)):
-            array = rows.detach().cpu().numpy() if isinstance(rows, torch.Tensor) else rows
-            if len(self.schema.fields) != 1:
-                raise DataError(f"rows must be named: the model takes the fields {', '.join(self.schema.names)}")
-            return self.schema.check({self.schema.names[0]: array}, len(array))
-        if isinstance(rows, Sequence) and not isinstance(rows, (str, bytes)):
-            return self.schema.rows_to_columns(rows)
-        if isinstance(rows, (str, bytes, Path, int, float, type(None))):
-            raise DataError(
-                f"rows are mappings, maas.data.Rows, a data frame or an array, got {show(rows)}; read a file first"
-            )
-        found, errors = read_columns(rows, self.schema)
-        return found.columns, errors
 
     def _apply(
         self, columns: Columns, kept: np.ndarray[Any, Any], length: int
@@ -551,10 +509,3 @@ def _target(rows: Rows, argument: str) -> np.ndarray[Any, Any]:
     if rows.target is None:
         raise DataError(f"`{argument}` has no target to score against; read it with target=...")
     return rows.target
-
-
-def _as_one(errors: Sequence[RowError], length: int) -> DataError:
-    if len(errors) == 1:
-        return errors[0]
-    more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-    return DataError(f"{len(errors)} of {length} rows cannot be answered: " + "; ".join(map(str, errors[:5])) + more)

@@ -167,8 +167,8 @@ class Handler:
         return Written(body, about.media)
 
     def _turn_away(self, count: int, context: Context) -> list[bytes]:
-        told = "the server is stopping; try again, by then another answers"
-        draining = Problem("draining", told, more={"worker": os.getpid()})
+        told = {"worker": os.getpid()}  # whoever drains hears that this worker has seen the mark
+        draining = Problem("draining", "the server is stopping; try again, by then another answers", more=told)
         for index in range(count):
             context.set_response_header(index, "Retry-After", "1")
         self._tally.requests += count

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from maas.errors import DataError
-from maas.nn import RNN, Backbone, TextBag, TextCNN, TextRNN, TextTransformer, integrated_gradients
+from maas.nn import CNN, RNN, TextBag, TextCNN, TextRNN, TextTransformer, integrated_gradients
 
 
 class Formula(nn.Module):
@@ -83,8 +83,8 @@ def test_tokens_of_each_text_network_add_up_and_padding_adds_nothing(network: nn
 
 def test_images_and_sequences_add_up() -> None:
     torch.manual_seed(0)
-    image = torch.rand(2, 3, 32, 32)
-    network = Backbone("resnet18", 2).eval()
+    image = torch.rand(2, 3, 16, 16)
+    network = CNN(3, 16, 16, 2, normalization="batch").eval()
     found = integrated_gradients(network, {"image": image}, {"image": torch.zeros(1)}, torch.ones(2, 2))
     assert found.parts["image"].shape == image.shape
     assert (found.gap <= 0.05 * (found.outputs - found.baselines).abs() + 1e-3).all()
