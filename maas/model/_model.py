@@ -33,7 +33,7 @@ from maas.model._precision import Lowered, check_precision, is_fast, is_vouched
 from maas.model._prepared import Prepared, as_one, columns_of
 from maas.model._stored import TOLERANCE, WRONG, check_describes, description_of, dtype_of, first_line, parts_of, replay
 from maas.model._vouch import check_max_drop, vouched
-from maas.nn import Recipe, threads, work_of, worth_threads
+from maas.nn import Recipe, steps_a_pass, threads, work_of, worth_threads
 from maas.preprocess import Preprocess
 from maas.schema import Columns, Schema
 from maas.task import Answers, Batch, Task, rows_that_fit
@@ -86,7 +86,7 @@ class Model:
         self.digest: str | None = None  # of the artifact it was loaded from
         self.example: dict[str, Any] | None = None
         self._measured: tuple[Preprocess | None, int] = (None, 0)
-        self._work = work_of(network)
+        self._work, self._steps_a_pass = work_of(network), steps_a_pass(network)
         self._lowered: Lowered | None = None
         self._check_fits()
 
@@ -196,7 +196,7 @@ class Model:
         size = self.rows_at_once
         for start in range(0, len(batch), size):
             part = batch[start : start + size] if len(batch) > size else batch
-            if passes := part.passes():
+            if passes := part.passes(self._steps_a_pass):
                 answers = self.task.join(self.task.join(self._run(part.take(rows))) for rows in passes)
                 yield answers.take(torch.cat(passes).argsort().numpy())
             else:

@@ -22,7 +22,7 @@ from maas.nn._text_bag import TextBag
 from maas.nn._text_cnn import TextCNN
 from maas.nn._text_rnn import TextRNN
 from maas.nn._text_transformer import TextTransformer
-from maas.nn._threads import threads, work_of, worth_threads
+from maas.nn._work import steps_a_pass, threads, work_of, worth_threads
 
 __all__ = [
     "CNN",
@@ -53,6 +53,7 @@ __all__ = [
     "network",
     "network_class",
     "recipe",
+    "steps_a_pass",
     "threads",
     "work_of",
     "worth_threads",

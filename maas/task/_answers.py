@@ -13,9 +13,7 @@ from maas.errors import RowError
 
 _MOST_ROWS = 4096
 _MOST_BYTES = 64 << 20
-# What a pass costs beside its rows times its steps, in the same unit; measured on one thread over recurrent,
-# convolutional and transformer networks of 30 to 250 features: it was 0 to 8 rows' worth a step, and 50 to 850 in all.
-_ROWS_A_STEP, _STEPS_A_PASS = 8, 512
+_ROWS_A_STEP = 8  # what a step costs beside its rows, in rows; measured on one core, where it was 0 to 8
 _LEAST_SAVED = 0.2  # of the estimated cost, or the rows stay together
 
 
@@ -73,17 +71,20 @@ class Batch:
         found = [tensor for name, tensor in self.inputs.items() if name.endswith("_lengths")]
         return torch.stack(found).amax(dim=0) if found else None
 
-    def passes(self) -> list[torch.Tensor]:
+    def passes(self, steps_a_pass: float) -> list[torch.Tensor]:
         """The positions of rows to run together, by length: so little is padded that it pays. Empty: run them at once.
 
         Every row is in one pass.
+
+        Args:
+            steps_a_pass: what it costs to begin another pass, in steps of a row.
         """
         lengths = self.lengths()
         if lengths is None or len(lengths) < 2 or lengths.device.type != "cpu":  # measured on the CPU only
             return []
         order = torch.argsort(lengths, descending=True, stable=True)
         steps = lengths[order].numpy()
-        cuts = _cuts(steps, 0, len(steps))
+        cuts = _cuts(steps, steps_a_pass, 0, len(steps))
         return list(torch.tensor_split(order, cuts)) if cuts else []
 
     def rows_a_pass(self) -> int:
@@ -179,14 +180,14 @@ class Answers(Sequence[dict[str, Any]]):
         return Answers({name: np.concatenate([part[name] for part in parts]) for name in first.columns}, first.names)
 
 
-def _cuts(steps: np.ndarray[Any, Any], start: int, end: int) -> list[int]:
+def _cuts(steps: np.ndarray[Any, Any], steps_a_pass: float, start: int, end: int) -> list[int]:
     """Where to cut rows start to end, whose lengths fall, so that passes over the parts cost less than one over all."""
     rows = end - start
     at = np.arange(1, rows)
-    first = steps[start] * (at + _ROWS_A_STEP) + _STEPS_A_PASS
-    others = steps[start + 1 : end] * (rows - at + _ROWS_A_STEP) + _STEPS_A_PASS
-    whole = steps[start] * (rows + _ROWS_A_STEP) + _STEPS_A_PASS
+    first = steps[start] * (at + _ROWS_A_STEP) + steps_a_pass
+    others = steps[start + 1 : end] * (rows - at + _ROWS_A_STEP) + steps_a_pass
+    whole = steps[start] * (rows + _ROWS_A_STEP) + steps_a_pass
     if rows < 2 or (first + others).min() > (1 - _LEAST_SAVED) * whole:
         return []
     cut = start + 1 + int((first + others).argmin())
-    return [*_cuts(steps, start, cut), cut, *_cuts(steps, cut, end)]
+    return [*_cuts(steps, steps_a_pass, start, cut), cut, *_cuts(steps, steps_a_pass, cut, end)]

@@ -16,7 +16,7 @@ def batch(lengths: list[int]) -> Batch:
 
 def test_rows_of_very_different_lengths_go_in_several_passes_each_row_in_one() -> None:
     lengths = np.random.default_rng(0).permutation([200] * 40 + [2] * 40 + [60] * 40).tolist()
-    passes = batch(lengths).passes()
+    passes = batch(lengths).passes(512)
     assert len(passes) == 3
     assert sorted(torch.cat(passes).tolist()) == list(range(120))
     assert [set(np.array(lengths)[rows.numpy()].tolist()) for rows in passes] == [{200}, {60}, {2}]
@@ -24,17 +24,23 @@ def test_rows_of_very_different_lengths_go_in_several_passes_each_row_in_one() -
 
 @pytest.mark.parametrize("lengths", [[], [5], [5, 5, 5], [6, 5] * 50, [20, 1], [100] * 50 + [90] * 50])
 def test_rows_stay_together_where_another_pass_would_cost_more_than_the_padding(lengths: list[int]) -> None:
-    assert batch(lengths).passes() == []
+    assert batch(lengths).passes(512) == []
+
+
+def test_a_network_that_does_much_at_a_step_is_worth_more_passes() -> None:
+    lengths = [100] * 10 + [3] * 10
+    assert batch(lengths).passes(1000) == []
+    assert [rows.tolist() for rows in batch(lengths).passes(10)] == [list(range(10)), list(range(10, 20))]
 
 
 def test_the_longest_of_a_rows_inputs_counts() -> None:
     one = batch([2] * 50 + [100] * 50).inputs
     other = {f"more_{name}": tensor.flip(0) for name, tensor in one.items()}
-    assert Batch({**one, **other}).passes() == []
+    assert Batch({**one, **other}).passes(512) == []
 
 
 def test_rows_without_lengths_stay_together() -> None:
-    assert Batch({"x": torch.zeros(100, 3)}).passes() == []
+    assert Batch({"x": torch.zeros(100, 3)}).passes(512) == []
 
 
 def test_columns_of_different_lengths_are_no_answers() -> None:

@@ -1,4 +1,4 @@
-"""How many of the CPU's threads a network is worth: for a small one, waiting for a second costs more than it does."""
+"""What a pass through a network costs, about: how many of the CPU's threads it is worth, and whether two cost more."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 _LEAST_WORK_TO_SHARE = 2**24  # multiplications a pass, about; measured on two cores
+_WEIGHTS_A_PASS = 9e6
 
 
 def work_of(network: nn.Module) -> float:
@@ -22,6 +23,17 @@ def work_of(network: nn.Module) -> float:
 def worth_threads(work: float) -> int:
     """How many threads so many multiplications are worth: one, or as many as torch has."""
     return 1 if work < _LEAST_WORK_TO_SHARE else torch.get_num_threads()
+
+
+def steps_a_pass(network: nn.Module) -> float:
+    """How many steps of a row cost as much as to begin another pass: many, of a network that does little at each.
+
+    On one core a pass of the recurrent, convolutional and transformer networks of this room began with 0.25 ms, and a
+    thousand weights, those of embeddings left out, took 0.03 us a step.
+    """
+    embedded = sum(module.weight.numel() for module in network.modules() if isinstance(module, nn.Embedding))
+    weights = sum(parameter.numel() for parameter in network.parameters()) - embedded
+    return _WEIGHTS_A_PASS / max(1, weights)
 
 
 @contextlib.contextmanager
