@@ -79,7 +79,7 @@ class Handler:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
         gpu = properties.get("gpu_id")
         device = f"cuda:{gpu}" if gpu is not None and torch.cuda.is_available() else "cpu"
-        self.model = Model.load(properties["model_dir"], device=device)
+        self.model = Model.load(properties["model_dir"], device=device, precision="auto")
         named = context.manifest["model"]
         self.identity = Identity(str(named["modelName"]), str(named["modelVersion"]), str(self.model.digest))
         self._drain = os.environ.get(DRAIN)
