@@ -110,12 +110,12 @@ class Contender(ABC):
 class Maas(Contender):
     """`maas serve`, as it comes, with the load's batch size and delay packaged."""
 
-    precision = "float32"
+    vouched = False
 
     def start(self) -> Target:
         store = self.folder / "store"
         maas.package(
-            self.model.artifact,
+            self.model.vouched if self.vouched else self.model.artifact,
             store=store,
             name=self.model.name,
             batch_size=self.load.batch_size,
@@ -128,6 +128,12 @@ class Maas(Contender):
     def stop(self) -> None:
         self.server.stop()
         super().stop()
+
+
+class MaasVouched(Maas):
+    """The same with an artifact that vouches for bfloat16, which the worker then computes in."""
+
+    vouched = True
 
 
 class Stock(Contender):
@@ -231,6 +237,7 @@ class FastApi(Contender):
 
 CONTENDERS: dict[str, type[Contender]] = {
     "maas": Maas,
+    "maas bf16": MaasVouched,
     "stock": Stock,
     "stock, quiet": StockQuiet,
     "stock, no batches": StockAlone,

@@ -18,8 +18,7 @@ _LEAST_GAIN = 1.1  # times as fast where it was vouched for, or it is not worth 
 class Lowered(nn.Module):
     """A copy of a network in bfloat16, weights and all, which takes and gives float32.
 
-    The weights are cast once. `torch.autocast` casts them in every pass: of ResNet-18 that took a fifth more time for 8
-    images, and far more for one.
+    The weights are cast once: `torch.autocast` casts them in every pass, which takes longest where rows are few.
     """
 
     def __init__(self, network: nn.Module) -> None:

@@ -158,7 +158,8 @@ class Handler:
             return _unexpected("written")
 
     def _about(self, about: About) -> Written | Problem:
-        described = self.describe() if about.media == DESCRIPTION else self.identity.to_json()
+        identity = {**self.identity.to_json(), "worker": os.getpid()}  # who drains asks until each has answered
+        described = self.describe() if about.media == DESCRIPTION else identity
         body = orjson.dumps(described)
         if len(body) > MOST_RESPONSE_BYTES:  # a card may hold anything
             body = orjson.dumps({**described, "card": None})

@@ -96,7 +96,9 @@ def proto(number: int, value: bytes) -> bytes:
 def over_grpc(server: Server, inputs: dict[str, bytes]) -> bytes:
     """What `InferenceAPIsService.Predictions` answers: the message PredictionResponse has one field, the body."""
     entries = [proto(3, proto(1, name.encode()) + proto(2, value)) for name, value in inputs.items()]
-    with grpc.insecure_channel(f"127.0.0.1:{server._instance.grpc_port}") as channel:
+    settings = (server.folder / "config.properties").read_text().splitlines()
+    port = next(line.partition("=")[2] for line in settings if line.startswith("grpc_inference_port="))
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.unary_unary("/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions")
         metadata = [("authorization", f"Bearer {server.token()}")]
         answer: bytes = call(proto(1, b"cancer") + b"".join(entries), metadata=metadata, timeout=30)
