@@ -83,6 +83,7 @@ def _tell_started(options: Namespace, server: Server) -> None:
         f"  maas call {name} DATA",
         f"  curl {server.url}/predictions/{name} -H 'Content-Type: application/json' \\",
         f"    -H \"Authorization: Bearer $(jq -r .inference.key {server.folder}/key_file.json)\" -d '{{...}}'",
+        f"metrics for Prometheus on {server.metrics_url}",
         f"logs in {server.logs}",
     ]
     tell(options, "\n".join(lines))
@@ -94,6 +95,7 @@ def _tell_started(options: Namespace, server: Server) -> None:
             "pid": server.pid,
             "folder": str(server.folder),
             "logs": str(server.logs),
+            "metrics": server.metrics_url,
         },
     )
 

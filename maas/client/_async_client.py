@@ -97,6 +97,11 @@ class AsyncClient:
                 advance(len(part))
         return joined(parts)
 
+    async def explain(self, row: Mapping[str, Any] | Bare) -> Prediction:
+        """What each field of a row adds to its answer: see `Client.explain`."""
+        found: Prediction = await self._run(self._core.explain(row))
+        return found
+
     async def ready(self, timeout: float = 5.0) -> bool:
         """Whether the model answers now: see `Client.ready`."""
         return await self._run(self._core.ready(timeout))

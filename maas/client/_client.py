@@ -141,6 +141,23 @@ class Client:
                 advance(len(part))
         return joined(parts)
 
+    def explain(self, row: Mapping[str, Any] | Bare) -> Prediction:
+        """What each field of a row adds to its answer, as `Model.explain` says it.
+
+        Args:
+            row: as one row of `predict`.
+
+        Returns:
+            `output`, `baseline`, `gap`, `attributions` by field, and `label` where there is one.
+
+        Raises:
+            RequestRefused: the row cannot be answered.
+            ServerUnavailable: as in `predict`, or the model's answers cannot be explained.
+            ClientError: `row` is not one row.
+        """
+        found: Prediction = self._run(self._core.explain(row))
+        return found
+
     def ready(self, timeout: float = 5.0) -> bool:
         """Whether the model answers now: not whether its server is up, which TorchServe's /ping says.
 

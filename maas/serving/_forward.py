@@ -4,40 +4,53 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Any
 
-import torch
-
 from maas.data import Rows
-from maas.errors import DataError
 from maas.model import Model
 from maas.schema import Columns
-from maas.serving.protocols import Asked, Given, Outcome, Refusal
+from maas.serving._drift import ServedDrift
+from maas.serving._explain import explain
+from maas.serving._refusal import refusal
+from maas.serving.protocols import Asked, Explained, Given, Outcome, Problem, Refusal
 from maas.task import Answers
 
 _log = logging.getLogger("maas.serving")
-_NO_MEMORY = ("not enough memory", "DefaultCPUAllocator")  # of the CPU, where torch raises a plain RuntimeError
 
 
 class Forward:
-    """Answers the rows of a batch of requests by the `prepare` and `stream` that `Model.predict` calls."""
+    """Answers the rows of a batch of requests by the `prepare` and `stream` that `Model.predict` calls.
 
-    def __init__(self, model: Model) -> None:
+    Args:
+        model: the model.
+        drift: is shown the rows that were answered.
+
+    Attributes:
+        num_rows: of the last batch.
+        prepare_seconds: that went into checking and preprocessing them.
+    """
+
+    def __init__(self, model: Model, drift: ServedDrift | None = None) -> None:
         self._model = model
+        self._drift = drift
+        self.num_rows = 0
+        self.prepare_seconds = 0.0
         self._rows_at_once = model.rows_at_once
 
-    def __call__(self, asked: Sequence[Asked | object]) -> list[Outcome | None]:
-        """The outcome of each request; None for what is no `Asked`.
+    def __call__(self, asked: Sequence[Asked | Explained | object]) -> list[Outcome | Problem | list[Any] | None]:
+        """The outcome of each request; explanations for what is `Explained`, None for what is neither.
 
         Rows that came as lists run together; columns, of which a request may bring thousands, run by themselves.
         """
+        self.num_rows, self.prepare_seconds = 0, 0.0
         listed = [row for one in asked if isinstance(one, Asked) and type(one.rows) is list for row in one.rows]
         together = self._run(listed, len(listed)) if listed else None
-        outcomes: list[Outcome | None] = []
+        outcomes: list[Outcome | Problem | list[Any] | None] = []
         start = 0
         for one in asked:
             if not isinstance(one, Asked):
-                outcomes.append(None)
+                outcomes.append(explain(self._model, one.asked) if isinstance(one, Explained) else None)
             elif type(one.rows) is list:
                 assert together is not None
                 outcomes.append(_part(together, start, one.length))
@@ -48,6 +61,7 @@ class Forward:
 
     def _run(self, rows: Any, length: int) -> Outcome:
         """What becomes of rows, whose number is at least 1."""
+        self.num_rows += length
         parts: list[Answers] = []
         good: list[int] = []
         refused: dict[int, Refusal] = {}
@@ -68,10 +82,12 @@ class Forward:
         """Answer some of the rows. Where that throws they are halved until only the culprit fails."""
         failure: Refusal | None = None
         try:
+            begun = perf_counter()
             prepared = self._model.prepare(self._slice(rows, start, stop))
+            self.prepare_seconds += perf_counter() - begun
             answers = self._model.task.join(self._model.stream(prepared.batch)) if len(prepared.kept) else None
         except Exception as error:
-            failure = _refusal(error)
+            failure = refusal(error)
             if stop - start == 1 and failure.kind not in [one.kind for one in refused.values()]:
                 _log.exception("a row could not be answered")  # once a batch: a broken network fails on every row
         if failure is not None:  # outside of `except`, which keeps the tensors of the failed pass alive
@@ -94,6 +110,8 @@ class Forward:
             kept, answers = kept[fine], answers.take(fine)
         good += (kept + start).tolist()
         parts.append(answers)
+        if self._drift is not None:
+            self._drift.add(prepared.columns, kept)
 
     def _slice(self, rows: Any, start: int, stop: int) -> Any:
         if type(rows) is list:
@@ -109,15 +127,3 @@ def _part(together: Outcome, start: int, length: int) -> Outcome:
         return Outcome(together.given, places, {})
     refused = {row: together.refused[start + row] for row, place in enumerate(places) if place < 0}
     return Outcome(together.given, places, refused)
-
-
-def _refusal(error: Exception) -> Refusal:
-    """What a failure says about the row that it was traced to."""
-    if isinstance(error, DataError):
-        return Refusal("bad-row", getattr(error, "field", None), getattr(error, "detail", str(error)))
-    text = str(error)
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and any(words in text for words in _NO_MEMORY)
-    ):
-        return Refusal("out-of-memory", None, "not enough memory for this row, even alone; try again later")
-    return Refusal("internal", None, "the row could not be answered; the server's log has more")

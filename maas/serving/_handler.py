@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from time import perf_counter
 from typing import Any, Protocol
 
 import orjson
@@ -15,14 +16,19 @@ import torch
 from maas.client import DESCRIPTION
 from maas.model import Model
 from maas.serving._description import describe
+from maas.serving._drift import drift_of
+from maas.serving._explain import write_explanations
 from maas.serving._forward import Forward
+from maas.serving._metrics import start_emitting
 from maas.serving._settings import DRAIN, IMPORTS
+from maas.serving._tally import Tally
 from maas.serving.protocols import (
     MOST_RESPONSE_BYTES,
     PHRASES,
     PROBLEM_JSON,
     About,
     Asked,
+    Explained,
     Identity,
     Outcome,
     Problem,
@@ -30,7 +36,8 @@ from maas.serving.protocols import (
     Written,
 )
 
-Read = Asked | About | Problem
+Read = Asked | Explained | About | Problem
+Result = Outcome | Problem | list[Any] | None
 
 _log = logging.getLogger("maas.serving")
 
@@ -77,8 +84,11 @@ class Handler:
         self.identity = Identity(str(named["modelName"]), str(named["modelVersion"]), str(self.model.digest))
         self._drain = os.environ.get(DRAIN)
         self._reader = Reader(self.model.schema)
-        self._forward = Forward(self.model)
+        self._tally = Tally()
+        drift = drift_of(self.model)
         self._warm_up(int(properties.get("batch_size") or 1))
+        emits = start_emitting(context, self._tally, self.identity, drift)
+        self._forward = Forward(self.model, drift if emits else None)
         gc.collect()
         gc.freeze()  # torch alone is 190,000 objects: a full collection among requests would take 0.2 s
 
@@ -94,12 +104,19 @@ class Handler:
         """
         if self._drain is not None and os.path.exists(self._drain):
             return self._turn_away(len(requests), context)
+        begun = perf_counter()
         read = [self._read(parts, context.get_all_request_header(index)) for index, parts in enumerate(requests)]
+        decoded = perf_counter()
         outcomes = self._answer(read)
-        return [
-            _send(self._write(one, outcome), index, context)
+        answered = perf_counter()
+        bodies = [
+            self._send(self._write(one, outcome), index, context)
             for index, (one, outcome) in enumerate(zip(read, outcomes, strict=True))
         ]
+        prepare = self._forward.prepare_seconds
+        seconds = (decoded - begun, prepare, answered - decoded - prepare, perf_counter() - answered)
+        self._tally.batch(len(bodies), self._forward.num_rows, seconds)
+        return bodies
 
     def describe(self) -> dict[str, Any]:
         """The model as clients need to know it."""
@@ -113,20 +130,22 @@ class Handler:
         except Exception:
             return _unexpected("read")
 
-    def _answer(self, read: Sequence[Read]) -> Sequence[Outcome | Problem | None]:
+    def _answer(self, read: Sequence[Read]) -> Sequence[Result]:
         try:
             return self._forward(read)
         except Exception:
             return [_unexpected("answered")] * len(read)
 
-    def _write(self, read: Read, outcome: Outcome | Problem | None) -> Written | Problem:
+    def _write(self, read: Read, outcome: Result) -> Written | Problem:
         if isinstance(read, Problem):
             return read
         try:
             if isinstance(read, About):
                 return self._about(read)
+            if isinstance(read, Explained):
+                return write_explanations(read.asked, outcome, self.identity)
             if not isinstance(outcome, Outcome):
-                return read.writer.refuse(outcome or _unexpected("answered"))
+                return read.writer.refuse(outcome if isinstance(outcome, Problem) else _unexpected("answered"))
             if outcome.refused:
                 return read.writer.refuse(outcome.problem(single=read.single))
             written = read.writer.write(outcome, self.identity)
@@ -153,24 +172,25 @@ class Handler:
         draining = Problem("draining", "the server is stopping; try again, by then another answers", more=told)
         for index in range(count):
             context.set_response_header(index, "Retry-After", "1")
-        return [_send(draining, index, context) for index in range(count)]
+        self._tally.requests += count
+        return [self._send(draining, index, context) for index in range(count)]
+
+    def _send(self, answer: Written | Problem, index: int, context: Context) -> bytes:
+        if isinstance(answer, Problem):
+            self._tally.errors[answer.kind] += 1
+            context.set_response_status(answer.status, PHRASES[answer.status], index)
+            context.set_response_content_type(index, PROBLEM_JSON)
+            return answer.body()
+        context.set_response_content_type(index, answer.media)
+        for name, value in answer.headers.items():
+            context.set_response_header(index, name, value)
+        return answer.body
 
     def _warm_up(self, batch_size: int) -> None:
         """Answer golden rows, alone and as many as a batch may have: the first request is not the slow one."""
         rows = (self.model.example or {}).get("rows") or self.model.preprocess.examples(1)
         for size in sorted({1, batch_size}):
             self.model.predict([rows[place % len(rows)] for place in range(size)])
-
-
-def _send(answer: Written | Problem, index: int, context: Context) -> bytes:
-    if isinstance(answer, Problem):
-        context.set_response_status(answer.status, PHRASES[answer.status], index)
-        context.set_response_content_type(index, PROBLEM_JSON)
-        return answer.body()
-    context.set_response_content_type(index, answer.media)
-    for name, value in answer.headers.items():
-        context.set_response_header(index, name, value)
-    return answer.body
 
 
 def _unexpected(what: str) -> Problem:

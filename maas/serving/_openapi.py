@@ -8,7 +8,7 @@ from typing import Any
 
 from maas.client import DESCRIPTION
 from maas.schema import Field, Schema
-from maas.serving.protocols import KINDS, MOST_BODY_BYTES, MOST_ROWS, PROBLEM_JSON, takes_npy
+from maas.serving.protocols import KINDS, MOST_BODY_BYTES, MOST_EXPLAINED, MOST_ROWS, PROBLEM_JSON, takes_npy
 
 _JSON = "application/json"
 _NPY = "application/x-npy"
@@ -75,6 +75,18 @@ def openapi(described: Mapping[str, Any], *, url: str = "http://127.0.0.1:8080")
             **_problems(),
         },
     }
+    explain = {
+        "operationId": "explain",
+        "summary": f"What each field of a row adds to its answer; at most {MOST_EXPLAINED} rows",
+        "requestBody": {"required": True, "content": _bodies(schema, row, MOST_EXPLAINED)},
+        "responses": {
+            "200": {
+                "description": "The explanation of each row, by integrated gradients",
+                "content": {_JSON: {"schema": {"oneOf": [_ref("BareExplanation"), _ref("Explanations")]}}},
+            },
+            **_problems(),
+        },
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -86,6 +98,7 @@ def openapi(described: Mapping[str, Any], *, url: str = "http://127.0.0.1:8080")
         "security": [{"token": []}],
         "paths": {
             f"/predictions/{name}": {"post": predict, "get": describe},
+            f"/explanations/{name}": {"post": explain},
             f"/v2/models/{name}/infer": {"post": infer},
         },
         "components": {
@@ -95,6 +108,7 @@ def openapi(described: Mapping[str, Any], *, url: str = "http://127.0.0.1:8080")
                 "Answer": one,
                 "BareAnswer": bare,
                 "Answers": many,
+                **_explanation_schemas(one, identity),
                 "Problem": _problem_schema(),
                 **_v2_schemas(),
             },
@@ -110,9 +124,9 @@ def _example(value: Any) -> dict[str, Any]:
     return {} if value is None else {"example": value}
 
 
-def _bodies(schema: Schema, row: Mapping[str, Any]) -> dict[str, Any]:
+def _bodies(schema: Schema, row: Mapping[str, Any], most: int = MOST_ROWS) -> dict[str, Any]:
     """Every media type that a request may have."""
-    rows = {"type": "array", "items": _ref("Row"), "minItems": 1, "maxItems": MOST_ROWS}
+    rows = {"type": "array", "items": _ref("Row"), "minItems": 1, "maxItems": most}
     instances = {"type": "object", "properties": {"instances": rows}, "required": ["instances"]}
     examples = {"one row": {"value": row}, "many rows": {"value": {"instances": [row, row]}}}
     binary = {"schema": {"type": "string", "format": "binary"}}
@@ -171,6 +185,26 @@ def _problem_schema() -> dict[str, Any]:
             "error": {"type": "string", "description": "to requests of the Open Inference Protocol: the detail"},
         },
         "required": ["type", "title", "status", "detail", "field", "row"],
+    }
+
+
+def _explanation_schemas(answer: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = {name: {"type": "number"} for name in ("output", "baseline", "gap")}
+    label = {"label": answer["properties"].get("label", {})} if "label" in answer["properties"] else {}
+    one = {**label, **numbers, "attributions": {"type": "object", "description": "by field"}}
+    wanted = [*numbers, "attributions"]
+    return {
+        "Explanation": {"type": "object", "properties": one, "required": wanted},
+        "BareExplanation": {
+            "type": "object",
+            "properties": {**one, "model": identity},
+            "required": [*wanted, "model"],
+        },
+        "Explanations": {
+            "type": "object",
+            "properties": {"explanations": {"type": "array", "items": _ref("Explanation")}, "model": identity},
+            "required": ["explanations", "model"],
+        },
     }
 
 

@@ -15,4 +15,7 @@ MOST_DEPTH = 64
 MOST_ROWS = 10_000
 """Rows of a request, where each is an object of its own; arrays of numbers are bounded by their bytes alone."""
 
-__all__ = ["MOST_BODY_BYTES", "MOST_DEPTH", "MOST_RESPONSE_BYTES", "MOST_ROWS"]
+MOST_EXPLAINED = 32
+"""Rows of a request for explanations: each costs as much as a hundred answers."""
+
+__all__ = ["MOST_BODY_BYTES", "MOST_DEPTH", "MOST_EXPLAINED", "MOST_RESPONSE_BYTES", "MOST_ROWS"]

@@ -144,6 +144,17 @@ class Asked:
 
 
 @dataclass(slots=True)
+class Explained:
+    """Rows whose answers are to be explained.
+
+    Args:
+        asked: the rows.
+    """
+
+    asked: Asked
+
+
+@dataclass(slots=True)
 class About:
     """A question about the model itself.
 

@@ -30,6 +30,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "bad-tensor": (422, "A tensor does not fit its field"),
     "bad-row": (422, "A row cannot be answered"),
     "internal": (500, "Internal error"),
+    "not-explainable": (501, "Answers of this model cannot be explained"),
     "draining": (503, "The server is stopping"),
     "out-of-memory": (503, "Out of memory"),
 }

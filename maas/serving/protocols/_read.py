@@ -10,9 +10,9 @@ from maas.schema import Schema
 from maas.serving.protocols._accept import JSON, NPY, media_type, preferred
 from maas.serving.protocols._bare import bare_row, unsupported
 from maas.serving.protocols._form import as_bytes, form_row, is_raw
-from maas.serving.protocols._limits import MOST_BODY_BYTES, MOST_RESPONSE_BYTES
+from maas.serving.protocols._limits import MOST_BODY_BYTES, MOST_EXPLAINED, MOST_RESPONSE_BYTES
 from maas.serving.protocols._npy import NpyWriter, read_npy_rows, takes_npy
-from maas.serving.protocols._outcome import About, Asked, Writer
+from maas.serving.protocols._outcome import About, Asked, Explained, Writer
 from maas.serving.protocols._problems import Problem, printable
 from maas.serving.protocols._rows import MANY, ONE, check_instances, empty, holds_instances, read_rows
 from maas.serving.protocols._strict import check_strict, parse_json
@@ -37,7 +37,7 @@ class Reader:
         self.schema = schema
         self._takes_npy = takes_npy(schema)
 
-    def read(self, parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Asked | About:
+    def read(self, parts: Mapping[str, Any], headers: Mapping[str, Any]) -> Asked | Explained | About:
         """What a request asks for.
 
         Args:
@@ -65,6 +65,8 @@ class Reader:
             return About(form)
         if said.get("describe") == "True":  # by this header TorchServe asks, for GET /models/NAME?customized=true
             return About(DESCRIPTION)
+        if said.get("explain") == "True":  # by this header TorchServe tells /explanations from /predictions
+            return _to_explain(self._read(parts, body, media, JSON, said), said.get("accept"))
         asked = self._read(parts, body, media, form, said)
         if asked.length * asked.writer.least_row_bytes > MOST_RESPONSE_BYTES:
             raise asked.writer.refuse(
@@ -109,6 +111,21 @@ class Reader:
             return read_v2(value, self.schema, said.get("accept"))
         _check_form(form, said)
         return read_rows(value, self.schema, npy)
+
+
+def _to_explain(asked: Asked, accept: Any) -> Explained:
+    if isinstance(accept, str) and preferred(accept, (JSON,)) is None:
+        raise asked.writer.refuse(
+            Problem("not-acceptable", f"explanations are {JSON}, the request accepts {printable(accept)}; accept that")
+        )
+    if asked.length > MOST_EXPLAINED:
+        raise asked.writer.refuse(
+            Problem(
+                "too-many-rows",
+                f"{MOST_EXPLAINED} rows may be explained at once, got {asked.length}; send several requests",
+            )
+        )
+    return Explained(asked)
 
 
 def _check_form(form: str | None, said: Mapping[str, Any]) -> None:
