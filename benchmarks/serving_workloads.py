@@ -81,8 +81,9 @@ def make(name: str, root: Path) -> Model:
         model, learned = MODELS[name]()
         model.save(found.artifact)
         (found.folder / "network.json").write_text(json.dumps(model.recipe.to_json()))
-        save_file(model.network.state_dict(), found.folder / "weights.safetensors")
-        inner = {f"inner.{key}": value for key, value in model.network.state_dict().items()}
+        weights = {key: value.contiguous() for key, value in model.network.state_dict().items()}
+        save_file(weights, found.folder / "weights.safetensors")
+        inner = {f"inner.{key}": value for key, value in weights.items()}
         torch.save(inner, found.folder / "inner.pth")  # what TorchServe's own handler of images reads
         if learned["kind"] == "image":
             vouch(model)
