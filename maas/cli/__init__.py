@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"maas: {message}\n"  # not where in the code it arose
     try:
-        from maas.cli import _answer, _call, _keep, _learn, _openapi, _serve, _tune
+        from maas.cli import _answer, _call, _front, _keep, _learn, _openapi, _serve, _tune
 
         if parsed.command != "serve":  # there the workers import them
             _import(getattr(parsed, "imports", []))
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "report": _learn.report,
             "predict": _answer.predict,
             "serve": _serve.serve,
+            "front": _front.front,
             "stop": _serve.stop,
             "status": _serve.status,
             "deploy": _serve.deploy,

@@ -9,6 +9,7 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
+from maas.cli import _front
 from maas.cli._print import print_json, tell
 from maas.errors import MaasError, ServingError
 
@@ -35,7 +36,7 @@ def serve(options: Namespace) -> bool:
     from maas.serving import serve
 
     given: dict[str, Any] = {name: getattr(options, name) for name in _OPTIONS}
-    if options.dry_run:
+    if options.dry_run and not options.front:
         return _dry_run(options, given)
 
     def interrupt(*_: object) -> None:
@@ -43,6 +44,8 @@ def serve(options: Namespace) -> bool:
 
     for number in (signal.SIGTERM, signal.SIGHUP):  # closing the terminal stops the server too
         signal.signal(number, interrupt)
+    if options.front:
+        return _front.serve(options)
     given |= {name: getattr(options, name) for name in _DEPLOYMENT}
     tell(options, "starting TorchServe ...")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from maas.cli._front_parser import add_front, add_front_options
 from maas.cli._parser import _command, _imports, _json
 
 _SERVE = """\
@@ -13,6 +14,7 @@ examples:
   maas serve wine --dry-run
   maas serve wine --host 0.0.0.0 --certificate host.pem --key host.key --logs /var/log/maas
   maas serve mine --import mypackage.networks
+  maas serve wine --front --instances 2
 
 it stays in the foreground, for a terminal, systemd (Type=notify) or a container; SIGTERM, SIGINT or SIGHUP drain and
 stop it, a second one stops it at once. Exit codes: 0 it was told to stop, 3 an archive is damaged, 4 it could not
@@ -23,6 +25,7 @@ start, or TorchServe ended by itself
 def add_serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the five commands."""
     _add_serve(commands)
+    add_front(commands)
     stop = _command(
         commands,
         "stop",
@@ -110,6 +113,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="life of a token; renewed at three quarters of it (default: %(default)s)",
     )
+    add_front_options(serve)
     serve.add_argument("--dry-run", action="store_true", help="print every generated file and start nothing")
     _drain(serve)
     _json(serve)

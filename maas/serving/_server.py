@@ -127,6 +127,24 @@ class Server:
 
         return _release.rollback(self._local, name, drain_seconds=drain_seconds)
 
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self._is_running()
+
+    def wait_idle(self, seconds: float) -> bool:
+        """Wait until all that its models were asked before is answered; gives whether it was in time.
+
+        Raises:
+            ServingError: it does not answer.
+        """
+        deadline = time.monotonic() + seconds
+        return all(
+            wait_idle(self._local, name, version["modelVersion"], seconds=max(0.0, deadline - time.monotonic()))
+            for name in (model["modelName"] for model in self.manage("/models?limit=100")["models"])
+            for version in self.manage(f"/models/{name}/all")
+        )
+
     def wait(self) -> int:
         """Wait until TorchServe ends; gives its exit code, 0 where it was told to."""
         if self._process is not None:
@@ -164,14 +182,9 @@ class Server:
     def _drain(self, seconds: float) -> bool:
         if not self._is_running():
             return True
-        deadline = time.monotonic() + seconds
         with contextlib.suppress(MaasError, OSError):
             self._drain_mark.touch()
-            return all(
-                wait_idle(self._local, name, version["modelVersion"], seconds=max(0.0, deadline - time.monotonic()))
-                for name in (model["modelName"] for model in self.manage("/models?limit=100")["models"])
-                for version in self.manage(f"/models/{name}/all")
-            )
+            return self.wait_idle(seconds)
         return False
 
     def _end(self) -> None:

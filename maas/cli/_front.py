@@ -1,0 +1,92 @@
+"""The commands about the front: serve --front, and front."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+from maas.cli._print import print_json, tell
+from maas.errors import ServingError
+
+if TYPE_CHECKING:
+    from maas.serving.front import Front
+
+_OPTIONS = ("instances", "port", "host", "certificate", "key", "keys", "otel", "drain_seconds", "logs")
+_OF_INSTANCES = ("imports", "workers", "batch_size", "max_batch_delay_ms", "timeout")
+
+
+def serve(options: Namespace) -> bool:
+    """`maas serve --front`. The signals that stop it are set already."""
+    from maas.cli._serve import notify
+    from maas.serving.front import serve_front
+    from maas.serving.front._start import plan_front
+
+    given: dict[str, Any] = {name: getattr(options, name) for name in _OPTIONS}
+    models = options.models or None
+    if options.dry_run:
+        print(plan_front(options.store, models, **given).text(), end="")
+        return False
+    tell(options, f"starting {options.instances} TorchServes and Caddy ...")
+    given |= {name: getattr(options, name) for name in _OF_INSTANCES}
+    try:
+        front = serve_front(options.store, models, canary=options.canary, **given)
+    except KeyboardInterrupt:
+        tell(options, "stopped before it was ready")
+        return False
+    try:
+        _tell_started(options, front)
+        notify("READY=1")
+        code = front.wait()
+    except KeyboardInterrupt:
+        notify("STOPPING=1")
+        try:
+            tell(options, f"draining, {options.drain_seconds:g} s at most; once more stops at once ...")
+            if not front.stop(options.drain_seconds):
+                print("maas: requests were still in flight, and are lost", file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            front.stop(drain_seconds=0)
+        return False
+    except BaseException:
+        front.stop(drain_seconds=0)
+        raise
+    front.stop(drain_seconds=0)
+    if code:
+        raise ServingError(f"Caddy ended by itself with exit code {code}; --logs DIR keeps its logs")
+    return False  # every instance was stopped, as by maas stop --all
+
+
+def front(options: Namespace) -> bool:
+    from maas.serving.front._control import ask_front
+
+    if options.action == "deploy":
+        ask_front("deploy", name=options.model, version=options.version)
+    elif options.action == "canary":
+        name, version, percent = options.canary
+        ask_front("canary", name=name, version=version, percent=percent)
+    elif options.action == "restart":
+        ask_front("restart", place=options.place)
+    elif options.action == "keys":
+        ask_front("keys")
+    status = ask_front("status")
+    tell(options, "\n".join([status["url"], *(_line(one) for one in status["instances"])]))
+    print_json(options, status)
+    return False
+
+
+def _line(instance: dict[str, Any]) -> str:
+    kind = "  canary" if instance["canary"] else ""
+    return f"  {instance['percent']:>3} %  {instance['url']}  {', '.join(instance['models'])}{kind}"
+
+
+def _tell_started(options: Namespace, front: Front) -> None:
+    name = front.models[0]
+    lines = [
+        f"serving {', '.join(front.models)} on {front.url} (Caddy's pid {front.pid}); Ctrl-C stops it",
+        f"  maas call {name} DATA --url {front.url} --token $(head -1 {front.keys_file})",
+        f"  curl {front.url}/predictions/{name} -H 'Content-Type: application/json' \\",
+        f"    -H \"Authorization: Bearer $(head -1 {front.keys_file})\" -d '{{...}}'",
+        f"logs in {front.logs}",
+    ]
+    tell(options, "\n".join(lines))
+    print_json(options, {**front.status(), "models": list(front.models), "folder": str(front.folder)})

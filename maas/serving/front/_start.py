@@ -1,0 +1,207 @@
+"""Starting the front and the instances behind it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from maas.client import folder_of_servers
+from maas.errors import ServingError
+from maas.serving._address import check_address
+from maas.serving._ports import free_ports, is_free
+from maas.serving._serve import serve
+from maas.serving._server import DRAIN_SECONDS, Server, is_running
+from maas.serving._store import choose
+from maas.serving.front import _caddy
+from maas.serving.front._config import FrontSettings
+from maas.serving.front._front import Front, Instance, point
+from maas.serving.front._keys import make_keys, read_keys
+from maas.serving.front._slots import Slots
+
+KEYS = "keys"
+NAME = "front"
+_TOKEN_MINUTES = 10**7
+"""Of an instance's tokens, which stay between this user's own processes. Clients have keys, which can be changed."""
+
+
+@dataclass(frozen=True)
+class FrontPlan:
+    """All that a front is started with.
+
+    Args:
+        settings: of Caddy.
+        caddy: its binary.
+        models: "NAME@VERSION" of each that an instance serves.
+        instances: how many.
+        keys: file of the keys; None: one is made.
+    """
+
+    settings: FrontSettings
+    caddy: Path
+    models: Sequence[str]
+    instances: int
+    keys: Path | None
+
+    def text(self) -> str:
+        """Caddy's configuration without its keys, and the command: for reading, before a start."""
+        keys = self.keys or self.settings.folder / KEYS
+        shown = [f"KEY-{number}" for number in range(1, 1 + len(read_keys(self.keys) if self.keys else [""]))]
+        return (
+            f"# {self.settings.folder / _caddy.CONFIG}, with the keys of {keys} in place of {', '.join(shown)}\n"
+            f"{self.settings.to_json(shown)}\n# command\n"
+            f"{self.caddy} run --config {self.settings.folder / _caddy.CONFIG}\n\n"
+            f"# instances\n{self.instances} of {', '.join(self.models)}\n"
+        )
+
+
+def serve_front(
+    store: str | Path = "model_store",
+    models: Sequence[str] | None = None,
+    *,
+    instances: int = 2,
+    port: int | None = None,
+    host: str = "127.0.0.1",
+    certificate: str | Path | None = None,
+    key: str | Path | None = None,
+    keys: str | Path | None = None,
+    canary: tuple[str, str, int] | None = None,
+    otel: bool = False,
+    drain_seconds: float = DRAIN_SECONDS,
+    logs: str | Path | None = None,
+    **instance: Any,
+) -> Front:
+    """Start TorchServe instances and Caddy before them, and wait until every model answers.
+
+    Args:
+        store, models: as in `maas.serve`.
+        instances: how many, at least 2: one can then be stopped without losing a request.
+        port: of the front; by default 8080, or a free one when that is taken.
+        host: IP address of the front; one beyond loopback wants `certificate` and `key`.
+        certificate, key: PEM files: the front speaks TLS.
+        keys: file of mode 0600 with the keys that clients may use, one a line; by default one key is made.
+        canary: name and version of a model, and the percent of requests that an instance with it gets.
+        otel: whether traces are sent to where the OTEL_ environment variables say; they are when one of these is set.
+        drain_seconds: that requests in flight have at the end.
+        logs: folder of the logs, kept after the end; by default in the front's own folder.
+        instance: further arguments of `maas.serve`, for each instance.
+
+    Raises:
+        ServingError: Caddy is missing or does not start, an address or a file cannot be used, or as in `maas.serve`.
+        ArchiveError, ArtifactError: an archive is damaged.
+    """
+    planned = plan_front(
+        store, models, instances=instances, port=port, host=host, certificate=certificate, key=key, keys=keys,
+        otel=otel, drain_seconds=drain_seconds, logs=logs,
+    )  # fmt: skip
+    settings = planned.settings
+    _sweep(settings.folder.parent)
+    settings.folder.mkdir(mode=0o700)
+    started: list[Instance] = []
+
+    def launch(wanted: Sequence[str], at: int) -> Server:
+        own = settings.logs / f"instance-{at}"
+        return serve(store, wanted, port=at, token_minutes=_TOKEN_MINUTES, logs=own, **instance)
+
+    try:
+        settings.logs.mkdir(parents=True, exist_ok=True)
+        keys_file = planned.keys or settings.folder / KEYS
+        if planned.keys is None:
+            make_keys(keys_file)
+        slots = Slots(settings.folder)
+        slots.make()
+        # One after the other: two that start at a time on few cores take as long, and may end over their time.
+        for at in settings.ports[:instances]:
+            started.append(Instance(launch(planned.models, at), at, tuple(planned.models)))
+            slots.put_token(at, started[-1].server.token())
+        point(slots, started)
+        config = settings.folder / _caddy.CONFIG
+        config.touch(mode=0o600)
+        config.write_text(settings.to_json(read_keys(keys_file)))
+        address = (settings.url.rpartition("//")[2].rpartition(":")[0].strip("[]"), settings.port)
+        process = _caddy.start_caddy(planned.caddy, settings.folder, settings.logs, address)
+        (settings.folder / "caddy.pid").write_text(str(process.pid))
+    except BaseException:
+        for one in started:
+            one.server.stop(drain_seconds=0)
+        shutil.rmtree(settings.folder, ignore_errors=True)
+        raise
+    front = Front(settings, process, launch, started, store=Path(store), keys_file=keys_file)
+    try:
+        if canary:
+            front.canary(*canary)
+    except BaseException:
+        front.stop(drain_seconds=0)
+        raise
+    return front
+
+
+def plan_front(
+    store: str | Path,
+    models: Sequence[str] | None,
+    *,
+    instances: int,
+    port: int | None,
+    host: str,
+    certificate: str | Path | None,
+    key: str | Path | None,
+    keys: str | Path | None,
+    otel: bool,
+    drain_seconds: float,
+    logs: str | Path | None,
+) -> FrontPlan:
+    """What `serve_front` would start; nothing is written.
+
+    Raises:
+        ServingError, ArchiveError: as in `serve_front`, as far as it can be seen before a start.
+    """
+    if instances < 2:
+        raise ServingError(f"`instances` is at least 2, got {instances}: one alone cannot be stopped without a loss")
+    found = [f"{one.says.name}@{one.says.version}" for one in choose(store, models)]
+    pair = check_address(host, certificate, key)
+    if port is not None and not 0 < port < 2**16:
+        raise ServingError(f"`port` is from 1 to 65535, got {port}")
+    if port is not None and not is_free(port, host):
+        raise ServingError(f"port {port} is taken; choose another with port=")
+    if keys is not None:
+        keys = Path(keys).resolve()
+        read_keys(keys)
+    # Those that run, as many beside them for a release, and a canary with its own.
+    spare, *ports = free_ports(1 + 2 * instances + 2)
+    folder = folder_of_servers() / f"{NAME}-{os.getpid()}-{secrets.token_hex(4)}"
+    settings = FrontSettings(
+        folder=folder,
+        logs=folder / "logs" if logs is None else Path(logs).resolve(),
+        host="127.0.0.1" if host == "localhost" else host,
+        port=port or (8080 if is_free(8080, host) else spare),
+        ports=ports,
+        drain_seconds=drain_seconds,
+        certificate=pair[0],
+        key=pair[1],
+        otel=otel or _has_otel(os.environ),
+    )
+    return FrontPlan(settings, _caddy.find_caddy(), found, instances, keys)
+
+
+def _has_otel(environment: Mapping[str, str]) -> bool:
+    return any(name.startswith("OTEL_EXPORTER_OTLP") for name in environment)
+
+
+def _sweep(servers: Path) -> None:
+    """End the Caddy, and remove the folder, of fronts whose starter is gone, as after kill -9."""
+    for folder in servers.glob(f"{NAME}-*"):
+        starter = folder.name.split("-")[1]
+        if starter.isdecimal() and not is_running(int(starter)):
+            try:
+                process = psutil.Process(int((folder / "caddy.pid").read_text()))
+                if str(folder / _caddy.CONFIG) in process.cmdline():
+                    process.kill()
+            except (OSError, ValueError, psutil.Error):
+                pass
+            shutil.rmtree(folder, ignore_errors=True)
