@@ -6,7 +6,6 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from maas.client import _transport
@@ -46,7 +45,7 @@ class AsyncClient:
         version: str | None = None,
         retries: int = 5,
         parallel: int = 4,
-        verify: str | Path | None = None,
+        verify: _transport.Verify = None,
     ) -> None:
         self._core = Core(model, url, token, timeout, version, retries, parallel)
         import httpx
