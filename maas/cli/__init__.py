@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"maas: {message}\n"  # not where in the code it arose
     try:
-        from maas.cli import _answer, _call, _keep, _learn, _serve, _tune
+        from maas.cli import _answer, _call, _keep, _learn, _openapi, _serve, _tune
 
         if parsed.command != "serve":  # there the workers import them
             _import(getattr(parsed, "imports", []))
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "tune": _tune.tune,
             "learning-rate": _tune.learning_rate,
             "evaluate": _learn.evaluate,
+            "vouch": _learn.vouch,
             "report": _learn.report,
             "predict": _answer.predict,
             "serve": _serve.serve,
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "inspect": _keep.inspect,
             "verify": _keep.verify,
             "package": _keep.package,
+            "openapi": _openapi.openapi,
             "sample": _keep.sample,
         }
         run = commands[parsed.command]

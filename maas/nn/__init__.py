@@ -21,6 +21,7 @@ from maas.nn._text_bag import TextBag
 from maas.nn._text_cnn import TextCNN
 from maas.nn._text_rnn import TextRNN
 from maas.nn._text_transformer import TextTransformer
+from maas.nn._threads import threads, work_of, worth_threads
 
 __all__ = [
     "CNN",
@@ -49,4 +50,7 @@ __all__ = [
     "network",
     "network_class",
     "recipe",
+    "threads",
+    "work_of",
+    "worth_threads",
 ]

@@ -6,7 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from maas.serving._description import describe
     from maas.serving._handler import Handler
+    from maas.serving._openapi import openapi
     from maas.serving._serve import serve
     from maas.serving._server import Server, attach
 
@@ -15,10 +17,12 @@ _WHERE = {
     "Handler": "maas.serving._handler",
     "Server": "maas.serving._server",
     "attach": "maas.serving._server",
+    "describe": "maas.serving._description",
+    "openapi": "maas.serving._openapi",
     "serve": "maas.serving._serve",
 }
 
-__all__ = ["Handler", "Server", "attach", "serve"]
+__all__ = ["Handler", "Server", "attach", "describe", "openapi", "serve"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -151,16 +152,18 @@ class Classification(Task):
 
     def answers(self, probabilities: np.ndarray[Any, Any]) -> Answers:
         """Answers out of probabilities of shape (rows, classes)."""
-        labels = np.empty(len(self.classes), object)
-        labels[:] = self.classes
-        names = tuple(label_text(label) for label in self.classes)
+        labels, names = self._written
         places = probabilities.argmax(axis=1)
         if len(self.classes) == 2:
             places = (probabilities[:, 1].astype(np.float64) > self.threshold).astype(np.intp)
-        return Answers(
-            {"label": labels[places], "probabilities": probabilities},
-            {"probabilities": names},
-        )
+        return Answers({"label": labels[places], "probabilities": probabilities}, {"probabilities": names})
+
+    @cached_property
+    def _written(self) -> tuple[np.ndarray[Any, Any], tuple[str, ...]]:
+        """The classes as an array to draw labels from, and as text."""
+        labels = np.empty(len(self.classes), object)
+        labels[:] = self.classes
+        return labels, tuple(label_text(label) for label in self.classes)
 
     def score(self, answers: Answers, truth: Target) -> Scores:
         """Scores; a class that the training rows lacked stands beside the others, and every answer to it is wrong."""
