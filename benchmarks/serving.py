@@ -211,7 +211,7 @@ def ceiling_loop(name: str, seconds: float, models: Path) -> None:
     from serving_workloads import JSON, LOADS, NPY, make
 
     import maas
-    from maas.serving._npy import read_npy
+    from maas.serving.protocols._npy import read_npy
 
     load = LOADS[name]
     model = maas.load(make(load.model, models).artifact)
