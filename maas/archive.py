@@ -28,6 +28,7 @@ ARCHIVER_VERSION = "0.12.0"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,2}")
+_QUEUED_BATCHES, _LEAST_QUEUE = 8, 64
 _MOST_MEMBERS = 64
 _MOST_RATIO = 100
 _CHUNK_BYTES = 1 << 20
@@ -46,8 +47,8 @@ class Deployment:
         responseTimeout: seconds after which a worker that does not answer is killed.
         startupTimeout: seconds that a worker may take to load.
         maxRetryTimeoutInSec: seconds during which a worker that cannot load is started again.
-        jobQueueSize: requests that may wait; further ones are answered 503. The default is 16 batches of the default
-            size: what a full queue holds is answered in the time that 16 batches take, so that clients still wait.
+        jobQueueSize: requests that may wait; further ones are answered 503 at once. None: 8 batches for each worker,
+            and at least 64, so that what a full queue holds is answered in about the time of 8 batches.
         threads: CPU threads that a worker computes with; None: the cores that it may use, divided by `maxWorkers`.
 
     Raises:
@@ -61,10 +62,13 @@ class Deployment:
     responseTimeout: int = 120
     startupTimeout: int = 120
     maxRetryTimeoutInSec: int = 60
-    jobQueueSize: int = 256
+    jobQueueSize: int | None = None
     threads: int | None = None
 
     def __post_init__(self) -> None:
+        if self.jobQueueSize is None and type(self.batchSize) is type(self.maxWorkers) is int:
+            waiting = max(_LEAST_QUEUE, _QUEUED_BATCHES * self.batchSize * self.maxWorkers)
+            object.__setattr__(self, "jobQueueSize", waiting)
         for name, value in self._written().items():
             if type(value) is not int or not 1 <= value < 2**31:
                 raise ArchiveError(f"{name} must be a positive integer, got {show(value)}")
@@ -104,7 +108,9 @@ def read_deployment(config: str | Path | None = None, **given: int | None) -> De
         ArchiveError: the file is none that maas writes, or a number is not positive.
     """
     try:
-        found = Deployment() if config is None else Deployment.from_yaml(Path(config).read_text("utf-8"))
+        if config is None:
+            return Deployment(**deployment_keys(**given))
+        found = Deployment.from_yaml(Path(config).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ArchiveError(f"`config` {config} cannot be read: {error}") from error
     return replace(found, **deployment_keys(**given))

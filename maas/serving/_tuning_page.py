@@ -7,7 +7,6 @@ import math
 from maas.reporting._charts import Area, Axis, legend
 from maas.reporting._html import Html, join, tag
 from maas.reporting._page import page
-from maas.serving._load import Measured
 from maas.serving._tuning import ServingTuning
 from maas.serving._tuning_trial import Trial
 
@@ -36,7 +35,7 @@ def tuning_page(tuning: ServingTuning) -> str:
 
 def _chart(trials: list[Trial], slo: float) -> Html:
     """p99 of all requests, refused ones counted as never answered; what is above the top stands at it."""
-    lines = [sorted((point.rate or 0, _shown(point, slo)) for point in one.points) for one in trials if one.points]
+    lines = [_line(one, slo) for one in trials if one.points]
     if not lines:
         return Html("")
     x = Axis.over("requests a second", [rate for line in lines for rate, _ in line], zero=True)
@@ -54,8 +53,13 @@ def _chart(trials: list[Trial], slo: float) -> Html:
     )
 
 
-def _shown(point: Measured, slo: float) -> float:
-    return min(point.latency.p99 * 1e3, _TOP * slo)
+def _line(trial: Trial, slo: float) -> list[tuple[float, float]]:
+    """A point a rate: where it was tried twice, the better one."""
+    found: dict[float, float] = {}
+    for point in trial.points:
+        rate = point.rate or 0.0
+        found[rate] = min(found.get(rate, _TOP * slo), point.latency.p99 * 1e3)
+    return sorted(found.items())
 
 
 def _table(trials: list[Trial]) -> Html:
