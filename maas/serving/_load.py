@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from maas.client._local import KEYS
+from maas.client import LocalServer
 from maas.errors import ServingError
 from maas.serving._server import Server
 
@@ -85,7 +85,7 @@ class Measured:
 
 
 def measure(
-    server: Server,
+    server: Server | LocalServer,
     model: str,
     bodies: Sequence[Body],
     *,
@@ -118,7 +118,7 @@ def measure(
     told = {
         "url": server.url,
         "path": f"/predictions/{model}",
-        "key_file": f"{server.folder}/{KEYS}",
+        "folder": str(server.folder),
         "requests": [[list(one.headers.items()), base64.b64encode(one.data).decode()] for one in bodies],
         "rate": rate,
         "seconds": seconds,

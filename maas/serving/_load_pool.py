@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 TICK_SECONDS = 0.001
 """The event loop's timers are as coarse as this; what a request is late by less is not the server's doing."""
@@ -23,12 +21,14 @@ class Job:
         due: when it was to be sent, by the loop's clock.
         place: which body.
         sent: when it was; 0 before.
+        token: that it was sent with.
         again: it was refused for its token, and sent once more.
     """
 
     due: float
     place: int
     sent: float = 0.0
+    token: str = ""
     again: bool = False
 
 
@@ -39,7 +39,7 @@ class Pool:
         host, port: of the server.
         heads: of each body, all of the request's head but for the token.
         bodies: to go with them.
-        key_file: TorchServe's, where the token stands; read again when a request is refused for its token.
+        token: gives the token, as it stands now; asked again when a request is refused for its token.
         most: connections at once; further requests wait, and their wait counts.
         told: is given each request, its outcome (a status, "reset" or "hung") and when it came.
     """
@@ -50,7 +50,7 @@ class Pool:
         port: int,
         heads: Sequence[bytes],
         bodies: Sequence[bytes],
-        key_file: Path,
+        token: Callable[[], str],
         most: int,
         told: Callable[[Job, str, float], None],
     ) -> None:
@@ -63,7 +63,7 @@ class Pool:
         self.opened = self.most_opened = 0
         self._address = (host, port)
         self._most = most
-        self._heads, self._bodies, self._key_file = heads, bodies, key_file
+        self._heads, self._bodies, self._ask_token = heads, bodies, token
         self._opening: set[asyncio.Task[None]] = set()
         self._read_token()
 
@@ -95,14 +95,15 @@ class Pool:
         while self.waiting and self.waiting[0].due < late:
             self.told(self.waiting.popleft(), "hung", self.clock())
 
-    def request(self, place: int) -> bytes:
-        return self._requests[place]
+    def request(self, job: Job) -> bytes:
+        job.token = self._token
+        return self._requests[job.place]
 
-    def renewed(self) -> bool:
+    def renewed(self, token: str) -> bool:
         """Whether there is another token than the one used."""
-        before = self._token
-        self._read_token()
-        return self._token != before
+        if token == self._token:
+            self._read_token()
+        return token != self._token
 
     def ready(self, connection: Connection) -> None:
         """A connection has nothing to do."""
@@ -129,11 +130,9 @@ class Pool:
                 self.told(self.waiting.popleft(), "reset", self.clock())
 
     def _read_token(self) -> None:
-        self._token = str(json.loads(self._key_file.read_text())["inference"]["key"]).encode()
-        self._requests = [
-            head + b"Authorization: Bearer " + self._token + b"\r\n\r\n" + body
-            for head, body in zip(self._heads, self._bodies, strict=True)
-        ]
+        self._token = self._ask_token()
+        line = f"Authorization: Bearer {self._token}\r\n\r\n".encode()
+        self._requests = [head + line + body for head, body in zip(self._heads, self._bodies, strict=True)]
 
 
 class Connection(asyncio.Protocol):
@@ -156,7 +155,7 @@ class Connection(asyncio.Protocol):
         self.job = job
         self._pool.busy.add(self)
         job.sent = self._pool.clock()
-        self._transport.write(self._pool.request(job.place))
+        self._transport.write(self._pool.request(job))
 
     def data_received(self, data: bytes) -> None:
         self._data = data = self._data + data if self._data else data
@@ -172,7 +171,7 @@ class Connection(asyncio.Protocol):
         status = head[9:12].decode("ascii")
         # TorchServe closes after each refusal, and does not say so.
         closing = status >= "400" or b"connection: close" in head
-        if status in ("400", "401") and _NO_TOKEN in data and not self.job.again and self._pool.renewed():
+        if status in ("400", "401") and _NO_TOKEN in data and not self.job.again and self._pool.renewed(self.job.token):
             self.job.again = True
             self._pool.busy.discard(self)
             job, self.job = self.job, None

@@ -16,10 +16,10 @@ import random
 import sys
 from array import array
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from maas.client import LocalServer
 from maas.serving._load_pool import TICK_SECONDS, Job, Pool
 
 _LEAD_SECONDS = 0.05
@@ -79,6 +79,7 @@ async def run(told: dict[str, Any]) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     start = loop.time() + _LEAD_SECONDS
     counted = Counted(start + told["warm_seconds"], start + told["warm_seconds"] + told["seconds"], told["limit"])
+    server = LocalServer(told["folder"], 0, told["url"], ())
     rate, number = told["rate"], len(bodies)
 
     def done(job: Job, outcome: str, now: float) -> None:
@@ -87,7 +88,7 @@ async def run(told: dict[str, Any]) -> dict[str, Any]:
             pool.send(Job(now, random.randrange(number)))
 
     pool = Pool(
-        address.hostname or "", address.port or 80, heads, bodies, Path(told["key_file"]), told["connections"], done
+        address.hostname or "", address.port or 80, heads, bodies, server.inference_token, told["connections"], done
     )
     pool.open(min(told["connections"], _OPENED_FIRST))
     await asyncio.sleep(_LEAD_SECONDS)

@@ -21,6 +21,7 @@ _START_SECONDS = 20.0
 _MOST_WORKERS = 4
 _MOST_BODIES = 1_000
 _TIE = 0.95
+_FINALISTS = 2
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,15 @@ class ServingTuning:
 
     def why_none(self) -> str:
         """Where nothing was chosen: the best that was seen."""
-        points = [(point, one) for one in self.trials for point in one.points]
+        points = [(point, one) for one in self.trials for point in (one.lone, *one.points)]
         if not points:
             return "nothing was measured"
         point, one = min(points, key=lambda pair: pair[0].latency.p99)
-        p99, rate = point.latency.p99 * 1e3, point.rate or 0
-        seen = f"{p99:.1f} ms, at {rate:.3g}/s" if math.isfinite(p99) else "that more than 1 % failed"
-        return f"the best p99 seen is {seen}, with {one.setting}; allow more with --slo-p99, or use a faster machine"
+        if math.isinf(point.latency.p99):
+            return "more than 1 % of the requests failed, at any rate"
+        load = "by a lone client" if point.rate is None else f"at {point.rate:.3g}/s"
+        seen = f"the best p99 seen is {point.latency.p99 * 1e3:.2g} ms, {load}, with {one.setting}"
+        return f"{seen}; allow more with --slo-p99, or use a faster machine"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -157,6 +160,8 @@ def tune_serving(
     rate: float | None = None
     try:
         for number, stage in enumerate(STAGES):
+            if len(left) <= _FINALISTS and number + 1 < len(STAGES):
+                continue
             for setting in left:
                 if time.monotonic() > deadline:
                     tuning.interrupted = True
@@ -174,7 +179,7 @@ def tune_serving(
                 trial = tuning.trials[-1]
                 rate = trial.goodput or rate
                 progress(str(trial))
-            left = _best(tuning.trials, left, max(2, round(len(left) * stage.going_on)))
+            left = _best(tuning.trials, left, max(_FINALISTS, round(len(left) * stage.going_on)))
             if number + 1 < len(STAGES):
                 progress(f"the best {len(left)}, for {seconds * STAGES[number + 1].share:g} s a rate:")
     except KeyboardInterrupt:
@@ -209,12 +214,12 @@ def settings(
 def longest_seconds(count: int, slo_seconds: float, seconds: float) -> float:
     """What it takes at most, where a server starts in 20 seconds and 100 requests come in the time of a load."""
     total = 0.0
-    for stage in STAGES:
+    for stage in STAGES if count > _FINALISTS else STAGES[-1:]:
         load = 1.5 + seconds * stage.share + hung_after(slo_seconds)
         total += count * (
             _START_SECONDS + 1.5 * stage.tries * load
         )  # about half of the rates fail, and are tried twice
-        count = max(min(count, 2), round(count * stage.going_on))
+        count = max(min(count, _FINALISTS), round(count * stage.going_on))
     return total
 
 

@@ -63,7 +63,7 @@ def _line(trial: Trial, slo: float) -> list[tuple[float, float]]:
 
 
 def _table(trials: list[Trial]) -> Html:
-    names = ("configuration", "alone, p50", "in time, 1/s", "p50", "p99", "p99.9", "seconds a rate")
+    names = ("configuration", "alone, p50", "in time, 1/s", "p50", "p99", "p99.9", "requests")
     rows = [
         tag(
             "tr",
@@ -83,7 +83,7 @@ def _best(trial: Trial) -> tuple[str, ...]:
     if best is None:
         return ("none", "", "", "", "")
     latency = best.latency
-    return (f"{best.goodput:,.0f}", _ms(latency.p50), _ms(latency.p99), _ms(latency.p999), f"{best.seconds:g}")
+    return (f"{best.goodput:,.0f}", _ms(latency.p50), _ms(latency.p99), _ms(latency.p999), f"{best.requests:,}")
 
 
 def _ms(seconds: float) -> str:
