@@ -40,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     from maas.cli._fit_parser import add_fit
     from maas.cli._serve_parser import add_serving
     from maas.cli._tune_parser import add_cross_validate, add_learning_rate, add_tune
+    from maas.cli._tune_serving import add_tune_serving
 
     add_fit(commands)
     add_cross_validate(commands)
@@ -137,22 +138,20 @@ def build_parser() -> argparse.ArgumentParser:
     package.add_argument("--store", default="model_store", metavar="DIR", help="model store (default: %(default)s)")
     package.add_argument("--name", help="the model's name (default: the folder's)")
     package.add_argument("--version", default="1.0", help="the model's version (default: %(default)s)")
-    package.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (default: %(default)s)")
+    package.add_argument("--workers", type=int, metavar="N", help="worker processes (default: 1)")
+    package.add_argument("--batch-size", type=int, metavar="N", help="most requests a pass (default: 16)")
     package.add_argument(
-        "--batch-size", type=int, default=16, metavar="N", help="most requests a pass (default: %(default)s)"
+        "--max-batch-delay-ms", type=int, metavar="MS", help="how long a lone request waits for company (default: 1)"
     )
     package.add_argument(
-        "--max-batch-delay-ms",
-        type=int,
-        default=1,
-        metavar="MS",
-        help="how long a lone request waits for company (default: %(default)s)",
+        "--config", metavar="FILE", help="a model-config.yaml of maas tune-serving, in place of these defaults"
     )
     package.add_argument("--print-config", action="store_true", help="print model-config.yaml and write nothing")
     _json(package)
 
     add_serving(commands)
 
+    add_tune_serving(commands)
     add_call(commands)
     add_ready(commands)
 

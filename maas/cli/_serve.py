@@ -25,11 +25,7 @@ _OPTIONS = (
     "key",
     "token_minutes",
 )
-_DEPLOYMENT = {
-    "workers": ("minWorkers", "maxWorkers"),
-    "batch_size": ("batchSize",),
-    "max_batch_delay_ms": ("maxBatchDelay",),
-}
+_DEPLOYMENT = ("workers", "batch_size", "max_batch_delay_ms", "threads")
 
 
 def serve(options: Namespace) -> bool:
@@ -108,14 +104,10 @@ def _where_logs(options: Namespace) -> str:
 
 
 def _dry_run(options: Namespace, given: dict[str, Any]) -> bool:
+    from maas.archive import deployment_keys
     from maas.serving._serve import plan
 
-    deployment = {
-        key: getattr(options, name)
-        for name, keys in _DEPLOYMENT.items()
-        for key in keys
-        if getattr(options, name) is not None
-    }
+    deployment = deployment_keys(**{name: getattr(options, name) for name in _DEPLOYMENT})
     planned = plan(options.store, options.models or None, deployment=deployment, **given)
     print(planned.text(), end="")
     return False

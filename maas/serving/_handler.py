@@ -15,6 +15,7 @@ import torch
 
 from maas.client import DESCRIPTION
 from maas.model import Model
+from maas.nn._cores import available_cores
 from maas.serving._description import describe
 from maas.serving._drift import drift_of
 from maas.serving._explain import write_explanations
@@ -75,8 +76,9 @@ class Handler:
         for module in filter(None, os.environ.get(IMPORTS, "").split(",")):
             importlib.import_module(module)
         properties = context.system_properties
-        workers = int((context.model_yaml_config or {}).get("maxWorkers", 1))
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+        config = context.model_yaml_config or {}
+        cores = max(1, available_cores() // int(config.get("maxWorkers", 1)))
+        torch.set_num_threads(int(config.get("threads", cores)))
         gpu = properties.get("gpu_id")
         device = f"cuda:{gpu}" if gpu is not None and torch.cuda.is_available() else "cpu"
         self.model = Model.load(properties["model_dir"], device=device, precision="auto")

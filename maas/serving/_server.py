@@ -61,6 +61,11 @@ class Server:
         self.stop()
 
     @property
+    def local(self) -> LocalServer:
+        """Where it is, as clients on this machine find it."""
+        return self._local
+
+    @property
     def models(self) -> tuple[str, ...]:
         return self._local.models
 
