@@ -45,16 +45,21 @@ async def crawl(host: str, port: int, key: str, in_body: bool) -> None:
 
 @contextlib.contextmanager
 def slow_clients(host: str, port: int, key: str) -> Iterator[None]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+    over = threading.Event()
+
+    async def run() -> None:
+        tasks = [asyncio.create_task(crawl(host, port, key, one % 2 == 0)) for one in range(SLOW)]
+        await asyncio.to_thread(over.wait)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()
-    tasks = [asyncio.run_coroutine_threadsafe(crawl(host, port, key, one % 2 == 0), loop) for one in range(SLOW)]
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        loop.call_soon_threadsafe(loop.stop)
+        over.set()
         thread.join()
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +30,7 @@ end
 class Load:
     """What wrk counted; whole when its block has ended."""
 
-    seconds: float
+    seconds: float = 0.0
     requests: int = 0
     errors: int = 0
     p50_ms: float = 0.0
@@ -43,8 +45,10 @@ class Load:
 
 
 @contextlib.contextmanager
-def wrk(folder: Path, url: str, key: str, row: dict[str, Any], *, clients: int, seconds: float) -> Iterator[Load]:
-    """Run wrk for some seconds beside the block, which may end earlier: it is waited for.
+def wrk(
+    folder: Path, url: str, key: str, row: dict[str, Any], *, clients: int, seconds: int | None = None
+) -> Iterator[Load]:
+    """Run wrk beside the block: for some seconds, or as long as the block lasts.
 
     An error is a status other than 2xx or 3xx, a refused or reset connection, or no answer within 30 s.
     """
@@ -52,16 +56,17 @@ def wrk(folder: Path, url: str, key: str, row: dict[str, Any], *, clients: int, 
         raise SystemExit("this needs the command wrk, as of apt-get install wrk")
     script = folder / "wrk.lua"
     script.write_text(SCRIPT % (json.dumps(json.dumps(row)), json.dumps(f"Bearer {key}")))
-    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds:.0f}s", "--timeout", "30s", "-s", str(script), url]
-    load = Load(seconds)
+    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds or 36_000}s", "--timeout", "30s", "-s", str(script), url]
+    load = Load()
+    begun = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         yield load
-    except BaseException:
-        process.kill()
-        raise
     finally:
+        if seconds is None:
+            process.send_signal(signal.SIGINT)  # it ends, and tells what it counted
         output, _ = process.communicate()
+        load.seconds = time.monotonic() - begun
     words = next(line for line in output.splitlines() if line.startswith("WRK ")).split()
     load.requests, load.errors = int(words[1]), sum(map(int, words[2:7]))
     load.p50_ms, load.p99_ms = float(words[7]), float(words[8])

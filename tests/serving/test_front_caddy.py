@@ -107,7 +107,7 @@ def front(tmp_path: Path) -> Iterator[Run]:
             slots.put_token(one, f"token-{number}")
         settings = FrontSettings(folder, tmp_path, "127.0.0.1", port, ports, 5, **more)
         (folder / _caddy.CONFIG).write_text(settings.to_json([KEY, "other" * 5]))
-        process = _caddy.start_caddy(_caddy.find_caddy(), folder, tmp_path, ("127.0.0.1", port))
+        process = _caddy.start_caddy(_caddy.find_caddy(), folder, tmp_path)
         ends.append(lambda: (process.terminate(), process.wait()))
         verify = ssl.create_default_context(cafile=settings.certificate)
         headers = {"Authorization": f"Bearer {KEY}"}
@@ -314,7 +314,15 @@ def test_v2_of_one_version_is_asked_of_the_handler(front: Run) -> None:
 def test_a_caddy_that_cannot_start_says_why(front: Run, tmp_path: Path) -> None:
     (tmp_path / _caddy.CONFIG).write_text('{"apps": {"nonsense": {}}}')
     with pytest.raises(ServingError, match=r"(?s)Caddy did not start: .*unknown module: nonsense"):
-        _caddy.start_caddy(_caddy.find_caddy(), tmp_path, tmp_path, ("127.0.0.1", free_ports(1)[0]))
+        _caddy.start_caddy(_caddy.find_caddy(), tmp_path, tmp_path)
+
+
+def test_a_port_that_another_server_took_meanwhile(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        settings = FrontSettings(tmp_path, tmp_path, "127.0.0.1", other.getsockname()[1], [1], 5)
+        (tmp_path / _caddy.CONFIG).write_text(settings.to_json([KEY]))
+        with pytest.raises(ServingError, match=r"(?s)Caddy did not start: .*address already in use"):
+            _caddy.start_caddy(_caddy.find_caddy(), tmp_path, tmp_path)
 
 
 def test_no_caddy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
+from http.client import HTTPException
 from pathlib import Path
 
-import httpx
-
 from maas.errors import ServingError
+from maas.serving._management import _Connection as SocketConnection
 
 OLDEST = (2, 11, 7)
 """The first that was tried; it tries again by an answer's status, which older ones cannot."""
@@ -43,8 +43,8 @@ def find_caddy() -> Path:
     )
 
 
-def start_caddy(caddy: Path, folder: Path, logs: Path, address: tuple[str, int]) -> subprocess.Popen[bytes]:
-    """Start Caddy on the configuration in its folder, and wait until it listens at an address.
+def start_caddy(caddy: Path, folder: Path, logs: Path) -> subprocess.Popen[bytes]:
+    """Start Caddy on the configuration in its folder, and wait until it listens.
 
     Raises:
         ServingError: it ended; the message has what it wrote.
@@ -63,17 +63,15 @@ def start_caddy(caddy: Path, folder: Path, logs: Path, address: tuple[str, int])
             start_new_session=True,
         )
     deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            socket.create_connection(address, timeout=1).close()
-            return process
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                process.wait()
-                said = "\n".join(line for name in (CONSOLE, LOG) for line in _last_lines(logs / name))
-                raise ServingError(f"Caddy did not start: {said or 'it wrote nothing'}") from None
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError, HTTPException):
+            if _ask(folder, "GET", "/config/apps")[1].strip() != b"null":  # until it listens
+                return process
         time.sleep(0.05)
+    process.kill()
+    process.wait()
+    said = "\n".join(line for name in (CONSOLE, LOG) for line in _last_lines(logs / name))
+    raise ServingError(f"Caddy did not start: {said or 'it wrote nothing'}")
 
 
 def load(folder: Path) -> None:
@@ -82,14 +80,22 @@ def load(folder: Path) -> None:
     Raises:
         ServingError: it does not; it goes on as before.
     """
-    content, headers = (folder / CONFIG).read_bytes(), {"Content-Type": "application/json"}
     try:
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(folder / ADMIN)), timeout=30) as http:
-            response = http.post("http://localhost/load", content=content, headers=headers)
-    except httpx.HTTPError as error:
+        status, said = _ask(folder, "POST", "/load", (folder / CONFIG).read_bytes())
+    except (OSError, HTTPException) as error:
         raise ServingError(f"Caddy's admin does not answer: {error}") from error
-    if not response.is_success:
-        raise ServingError(f"Caddy does not take the new configuration: {response.status_code} {response.text}")
+    if status != 200:
+        raise ServingError(f"Caddy does not take the new configuration: {status} {said.decode(errors='replace')}")
+
+
+def _ask(folder: Path, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    connection = SocketConnection(folder / ADMIN, timeout=30)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
 
 
 def _last_lines(file: Path) -> list[str]:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -313,7 +313,9 @@ class Front:
         self._end(old, drain_seconds)
 
     def _point(self, instances: Sequence[Instance]) -> None:
-        point(self._slots, instances)
+        """Let the slots lead to instances, by their shares."""
+        canaries = {one.port: one.percent for one in instances if one.percent}
+        self._slots.point(spread([one.port for one in instances if not one.percent], canaries))
 
     def _end(self, instances: Sequence[Instance], drain_seconds: float) -> bool:
         """Let instances that get no more requests answer what they have, and stop them; gives whether they had."""
@@ -328,12 +330,6 @@ class Front:
 
         with ThreadPoolExecutor(max(1, len(instances))) as pool:
             return all(list(pool.map(end, instances)))
-
-
-def point(slots: Slots, instances: Sequence[Instance]) -> None:
-    """Let the slots lead to instances, by their shares."""
-    canaries: Mapping[int, int] = {one.port: one.percent for one in instances if one.percent}
-    slots.point(spread([one.port for one in instances if not one.percent], canaries))
 
 
 def _with(models: Sequence[str], name: str, version: str) -> tuple[str, ...]:

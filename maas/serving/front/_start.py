@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,9 @@ from maas.serving._server import DRAIN_SECONDS, Server, is_running
 from maas.serving._store import choose
 from maas.serving.front import _caddy
 from maas.serving.front._config import FrontSettings
-from maas.serving.front._front import Front, Instance, point
+from maas.serving.front._front import Front, Instance
 from maas.serving.front._keys import make_keys, read_keys
-from maas.serving.front._slots import Slots
+from maas.serving.front._slots import Slots, spread
 
 KEYS = "keys"
 NAME = "front"
@@ -104,6 +105,7 @@ def serve_front(
     _sweep(settings.folder.parent)
     settings.folder.mkdir(mode=0o700)
     started: list[Instance] = []
+    process: subprocess.Popen[bytes] | None = None
 
     def launch(wanted: Sequence[str], at: int) -> Server:
         own = settings.logs / f"instance-{at}"
@@ -116,20 +118,23 @@ def serve_front(
             make_keys(keys_file)
         slots = Slots(settings.folder)
         slots.make()
+        slots.point(spread(settings.ports[:instances], {}))
+        config = settings.folder / _caddy.CONFIG
+        config.touch(mode=0o600)
+        config.write_text(settings.to_json(read_keys(keys_file)))
+        # First, since its port is free now; until an instance is there it answers 502.
+        process = _caddy.start_caddy(planned.caddy, settings.folder, settings.logs)
+        (settings.folder / "caddy.pid").write_text(str(process.pid))
         # One after the other: two that start at a time on few cores take as long, and may end over their time.
         for at in settings.ports[:instances]:
             started.append(Instance(launch(planned.models, at), at, tuple(planned.models)))
             slots.put_token(at, started[-1].server.token())
-        point(slots, started)
-        config = settings.folder / _caddy.CONFIG
-        config.touch(mode=0o600)
-        config.write_text(settings.to_json(read_keys(keys_file)))
-        address = (settings.url.rpartition("//")[2].rpartition(":")[0].strip("[]"), settings.port)
-        process = _caddy.start_caddy(planned.caddy, settings.folder, settings.logs, address)
-        (settings.folder / "caddy.pid").write_text(str(process.pid))
     except BaseException:
         for one in started:
             one.server.stop(drain_seconds=0)
+        if process:
+            process.kill()
+            process.wait()
         shutil.rmtree(settings.folder, ignore_errors=True)
         raise
     front = Front(settings, process, launch, started, store=Path(store), keys_file=keys_file)
