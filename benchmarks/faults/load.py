@@ -43,14 +43,14 @@ def stored_wine(folder: Path, versions: tuple[str, ...]) -> dict[str, Any]:
     return row
 
 
-def bare(url: str, token: str | Callable[[], str], row: dict[str, Any]) -> Callable[[], str]:
+def bare(url: str, token: str, row: dict[str, Any], *, hung_seconds: float = HUNG_SECONDS) -> Callable[[], str]:
     """Asks once, by plain HTTP. Give each thread its own."""
-    http = httpx.Client(base_url=url, timeout=HUNG_SECONDS, trust_env=False)
+    headers = {"Authorization": f"Bearer {token}"}
+    http = httpx.Client(base_url=url, headers=headers, timeout=hung_seconds, trust_env=False)
 
     def ask() -> str:
-        said = token if isinstance(token, str) else token()
         try:
-            answer = http.post("/predictions/wine", json=row, headers={"Authorization": f"Bearer {said}"})
+            answer = http.post("/predictions/wine", json=row)
         except httpx.TimeoutException:
             return "hung"
         except httpx.HTTPError:

@@ -10,7 +10,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from maas.cli._print import print_json, tell
-from maas.errors import ServingError
+from maas.errors import MaasError, ServingError
 
 if TYPE_CHECKING:
     from maas.serving import Server
@@ -121,7 +121,7 @@ def stop(options: Namespace) -> bool:
     from maas.serving import attach
 
     if options.all == bool(options.server):
-        raise ServingError("say which server: a model that it serves, its url, or --all; maas status shows them")
+        raise MaasError("say which server: a model that it serves, its url, or --all; maas status shows them")
     found = [attach(server.url) for server in running_servers()] if options.all else [attach(options.server)]
     stopped = []
     for server in found:

@@ -15,8 +15,8 @@ examples:
   maas serve mine --import mypackage.networks
 
 it stays in the foreground, for a terminal, systemd (Type=notify) or a container; SIGTERM, SIGINT or SIGHUP drain and
-stop it, a second one stops it at once. Exit codes: 0 it was told to stop, 2 an option cannot be used, 3 an archive is
-damaged, 4 it could not start, or TorchServe ended by itself
+stop it, a second one stops it at once. Exit codes: 0 it was told to stop, 3 an archive is damaged, 4 it could not
+start, or TorchServe ended by itself
 """
 
 

@@ -13,6 +13,7 @@ from maas.errors import ClientError, ServingError
 from maas.serving import _management
 
 _POLL_SECONDS = 0.1
+_LOG_SECONDS = 0.5
 
 
 class Log:
@@ -52,8 +53,9 @@ def wait_ready(
     """
     while True:
         check()
-        if failure := worker_failure(log):
-            raise ServingError(f"a worker could not load its model:\n{failure}")
+        if worker_failure(log):
+            time.sleep(_LOG_SECONDS)  # its traceback is still being written
+            raise ServingError(f"a worker could not load its model:\n{worker_failure(log)}")
         # Until the socket, the key file and the model are there.
         with contextlib.suppress(ServingError, ClientError, LookupError, TypeError):
             workers = _management.manage(server, f"/models/{model}")[0]["workers"]

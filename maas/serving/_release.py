@@ -144,7 +144,8 @@ def _unload_leftovers(server: LocalServer, name: str, *, keep: str | None) -> No
     """Versions beside the default: what an earlier release could not unload in time."""
     for one in _versions(server, name):
         if one["modelVersion"] != keep:
-            wait_idle(server, name, one["modelVersion"], seconds=_UNDO_SECONDS)
+            if not wait_idle(server, name, one["modelVersion"], seconds=_UNDO_SECONDS):
+                raise ServingError(f"{one['modelVersion']}, of an earlier release, has work in flight still; try again")
             _management.manage(server, f"/models/{name}/{one['modelVersion']}", "DELETE")
 
 

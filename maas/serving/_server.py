@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from maas.client import Client, LocalServer, running_servers
 from maas.errors import MaasError, ServingError, show
 from maas.serving import _management, _status
@@ -112,7 +114,7 @@ class Server:
 
         Raises:
             ServingError: a step failed; the message says which, and which version serves.
-            ArchiveError, ArtifactError: the archive cannot be trusted; nothing was changed.
+            ArchiveError: the archive is not whole; nothing was changed.
         """
         from maas.serving import _release  # it loads models: torch
 
@@ -149,13 +151,13 @@ class Server:
         Returns:
             Whether all that was in flight has been answered.
         """
-        for client in self._clients:
-            client.close()
-        if self._renewal:
-            self._renewal.stop()
         try:
             return self._drain(drain_seconds)
         finally:
+            if self._renewal:
+                self._renewal.stop()
+            for client in self._clients:
+                client.close()
             self._end()
 
     @property
@@ -170,20 +172,21 @@ class Server:
             self._drain_mark.touch()
             return all(
                 wait_idle(self._local, name, version["modelVersion"], seconds=max(0.0, deadline - time.monotonic()))
-                for name in self.models
+                for name in (model["modelName"] for model in self.manage("/models?limit=100")["models"])
                 for version in self.manage(f"/models/{name}/all")
             )
         return False
 
     def _end(self) -> None:
+        family = _family(self.pid) if self._is_running() else []
         # SIGTERM lets Java go on for some six seconds, in which it takes requests that it will not answer.
-        if self._is_running():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)  # workers too
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if family:
+                os.killpg(self.pid, signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
         deadline = time.monotonic() + _KILL_SECONDS
-        while self._process is None and _is_ours(self._local) and time.monotonic() < deadline:
+        while any(map(_lives, family)) and time.monotonic() < deadline:
             time.sleep(0.02)
         if self._process is not None or not _starter_runs(self.folder):
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -214,11 +217,25 @@ def attach(which: str | None = None) -> Server:
 
 def _is_ours(server: LocalServer) -> bool:
     """Whether the process is the one that was started, and not another that was given its number."""
-    import psutil
-
     try:
         process = psutil.Process(server.pid)
-        return process.status() != psutil.STATUS_ZOMBIE and f"{server.folder}/config.properties" in process.cmdline()
+        return _lives(process) and f"{server.folder}/config.properties" in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    """Java and what it has started."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 

@@ -7,6 +7,8 @@ import time
 import urllib.request
 from typing import Any
 
+import psutil
+
 from maas.client import LocalServer
 from maas.errors import ServingError
 from maas.serving import _management
@@ -24,8 +26,6 @@ def status(server: LocalServer) -> dict[str, Any]:
         `workers` with `pid`, `status` and `memory_bytes`. `requests` since the start and `requests_per_second` of the
         last second are by the model's name.
     """
-    import psutil
-
     first, begun = _requests(server), time.monotonic()
     models = [one for name in _names(server) for one in _versions(server, name)]
     time.sleep(max(0.0, _WINDOW_SECONDS - (time.monotonic() - begun)))
@@ -67,8 +67,6 @@ def _versions(server: LocalServer, name: str) -> list[dict[str, Any]]:
 
 def _memory(pid: int) -> int:
     """Of a worker and what it has started."""
-    import psutil
-
     try:
         process = psutil.Process(pid)
         return sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
