@@ -17,7 +17,7 @@ from maas.serving._load import Body
 from maas.serving._store import choose
 from maas.serving._tuning_trial import Setting, Trial, hung_after, point_json, run_trial
 
-_START_SECONDS = 20.0
+_START_SECONDS = 24.0
 _MOST_WORKERS = 4
 _MOST_BODIES = 1_000
 _TIE = 0.95
@@ -50,12 +50,14 @@ class ServingTuning:
         model: its name.
         slo_seconds: what 99 % of the requests are to be answered within.
         trials: of each configuration the most thorough one.
+        stage: the last round in which all that were left were measured.
         interrupted: it was stopped, by Ctrl-C or its bound of time, before it was done.
     """
 
     model: str
     slo_seconds: float
     trials: list[Trial] = field(default_factory=list)
+    stage: int = 0
     interrupted: bool = False
 
     @property
@@ -65,11 +67,9 @@ class ServingTuning:
         None where no configuration answers 99 % in time at any rate that was tried.
         """
         held = [one for one in self.trials if one.best]
-        last = [one for one in held if one.stage == max(one.stage for one in held)]
+        last = [one for one in held if one.stage >= min(self.stage, max(one.stage for one in held))]
         most = max((one.goodput for one in last), default=0.0)
-        return min(
-            (one for one in last if one.goodput >= _TIE * most), key=lambda one: one.lone.latency.p50, default=None
-        )
+        return min((one for one in last if one.goodput >= _TIE * most), key=lambda one: one.lone_p50, default=None)
 
     def __str__(self) -> str:
         ranked = sorted(self.trials, key=lambda one: (one.stage, one.goodput), reverse=True)
@@ -77,7 +77,7 @@ class ServingTuning:
 
     def why_none(self) -> str:
         """Where nothing was chosen: the best that was seen."""
-        points = [(point, one) for one in self.trials for point in (one.lone, *one.points)]
+        points = [(point, one) for one in self.trials for point in (one.lone, *one.points) if point]
         if not points:
             return "nothing was measured"
         point, one = min(points, key=lambda pair: pair[0].latency.p99)
@@ -157,7 +157,6 @@ def tune_serving(
     )
     deadline = time.monotonic() + bound
     tuning = ServingTuning(found.says.name, slo_seconds)
-    rate: float | None = None
     try:
         for number, stage in enumerate(STAGES):
             if len(left) <= _FINALISTS and number + 1 < len(STAGES):
@@ -167,18 +166,22 @@ def tune_serving(
                     tuning.interrupted = True
                     return tuning
                 before = next((one for one in tuning.trials if one.setting == setting), None)
-                rate = before.goodput or rate if before else rate
-
-                def keep(trial: Trial) -> None:
-                    tuning.trials = [one for one in tuning.trials if one.setting != trial.setting] + [trial]
-
+                # One that is broken off counts only where there is no earlier one.
+                trial = Trial(setting, slo_seconds, stage=number)
+                if before is None:
+                    tuning.trials.append(trial)
                 run_trial(
-                    found, setting, bodies, slo_seconds=slo_seconds, seconds=seconds * stage.share,
-                    tries=stage.tries, start=rate, stage=number, imports=imports, keep=keep,
-                )  # fmt: skip
-                trial = tuning.trials[-1]
-                rate = trial.goodput or rate
+                    trial,
+                    found,
+                    bodies,
+                    seconds=seconds * stage.share,
+                    tries=stage.tries,
+                    start=before.goodput if before else None,
+                    imports=imports,
+                )
+                tuning.trials = [one for one in tuning.trials if one.setting != setting] + [trial]
                 progress(str(trial))
+            tuning.stage = number
             left = _best(tuning.trials, left, max(_FINALISTS, round(len(left) * stage.going_on)))
             if number + 1 < len(STAGES):
                 progress(f"the best {len(left)}, for {seconds * STAGES[number + 1].share:g} s a rate:")
@@ -236,7 +239,5 @@ def bodies_of(rows: Sequence[Any]) -> list[Body]:
 
 
 def _best(trials: Sequence[Trial], among: Sequence[Setting], count: int) -> list[Setting]:
-    ranked = sorted(
-        (one for one in trials if one.setting in among), key=lambda one: (-one.goodput, one.lone.latency.p50)
-    )
+    ranked = sorted((one for one in trials if one.setting in among), key=lambda one: (-one.goodput, one.lone_p50))
     return [one.setting for one in ranked[:count]]

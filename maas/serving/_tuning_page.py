@@ -68,7 +68,7 @@ def _table(trials: list[Trial]) -> Html:
         tag(
             "tr",
             tag("th", str(one.setting), scope="row"),
-            tag("td", _ms(one.lone.latency.p50)),
+            tag("td", _ms(one.lone_p50)),
             *(tag("td", text) for text in _best(one)),
             class_="own" if place == 0 and one.best else None,
         )

@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ _LEAST_REQUESTS = 100
 _LONGEST_SECONDS = 10.0
 _LAG_SHARE = 0.25
 _IDLE_SECONDS = 5.0
+_WARM_SECONDS, _WARM_CLIENTS, _FIRST_SHARE = 2.0, 16, 0.5
 _WAITING = 1_000
 """Requests that may wait while it is measured: it is the SLO that says how many are too many."""
 
@@ -66,7 +67,7 @@ class Trial:
 
     setting: Setting
     slo_seconds: float
-    lone: Measured
+    lone: Measured | None = None
     points: list[Measured] = field(default_factory=list)
     undecided: float | None = None
     stage: int = 0
@@ -75,6 +76,11 @@ class Trial:
     def best(self) -> Measured | None:
         """The point of the highest rate that held."""
         return max((one for one in self.points if holds(one)), key=lambda one: one.rate or 0, default=None)
+
+    @property
+    def lone_p50(self) -> float:
+        """Seconds that a lone client waits; infinite where none was asked."""
+        return self.lone.latency.p50 if self.lone else math.inf
 
     @property
     def goodput(self) -> float:
@@ -91,7 +97,7 @@ class Trial:
         found = f"{self.goodput:8,.0f}/s within {limit}" if self.best else f"no rate tried holds {limit}"
         lagged = self.undecided is not None and self.undecided > (self.best.rate or 0 if self.best else 0)
         note = f" (perhaps more: the load generator lagged at {self.undecided:,.0f}/s)" if lagged else ""
-        return f"{self.setting}: alone {self.lone.latency.p50 * 1e3:6.1f} ms, {found}{note}"
+        return f"{self.setting}: alone {self.lone_p50 * 1e3:6.1f} ms, {found}{note}"
 
 
 def holds(point: Measured) -> bool:
@@ -100,42 +106,37 @@ def holds(point: Measured) -> bool:
 
 
 def run_trial(
+    trial: Trial,
     found: Stored,
-    setting: Setting,
     bodies: Sequence[Body],
     *,
-    slo_seconds: float,
     seconds: float,
     tries: int,
     start: float | None,
-    stage: int,
     imports: Sequence[str],
-    keep: Callable[[Trial], None],
 ) -> None:
     """Serve a model so, and search the highest rate.
 
     Args:
+        trial: takes what is measured, as it comes.
         found: the model's archive.
-        setting: the configuration.
         bodies: to send.
-        slo_seconds: for 99 % of the requests.
         seconds: of each load; longer where fewer than a hundred requests come in that time.
         tries: rates at most.
-        start: the first one; by default what a lone client gets.
-        stage: noted down.
+        start: the first one; by default a share of what clients get that ask without pause.
         imports: modules that workers import.
-        keep: is given the trial as soon as it has begun; what is measured is added to it.
     """
+    slo_seconds = trial.slo_seconds
     name, version = found.says.name, found.says.version
-    how = Deployment(**deployment_keys(**asdict(setting)), jobQueueSize=_WAITING)
+    how = Deployment(**deployment_keys(**asdict(trial.setting)), jobQueueSize=_WAITING)
     with tempfile.TemporaryDirectory(prefix="maas-") as folder:
         copy_archive(found.path, Path(folder) / f"{name}.mar", how)
         server = serve(folder, [name], imports=imports)
     try:
-        lone = _load(server, name, bodies, slo_seconds, rate=None, seconds=1.0, connections=1)
-        trial = Trial(setting, slo_seconds, lone, stage=stage)
-        keep(trial)
-        if lone.latency.p50 > slo_seconds:
+        # Java compiles what it runs often: before that it is slow, whatever the configuration.
+        warm = _load(server, name, bodies, slo_seconds, rate=None, seconds=_WARM_SECONDS, connections=_WARM_CLIENTS)
+        trial.lone = _load(server, name, bodies, slo_seconds, rate=None, seconds=1.0, connections=1)
+        if trial.lone.latency.p50 > slo_seconds:
             return  # a client among others is not answered sooner
         numbers = itertools.count()
 
@@ -154,7 +155,7 @@ def run_trial(
             trial.points.append(point)
             return holds(point)
 
-        highest_rate(try_at, start or max(1.0, lone.goodput / 2), tries=tries)
+        highest_rate(try_at, start or _FIRST_SHARE * warm.count("200") / _WARM_SECONDS, tries=tries)
     finally:
         server.stop(drain_seconds=0)
 
@@ -168,6 +169,8 @@ def hung_after(slo_seconds: float) -> float:
     return max(2.0, 4 * slo_seconds)
 
 
-def point_json(point: Measured) -> dict[str, Any]:
+def point_json(point: Measured | None) -> dict[str, Any] | None:
     """A point in JSON, which has no infinity."""
+    if point is None:
+        return None
     return json.loads(json.dumps(asdict(point)).replace("Infinity", "null"))  # type: ignore[no-any-return]

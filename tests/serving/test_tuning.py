@@ -49,12 +49,14 @@ def trial(workers: int, goodput: int, *, alone: float, stage: int = 2) -> Trial:
 
 
 def test_the_most_answers_in_time_win_and_among_equals_the_quickest_alone() -> None:
-    found = ServingTuning("wine", 0.05, [trial(1, 1000, alone=0.005), trial(2, 970, alone=0.002)])
+    found = ServingTuning("wine", 0.05, [trial(1, 1000, alone=0.005), trial(2, 970, alone=0.002)], stage=2)
     assert found.chosen is found.trials[1]
     found.trials.append(trial(3, 1200, alone=0.03))
     assert found.chosen is found.trials[2]
     found.trials.append(trial(4, 5000, alone=0.001, stage=0))  # measured for a short time only
     assert found.chosen is found.trials[2]
+    found.stage = 0  # stopped before all that were left were measured for long
+    assert found.chosen is found.trials[3]
     deployment = found.trials[2].deployment()
     assert (deployment.maxWorkers, deployment.threads, deployment.jobQueueSize) == (3, 1, 96)  # two batches a worker
     assert trial(1, 4000, alone=0.001).deployment().jobQueueSize == 100  # what is answered in half of the 50 ms
@@ -123,7 +125,7 @@ def test_a_model_is_tuned_and_packaged_so(
     store: Path, wine_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "tuned"
-    command = ["tune-serving", "wine", "--store", str(store), "--slo-p99", "2s", "--seconds", "0.3", *ONE]
+    command = ["tune-serving", "wine", "--store", str(store), "--slo-p99", "500ms", "--seconds", "0.2", *ONE]
     assert main([*command, "--output", str(output)]) == 0
     said = capsys.readouterr().out
     assert "1 configurations on" in said
