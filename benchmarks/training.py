@@ -31,21 +31,16 @@ With `--peers -` they are those that this interpreter has.
 """
 
 import argparse
-import contextlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
-import sysconfig
-import venv
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from environment import ROOT, make_peers, versions, where
+
 PEERS = ("lightning", "keras", "skorch")
 CONTENDERS = ("hand-tuned", "plain", "maas", "maas auto", *PEERS)
 WORKLOADS = ("mlp", "cnn32", "cnn256", "lstm", "resnet")
@@ -75,7 +70,7 @@ def main() -> None:
         return
 
     contenders = [name for name in options.contenders if not (options.no_peers and name in PEERS)]
-    python = make_peers(options.peers) if set(contenders) & set(PEERS) else Path(sys.executable)
+    python = make_peers(options.peers, PEERS) if set(contenders) & set(PEERS) else Path(sys.executable)
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     notes: dict[str, None] = {}  # in order, each once
     if options.rounds * (options.epochs - 1) < FEWEST_EPOCHS:
@@ -132,23 +127,6 @@ def child(python: Path, contender: str, workload: str, options: argparse.Namespa
     return result
 
 
-def make_peers(folder: Path) -> Path:
-    """The interpreter of the peers' environment, which is made where it is not there."""
-    if str(folder) == "-":
-        return Path(sys.executable)
-    python = folder / "bin" / "python"
-    if not python.exists():
-        print(f"making {folder}: {', '.join(PEERS)}", file=sys.stderr)
-        venv.create(folder, with_pip=True, symlinks=True)
-        at = sysconfig.get_path("purelib", vars={"base": str(folder)})
-        here = sysconfig.get_path("purelib")
-        Path(at, "running_interpreter.pth").write_text(f"import site; site.addsitedir({here!r})\n")
-    missing = [name for name in PEERS if not version_in(python, name)]
-    if missing and subprocess.run([python, "-m", "pip", "install", "--quiet", "--quiet", *missing]).returncode:
-        raise SystemExit(f"{', '.join(missing)} cannot be installed; leave the peers out with --no-peers")
-    return python
-
-
 def table(found: dict[tuple[str, str], list[dict[str, Any]]]) -> list[str]:
     lines = [
         "| workload | contender | samples/s, median | middle half | times hand-tuned | peak, MB | warm-up, s | "
@@ -180,38 +158,14 @@ def header(
     """Where, when and with what it was measured."""
     runs = [run for several in found.values() for run in several]
     threads = {workload: run["threads"] for (workload, _), several in found.items() for run in several}
-    commit = options.commit or git("rev-parse", "--short", "HEAD")
-    commit += " and uncommitted changes" if git("status", "--porcelain") else ""
-    peers = [f"{name} {version_in(python, name)}" for name in PEERS if name in contenders]
-    on = processor() + (f", {runs[0]['device']}" if runs and options.device == "cuda" else "")
+    device = runs[0]["device"] if runs and options.device == "cuda" else ""
     return [
-        f"{date.today()}, commit {commit}. {on}, {os.cpu_count()} cores; load at the end {os.getloadavg()[1]:.1f}.",
-        f"Python {platform.python_version()}, torch {version('torch')}{''.join(f', {one}' for one in peers)}.",
+        where(options.commit, device),
+        versions(python, tuple(name for name in PEERS if name in contenders)),
         f"{options.precision}; rounds of {options.epochs} epochs, the first of each being warm-up: {options.rounds}; "
         f"{options.rows_scale:g} times the usual rows; "
         f"threads: {', '.join(f'{workload} {count}' for workload, count in threads.items())}.",
     ]
-
-
-def processor() -> str:
-    """The name of the CPU, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
-
-
-def version_in(python: Path, name: str) -> str:
-    code = f"from importlib.metadata import version; print(version({name!r}))"
-    return subprocess.run([python, "-c", code], capture_output=True, text=True).stdout.strip()
-
-
-def git(*arguments: str) -> str:
-    with contextlib.suppress(FileNotFoundError):
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    return ""
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from maas import artifact
@@ -28,6 +28,7 @@ ARCHIVER_VERSION = "0.12.0"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,2}")
+_QUEUED_BATCHES, _LEAST_QUEUE = 8, 64
 _MOST_MEMBERS = 64
 _MOST_RATIO = 100
 _CHUNK_BYTES = 1 << 20
@@ -37,7 +38,7 @@ _CHUNK_BYTES = 1 << 20
 class Deployment:
     """How TorchServe runs one model: the content of model-config.yaml, in TorchServe's own names.
 
-    All keys are always written: with any YAML file there TorchServe ignores its other settings of the same thing.
+    TorchServe's keys are always written: with any YAML file there it ignores its other settings of the same thing.
 
     Args:
         minWorkers, maxWorkers: worker processes. TorchServe does not scale between them; they are kept equal.
@@ -46,7 +47,9 @@ class Deployment:
         responseTimeout: seconds after which a worker that does not answer is killed.
         startupTimeout: seconds that a worker may take to load.
         maxRetryTimeoutInSec: seconds during which a worker that cannot load is started again.
-        jobQueueSize: requests that may wait; further ones are answered 503.
+        jobQueueSize: requests that may wait; further ones are answered 503 at once. None: 8 batches for each worker,
+            and at least 64, so that what a full queue holds is answered in about the time of 8 batches.
+        threads: CPU threads that a worker computes with; None: the cores that it may use, divided by `maxWorkers`.
 
     Raises:
         ArchiveError: a value is not a positive integer.
@@ -59,16 +62,23 @@ class Deployment:
     responseTimeout: int = 120
     startupTimeout: int = 120
     maxRetryTimeoutInSec: int = 60
-    jobQueueSize: int = 1000
+    jobQueueSize: int | None = None
+    threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
+        if self.jobQueueSize is None and type(self.batchSize) is type(self.maxWorkers) is int:
+            waiting = max(_LEAST_QUEUE, _QUEUED_BATCHES * self.batchSize * self.maxWorkers)
+            object.__setattr__(self, "jobQueueSize", waiting)
+        for name, value in self._written().items():
             if type(value) is not int or not 1 <= value < 2**31:
                 raise ArchiveError(f"{name} must be a positive integer, got {show(value)}")
 
     def to_yaml(self) -> str:
         """The text of model-config.yaml."""
-        return "".join(f"{name}: {value}\n" for name, value in asdict(self).items())
+        return "".join(f"{name}: {value}\n" for name, value in self._written().items())
+
+    def _written(self) -> dict[str, object]:
+        return {name: value for name, value in asdict(self).items() if name != "threads" or value is not None}
 
     @classmethod
     def from_yaml(cls, text: str) -> Deployment:
@@ -82,9 +92,39 @@ class Deployment:
             if not found or found[1] not in known or found[1] in values:
                 raise ArchiveError(f"{CONFIG} has a line that maas does not write: {show(line)}")
             values[found[1]] = int(found[2])
-        if missing := sorted(known - set(values)):
+        if missing := sorted(known - {"threads"} - set(values)):
             raise ArchiveError(f"{CONFIG} lacks {missing[0]}")
         return cls(**values)
+
+
+def read_deployment(config: str | Path | None = None, **given: int | None) -> Deployment:
+    """How a model is to be run: as a model-config.yaml says, or by default, but for what is given.
+
+    Args:
+        config: the file.
+        given: `workers`, `batch_size`, `max_batch_delay_ms`, `threads`; None leaves one as it is.
+
+    Raises:
+        ArchiveError: the file is none that maas writes, or a number is not positive.
+    """
+    try:
+        if config is None:
+            return Deployment(**deployment_keys(**given))
+        found = Deployment.from_yaml(Path(config).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArchiveError(f"`config` {config} cannot be read: {error}") from error
+    return replace(found, **deployment_keys(**given))
+
+
+def deployment_keys(**given: int | None) -> dict[str, int]:
+    """Our names for settings, such as `batch_size`, as keys of model-config.yaml; without those that are None."""
+    keys = {
+        "workers": ("minWorkers", "maxWorkers"),
+        "batch_size": ("batchSize",),
+        "max_batch_delay_ms": ("maxBatchDelay",),
+        "threads": ("threads",),
+    }
+    return {key: value for name, value in given.items() if value is not None for key in keys[name]}
 
 
 @dataclass(frozen=True)
@@ -108,9 +148,10 @@ def package(
     store: str | Path = "model_store",
     name: str | None = None,
     version: str = "1.0",
-    workers: int = 1,
-    batch_size: int = Deployment.batchSize,
-    max_batch_delay_ms: int = Deployment.maxBatchDelay,
+    workers: int | None = None,
+    batch_size: int | None = None,
+    max_batch_delay_ms: int | None = None,
+    config: str | Path | None = None,
 ) -> Path:
     """Write an artifact as `store/NAME.mar`, ready for TorchServe. Same artifact and arguments, same bytes.
 
@@ -122,9 +163,10 @@ def package(
         store: TorchServe's model store; made if need be.
         name: of the model, lower-case letters, digits, '_' and '-'; by default the folder's.
         version: one to three numbers, such as "1.0".
-        workers: worker processes.
-        batch_size: most requests answered in one pass.
-        max_batch_delay_ms: milliseconds that a lone request waits for company.
+        workers: worker processes; by default 1.
+        batch_size: most requests answered in one pass; by default 16.
+        max_batch_delay_ms: milliseconds that a lone request waits for company; by default 1.
+        config: a model-config.yaml, as `maas tune-serving` writes it, in place of these defaults.
 
     Returns:
         The path of the archive.
@@ -136,9 +178,7 @@ def package(
     path = Path(path)
     name = check_name(Path(path).resolve().name if name is None else name)
     check_version(version)
-    deployment = Deployment(
-        minWorkers=workers, maxWorkers=workers, batchSize=batch_size, maxBatchDelay=max_batch_delay_ms
-    )
+    deployment = read_deployment(config, workers=workers, batch_size=batch_size, max_batch_delay_ms=max_batch_delay_ms)
     members = artifact.read_files(path)
     Model.from_artifact(artifact.parse(members))
     members[HANDLER] = handler_path().read_bytes()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import struct
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -10,6 +14,11 @@ import pytest
 
 import maas
 from maas.data import Rows, read_table, write_sample
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of several processes: servers that it starts are not the others' to find
+    own = tempfile.mkdtemp(prefix="t")
+    os.environ["TMPDIR"] = tempfile.tempdir = own
+    atexit.register(shutil.rmtree, own, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

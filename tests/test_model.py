@@ -21,8 +21,9 @@ from torch import nn
 
 import maas
 from maas import Model, artifact
-from maas.data import Rows, from_arrays, read_table
+from maas.data import Rows, from_arrays, read_table, read_texts
 from maas.errors import ArtifactError, DataError, FormatError, RecipeError, RowError, SkewError
+from maas.model._ahead import ahead
 from maas.nn._register import _REGISTER
 from maas.preprocess import Table
 from maas.schema import Field, Schema
@@ -109,6 +110,34 @@ def test_many_rows_are_answered_as_each_alone(wine_model: Model, wine_split: Par
     rows = wine_split[1].take(np.arange(9000) % len(wine_split[1]))
     labels, wanted = wine_model.predict(rows)["label"], wine_model.predict(wine_split[1])["label"]
     assert labels.tolist() == np.resize(wanted, 9000).tolist()
+
+
+@pytest.mark.parametrize("network", [maas.nn.TextRNN, maas.nn.TextCNN])
+def test_rows_run_by_length_are_answered_in_their_order(network: type[nn.Module]) -> None:
+    """Reference: the network called by hand on all rows at once, padded to the longest."""
+    generator = np.random.default_rng(0)
+    texts = [" ".join(generator.choice(list("abcdef"), size)) for size in generator.permutation([100, 40, 1] * 30)]
+    labels = [text.count("a") * 5 > text.count(" ") for text in texts]
+    rows = read_texts(pandas.DataFrame({"text": texts, "label": labels}), text="text", target="label")
+    model = maas.fit(maas.recipe(network), rows, epochs=1, device="cpu", progress=False)
+    prepared = model.prepare(rows)
+    assert len(prepared.batch.passes(maas.nn.steps_a_pass(model.network))) > 1
+    with torch.no_grad():
+        wanted = torch.sigmoid(model.network(**prepared.batch.inputs)[:, 0]).numpy()
+    np.testing.assert_allclose(model.predict(rows)["probabilities"][:, 1], wanted, rtol=1e-5)
+
+
+def test_what_is_set_for_the_network_is_not_set_for_whoever_takes_its_answers(
+    wine_model: Model, wine_split: Parts
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for _ in wine_model.stream(wine_model.prepare(wine_split[1]).batch):
+            assert not torch.is_inference_mode_enabled()
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_one_mapping_gives_a_dict(wine_model: Model, wine_split: Parts) -> None:
@@ -600,3 +629,37 @@ def test_what_nobody_could_read_back_is_not_written(
         maas.load(good)
     monkeypatch.setattr("maas.artifact._MOST_JSON_BYTES", max(one.stat().st_size for one in good.glob("*.json")))
     maas.load(wine_model.save(tmp_path / "wine"))
+
+
+def test_the_next_part_is_made_while_the_one_before_is_used() -> None:
+    made = [threading.Event() for _ in range(3)]
+
+    def parts() -> Iterator[int]:
+        for place, one in enumerate(made):
+            one.set()
+            yield place
+
+    for place in ahead(parts()):
+        if place < 2:
+            assert made[place + 1].wait(timeout=10)
+    assert list(ahead(iter([4, 5, 6]))) == [4, 5, 6]
+
+
+def test_what_making_a_part_raises_is_raised_where_it_would_be_used() -> None:
+    parts = ahead(1 // number for number in (1, 0))
+    assert next(parts) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(parts)
+
+
+def test_prepared_in_parts_rows_keep_their_positions(vector_model: Model) -> None:
+    """Parts are of 4,096 rows."""
+    rows: list[Any] = [{"x": [0.0, 1.0, float(row)]} for row in range(9000)]
+    rows[5000] = {"x": [1.0]}
+    parts = list(vector_model.prepared(rows))
+    assert [len(part.batch) for part in parts] == [4096, 4095, 808]
+    assert np.concatenate([part.kept for part in parts]).tolist() == [row for row in range(9000) if row != 5000]
+    assert [str(error) for part in parts for error in part.errors.values()] == [
+        "row 5000: field 'x' must be 3 numbers, got list of 1"
+    ]
+    assert list(parts[1].errors) == [5000]

@@ -88,6 +88,45 @@ def test_a_wrong_value_is_named_and_spares_its_neighbours(
     assert len(str(errors[1])) < 200
 
 
+@pytest.mark.parametrize(
+    ("more", "value", "message"), [case[1:] for case in WRONG if case[0] == "number" and "shape" not in case[1]]
+)
+def test_a_wrong_number_beside_other_fields_is_told_in_the_same_words(
+    more: dict[str, Any], value: object, message: str
+) -> None:
+    """Single numbers are looked at together; where one is odd, each is looked at by itself."""
+    schema = Schema((Field("a", "any", "number"), Field("v", "any", "number", **more), Field("z", "any", "number")))
+    columns, errors = schema.rows_to_columns([{"a": 1.0, "v": 2, "z": 3}, {"a": 4, "v": value, "z": 5.5}])
+    assert (list(errors), errors[1].field) == ([1], "v")
+    assert str(errors[1]).startswith(f"row 1: field 'v' {message}")
+    assert (columns["a"].tolist(), columns["z"].tolist(), columns["v"][0]) == ([1.0, 4.0], [3.0, 5.5], 2.0)
+
+
+def test_numbers_of_several_fields_are_the_columns_of_each_alone() -> None:
+    fields = (Field("a", "any", "number"), Field("b", "any", "label"), Field("c", "any", "number", nullable=True))
+    rows = [{"a": 1, "b": "x", "c": None}, {"a": 2**60 + 1, "b": "1.50", "c": -0.5}]
+    columns, errors = Schema(fields).rows_to_columns(rows)
+    assert (list(columns), errors) == (["a", "b", "c"], {})
+    for field in fields:
+        alone, _ = Schema((field,)).rows_to_columns([{field.name: row[field.name]} for row in rows])
+        np.testing.assert_array_equal(columns[field.name], alone[field.name])
+        assert columns[field.name].dtype == alone[field.name].dtype
+
+
+@pytest.mark.parametrize("odd", [True, "1", np.float32(1), 10**400, [1.0], b"1", np.True_, object()])
+def test_one_odd_number_in_a_list_is_found_wherever_it_stands(odd: object) -> None:
+    """Reference: the same value alone in a row."""
+    field = Field("v", "any", "number", shape=(2, 3))
+    for place in range(6):
+        flat: list[object] = [0.5] * 6
+        flat[place] = odd
+        rows = [{"v": [[1, 2, 3], [4, 5, 6]]}, {"v": [flat[:3], flat[3:]]}]
+        columns, errors = Schema((field,)).rows_to_columns(rows)
+        alone, wrong = Schema((field,)).rows_to_columns(rows[1:])
+        assert [error.detail for error in errors.values()] == [error.detail for error in wrong.values()]
+        np.testing.assert_array_equal(columns["v"], np.concatenate([[rows[0]["v"]], alone["v"]]))
+
+
 @pytest.mark.parametrize("dtype", ["number", "boolean", "label"])
 def test_an_integer_too_long_to_print_is_no_crash(dtype: Any) -> None:
     value = 10 ** (sys.get_int_max_str_digits() + 1)

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"maas: {message}\n"  # not where in the code it arose
     try:
-        from maas.cli import _answer, _call, _front, _keep, _learn, _serve, _tune
+        from maas.cli import _answer, _call, _front, _keep, _learn, _openapi, _serve, _tune, _tune_serving
 
         if parsed.command != "serve":  # there the workers import them
             _import(getattr(parsed, "imports", []))
@@ -30,8 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "fit": _learn.fit,
             "cross-validate": _tune.cross_validate,
             "tune": _tune.tune,
+            "tune-serving": _tune_serving.tune_serving,
             "learning-rate": _tune.learning_rate,
             "evaluate": _learn.evaluate,
+            "vouch": _learn.vouch,
             "report": _learn.report,
             "predict": _answer.predict,
             "serve": _serve.serve,
@@ -45,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "inspect": _keep.inspect,
             "verify": _keep.verify,
             "package": _keep.package,
+            "openapi": _openapi.openapi,
             "sample": _keep.sample,
         }
         run = commands[parsed.command]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import time
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from maas.cli._print import Answers, print_answers, print_json, read_rows, tell
-from maas.client import Client
-from maas.errors import DataError, RequestRefused, RowError
+from maas.client import Client, running_servers
+from maas.errors import DataError, RequestRefused, RowError, ServerUnavailable
 
 _TABLES = (".csv", ".tsv", ".parquet", ".json", ".jsonl")
+_POLL_SECONDS = 0.25
 
 
 def call(options: Namespace) -> bool:
-    with _client(options, timeout=options.timeout, retries=options.retries, parallel=options.parallel) as client:
+    with _client(
+        options, options.model, timeout=options.timeout, retries=options.retries, parallel=options.parallel
+    ) as client:
         rows, kept, length, errors = _rows(options, client)
         answers: Answers = [None] * length
         found: list[Any] = []
@@ -32,16 +37,47 @@ def call(options: Namespace) -> bool:
 
 
 def ready(options: Namespace) -> bool:
-    with _client(options) as client:
-        client.wait_ready(options.wait)
-    tell(options, f"{options.model} is ready")
-    print_json(options, {"model": options.model, "ready": True})
+    deadline = time.monotonic() + options.wait
+    names = _names(options)
+    while not names and options.url is None and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+        names = _names(options)
+    names = names or options.models  # the client says what is wrong with them
+    if not names:
+        raise ServerUnavailable("no server runs here; start one with maas serve, or say NAME and --url")
+    for name in names:
+        with _client(options, name) as client:
+            client.wait_ready(max(0.0, deadline - time.monotonic()))
+    if options.token_file is not None:
+        _write_token(Path(options.token_file), names[0])
+    tell(options, f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} ready")
+    print_json(options, {"models": names, "ready": True})
     return False
 
 
-def _client(options: Namespace, **more: Any) -> Client:
+def _names(options: Namespace) -> list[str]:
+    """The models to ask; none where one of them is not served here yet."""
+    if options.url is not None:
+        return list(options.models)
+    here = {name for server in running_servers() for name in server.models}
+    wanted = options.models or sorted(here)
+    return list(wanted) if here.issuperset(wanted) else []
+
+
+def _write_token(file: Path, model: str) -> None:
+    """Write the token of the server here that serves the model: whole or not at all, readable by this user alone."""
+    servers = [server for server in running_servers() if model in server.models]
+    if not servers:
+        raise ServerUnavailable(f"--token-file wants a server here that serves {model}; there is none")
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+        opened.write(servers[-1].inference_token())
+    fresh.replace(file)
+
+
+def _client(options: Namespace, model: str, **more: Any) -> Client:
     return Client(
-        options.model,
+        model,
         url=options.url,
         token=options.token,
         version=options.model_version,

@@ -40,13 +40,16 @@ def add_ready(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     ready = _command(
         commands,
         "ready",
-        "tell by the exit code whether a served model answers: for probes and scripts",
+        "tell by the exit code whether served models answer: for probes and scripts",
         "examples:\n  maas ready wine                (exit code 0: it answers, 4: it does not)\n"
-        "  maas ready wine --wait 60      (as soon as it does)",
+        "  maas ready --wait 60           (as soon as all models do that are served here)",
     )
-    ready.add_argument("model", metavar="NAME", help="the model's name")
+    ready.add_argument("models", nargs="*", metavar="NAME", help="models (default: all that `maas serve` serves here)")
     _server(ready)
     ready.add_argument("--wait", type=float, default=0.0, metavar="S", help="seconds to ask again (default: ask once)")
+    ready.add_argument(
+        "--token-file", metavar="FILE", help="write the local server's inference token there, for a front beside it"
+    )
     _json(ready)
 
 

@@ -82,23 +82,16 @@ def verify(options: Namespace) -> bool:
 def package(options: Namespace) -> bool:
     from maas import archive
 
+    given = {name: getattr(options, name) for name in ("workers", "batch_size", "max_batch_delay_ms", "config")}
     if options.print_config:
-        deployment = archive.Deployment(
-            minWorkers=options.workers,
-            maxWorkers=options.workers,
-            batchSize=options.batch_size,
-            maxBatchDelay=options.max_batch_delay_ms,
-        )
-        print(deployment.to_yaml(), end="")
+        print(archive.read_deployment(**given).to_yaml(), end="")
         return False
     path = archive.package(
         options.artifact,
         store=options.store,
         name=options.name,
         version=options.version,
-        workers=options.workers,
-        batch_size=options.batch_size,
-        max_batch_delay_ms=options.max_batch_delay_ms,
+        **given,
     )
     tell(options, f"{path} ({path.stat().st_size:,} bytes); next: maas serve {path.stem} --store {path.parent}")
     name = path.stem.partition("@")[0]

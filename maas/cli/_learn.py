@@ -178,6 +178,26 @@ def evaluate(options: Namespace) -> bool:
     return False
 
 
+def vouch(options: Namespace) -> bool:
+    """Score a lower precision beside float32 and write it into the saved model's card; whether it does not hold."""
+    import maas
+
+    model = maas.load(options.artifact, device=options.device)
+    found = model.vouch(labelled(options, model, options.data), max_drop=options.max_drop)
+    model.save(options.artifact, examples=None if model.example is None else model.example["rows"])
+    full, low = (found["scores"][precision][found["primary"]] for precision in ("float32", "bfloat16"))
+    same = "" if found["agreement"] is None else f", the same label for {found['agreement']:.2%} of the rows"
+    tell(
+        options,
+        f"{found['primary']} {full:.4f} in float32, {low:.4f} in bfloat16 on {found['num_rows']:,} rows{same}; "
+        f"{found['times_as_fast']:.2f} times as fast on this {found['device']}\n"
+        + ("bfloat16 holds its accuracy" if found["held"] else f"bfloat16 loses more than {found['max_drop']:g}")
+        + f"; written into the card of {options.artifact}",
+    )
+    print_json(options, found)
+    return not found["held"]
+
+
 def report(options: Namespace) -> bool:
     import maas
 

@@ -9,7 +9,7 @@ from maas._version import __version__
 _EXITS = """\
 exit codes:
   0    done
-  1    a row was refused, or --preflight found what would waste a training
+  1    a row was refused, --preflight found what would waste a training, or bfloat16 does not hold its accuracy
   2    the command, the data or a file in it cannot be used
   3    an artifact or archive is damaged, or answers otherwise here; a run does not go on to the bit
   4    a server cannot be started, or does not answer
@@ -40,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     from maas.cli._fit_parser import add_fit
     from maas.cli._serve_parser import add_serving
     from maas.cli._tune_parser import add_cross_validate, add_learning_rate, add_tune
+    from maas.cli._tune_serving import add_tune_serving
 
     add_fit(commands)
     add_cross_validate(commands)
@@ -59,6 +60,28 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--train", metavar="DATA", help="training rows, to teach the baselines")
     _groups(evaluate)
     _reading(evaluate)
+
+    vouch = _command(
+        commands,
+        "vouch",
+        "find out whether a saved model holds its accuracy in bfloat16, and write that into its card",
+        "example:\n  maas vouch artifacts/photos test/        (on the kind of machine that is to serve)",
+    )
+    _imports(vouch)
+    vouch.add_argument("artifact", metavar="DIR", help="a saved model")
+    vouch.add_argument("data", metavar="DATA", help=_LABELLED)
+    _labelled(vouch)
+    vouch.add_argument(
+        "--max-drop",
+        type=float,
+        default=0.005,
+        metavar="X",
+        help="how much worse the primary score may be: a portion by this much, an error by this share "
+        "(default: %(default)s)",
+    )
+    vouch.add_argument("--device", default="cpu", metavar="D", help="such as cuda (default: %(default)s)")
+    vouch.set_defaults(groups=[])
+    _reading(vouch)
 
     report = _command(
         commands,
@@ -115,24 +138,33 @@ def build_parser() -> argparse.ArgumentParser:
     package.add_argument("--store", default="model_store", metavar="DIR", help="model store (default: %(default)s)")
     package.add_argument("--name", help="the model's name (default: the folder's)")
     package.add_argument("--version", default="1.0", help="the model's version (default: %(default)s)")
-    package.add_argument("--workers", type=int, default=1, metavar="N", help="worker processes (default: %(default)s)")
+    package.add_argument("--workers", type=int, metavar="N", help="worker processes (default: 1)")
+    package.add_argument("--batch-size", type=int, metavar="N", help="most requests a pass (default: 16)")
     package.add_argument(
-        "--batch-size", type=int, default=16, metavar="N", help="most requests a pass (default: %(default)s)"
+        "--max-batch-delay-ms", type=int, metavar="MS", help="how long a lone request waits for company (default: 1)"
     )
     package.add_argument(
-        "--max-batch-delay-ms",
-        type=int,
-        default=1,
-        metavar="MS",
-        help="how long a lone request waits for company (default: %(default)s)",
+        "--config", metavar="FILE", help="a model-config.yaml of maas tune-serving, in place of these defaults"
     )
     package.add_argument("--print-config", action="store_true", help="print model-config.yaml and write nothing")
     _json(package)
 
     add_serving(commands)
 
+    add_tune_serving(commands)
     add_call(commands)
     add_ready(commands)
+
+    openapi = _command(
+        commands,
+        "openapi",
+        "print what a model takes and answers as an OpenAPI 3.1 document",
+        "examples:\n  maas openapi artifacts/wine\n  maas openapi model_store/wine.mar --output wine.openapi.json\n"
+        "  maas openapi wine        (of a server that runs here)",
+    )
+    _imports(openapi)
+    openapi.add_argument("model", metavar="NAME|MAR|DIR", help="a served model's name, a .mar, or a saved model")
+    openapi.add_argument("--output", metavar="FILE", help="the file to write (default: standard output)")
 
     sample = _command(
         commands,

@@ -25,11 +25,7 @@ _OPTIONS = (
     "key",
     "token_minutes",
 )
-_DEPLOYMENT = {
-    "workers": ("minWorkers", "maxWorkers"),
-    "batch_size": ("batchSize",),
-    "max_batch_delay_ms": ("maxBatchDelay",),
-}
+_DEPLOYMENT = ("workers", "batch_size", "max_batch_delay_ms", "threads")
 
 
 def serve(options: Namespace) -> bool:
@@ -86,6 +82,7 @@ def _tell_started(options: Namespace, server: Server) -> None:
         f"  maas call {name} DATA",
         f"  curl {server.url}/predictions/{name} -H 'Content-Type: application/json' \\",
         f"    -H \"Authorization: Bearer $(jq -r .inference.key {server.folder}/key_file.json)\" -d '{{...}}'",
+        f"metrics for Prometheus on {server.metrics_url}",
         f"logs in {server.logs}",
     ]
     tell(options, "\n".join(lines))
@@ -97,6 +94,7 @@ def _tell_started(options: Namespace, server: Server) -> None:
             "pid": server.pid,
             "folder": str(server.folder),
             "logs": str(server.logs),
+            "metrics": server.metrics_url,
         },
     )
 
@@ -106,14 +104,10 @@ def _where_logs(options: Namespace) -> str:
 
 
 def _dry_run(options: Namespace, given: dict[str, Any]) -> bool:
+    from maas.archive import deployment_keys
     from maas.serving._serve import plan
 
-    deployment = {
-        key: getattr(options, name)
-        for name, keys in _DEPLOYMENT.items()
-        for key in keys
-        if getattr(options, name) is not None
-    }
+    deployment = deployment_keys(**{name: getattr(options, name) for name in _DEPLOYMENT})
     planned = plan(options.store, options.models or None, deployment=deployment, **given)
     print(planned.text(), end="")
     return False

@@ -97,6 +97,9 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="MS",
         help="how long a lone request waits for company (default: the archive's)",
     )
+    serve.add_argument(
+        "--threads", type=int, metavar="N", help="CPU threads of a worker (default: the archive's, or cores / workers)"
+    )
     serve.add_argument("--logs", metavar="DIR", help="logs, kept after the end (default: the server's own folder)")
     serve.add_argument(
         "--host",

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from maas.client import _transport
@@ -46,7 +45,7 @@ class AsyncClient:
         version: str | None = None,
         retries: int = 5,
         parallel: int = 4,
-        verify: str | Path | None = None,
+        verify: _transport.Verify = None,
     ) -> None:
         self._core = Core(model, url, token, timeout, version, retries, parallel)
         import httpx
@@ -97,6 +96,11 @@ class AsyncClient:
                 parts.append(part)
                 advance(len(part))
         return joined(parts)
+
+    async def explain(self, row: Mapping[str, Any] | Bare) -> Prediction:
+        """What each field of a row adds to its answer: see `Client.explain`."""
+        found: Prediction = await self._run(self._core.explain(row))
+        return found
 
     async def ready(self, timeout: float = 5.0) -> bool:
         """Whether the model answers now: see `Client.ready`."""

@@ -41,7 +41,8 @@ class Client:
         version: of the model; by default the server's default version.
         retries: how often a request is sent again; 0 for never.
         parallel: how many requests are under way at once when many rows are asked about.
-        verify: file of the certificates (PEM) to trust for an https `url`; by default those that httpx brings.
+        verify: file of the certificates (PEM) to trust for an https `url`, or an SSLContext; by default
+            those that httpx brings.
 
     Raises:
         ClientError: an argument cannot be used, or `url` is left out and no server runs here that serves the model.
@@ -59,7 +60,7 @@ class Client:
         version: str | None = None,
         retries: int = 5,
         parallel: int = 4,
-        verify: str | Path | None = None,
+        verify: _transport.Verify = None,
     ) -> None:
         self._core = Core(model, url, token, timeout, version, retries, parallel)
         import httpx
@@ -139,6 +140,23 @@ class Client:
                 parts.append(part)
                 advance(len(part))
         return joined(parts)
+
+    def explain(self, row: Mapping[str, Any] | Bare) -> Prediction:
+        """What each field of a row adds to its answer, as `Model.explain` says it.
+
+        Args:
+            row: as one row of `predict`.
+
+        Returns:
+            `output`, `baseline`, `gap`, `attributions` by field, and `label` where there is one.
+
+        Raises:
+            RequestRefused: the row cannot be answered.
+            ServerUnavailable: as in `predict`, or the model's answers cannot be explained.
+            ClientError: `row` is not one row.
+        """
+        found: Prediction = self._run(self._core.explain(row))
+        return found
 
     def ready(self, timeout: float = 5.0) -> bool:
         """Whether the model answers now: not whether its server is up, which TorchServe's /ping says.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from maas.client._answers import Prediction, Predictions, RowErrors, answers_of
-from maas.client._chunks import JSON, Chunk, Job, array_chunks
+from maas.client._chunks import JSON, Chunk, Job, array_chunks, job_of
 from maas.client._exchange import Exchange, TokenFunction
 from maas.client._local import running_servers
 from maas.client._steps import Pause, Steps
@@ -61,7 +61,9 @@ class Core:
         self.model = model
         self.url = url
         self.parallel = parallel
-        self._path = f"/predictions/{model}" + (f"/{version}" if version else "")
+        name = model + (f"/{version}" if version else "")
+        self._path = f"/predictions/{name}"
+        self._explanations = f"/explanations/{name}"
         self._exchange = Exchange(url, token, timeout=timeout, retries=retries)
         self.token = token
 
@@ -69,6 +71,14 @@ class Core:
         """The answer to the only row of a job."""
         (chunk,) = job.chunks
         return (yield from self._post(chunk))
+
+    def explain(self, row: Any) -> Steps[Any]:
+        """What each field of a row adds to its answer."""
+        job = job_of(row)
+        if not job.single:
+            raise ClientError(f"`row` must be one row, got {show(row)}; ask about each row by itself")
+        (chunk,) = job.chunks
+        return (yield from self._post(chunk, self._explanations))
 
     def some(self, chunk: Chunk) -> Steps[Outcome]:
         """Answers to a chunk of many rows, and why rows of it have none."""
@@ -146,9 +156,9 @@ class Core:
         reply = yield from self._exchange.ask("GET", self._path, {"Accept": accept}, timeout=timeout, retries=retries)
         return self._json(reply.body)
 
-    def _post(self, chunk: Chunk) -> Steps[Prediction | Predictions]:
+    def _post(self, chunk: Chunk, path: str | None = None) -> Steps[Prediction | Predictions]:
         headers = {"Content-Type": chunk.media, "Accept": JSON}
-        reply = yield from self._exchange.ask("POST", self._path, headers, chunk.write(chunk.items))
+        reply = yield from self._exchange.ask("POST", path or self._path, headers, chunk.write(chunk.items))
         try:
             return answers_of(self._json(reply.body))
         except KeyError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,21 +15,22 @@ if TYPE_CHECKING:
     import httpx
 
 _CONNECT_SECONDS = 5.0
+Verify = str | Path | ssl.SSLContext | None
 
 
-def options(url: str, verify: str | Path | None, parallel: int) -> dict[str, Any]:
+def options(url: str, verify: Verify, parallel: int) -> dict[str, Any]:
     """Arguments of httpx.Client and httpx.AsyncClient.
 
     Raises:
         ClientError: `verify` is no file of certificates.
     """
-    import ssl
-
     import httpx
 
     try:
         trusted: Any = url.startswith("https://")  # to read the system's certificates takes a while, and http has none
-        if verify is not None:
+        if isinstance(verify, ssl.SSLContext):
+            trusted = verify
+        elif verify is not None:
             trusted = ssl.create_default_context(cafile=str(verify))
     except (OSError, ssl.SSLError) as error:
         raise ClientError(f"`verify` must be a PEM file of certificates, {verify} is none: {error}") from error

@@ -6,6 +6,8 @@ from maas.metrics._by_class import ClassScore
 from maas.metrics._calibration import Calibration, calibration
 from maas.metrics._comparison import Comparison
 from maas.metrics._details import Curve, Details, WorstRow
+from maas.metrics._distribution import distribution
+from maas.metrics._drift import Drift, population_stability
 from maas.metrics._evaluation import Evaluation
 from maas.metrics._groups import Grouping, GroupScore
 from maas.metrics._intervals import score_interval
@@ -21,6 +23,7 @@ __all__ = [
     "Comparison",
     "Curve",
     "Details",
+    "Drift",
     "Evaluation",
     "GroupScore",
     "Grouping",
@@ -30,9 +33,11 @@ __all__ = [
     "best_threshold",
     "calibration",
     "classification_scores",
+    "distribution",
     "forecast_scores",
     "multilabel_scores",
     "paired_bootstrap",
+    "population_stability",
     "ranking_scores",
     "regression_scores",
     "score_interval",

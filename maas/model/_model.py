@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, overload
@@ -17,39 +16,30 @@ from torch import nn
 from maas import artifact, data
 from maas._version import __version__
 from maas.artifact import Artifact
-from maas.data import Rows, read_columns
+from maas.data import Rows
 from maas.errors import (
     ArtifactError,
     DataError,
     FormatError,
     MaasError,
     RowError,
+    SkewError,
     show,
 )
 from maas.metrics import Evaluation
+from maas.model._ahead import ahead
+from maas.model._explain import explained
+from maas.model._precision import Lowered, check_precision, is_fast, is_vouched
+from maas.model._prepared import Prepared, as_one, columns_of
 from maas.model._stored import TOLERANCE, WRONG, check_describes, description_of, dtype_of, first_line, parts_of, replay
-from maas.nn import Recipe
+from maas.model._vouch import check_max_drop, vouched
+from maas.nn import Recipe, steps_a_pass, threads, work_of, worth_threads
 from maas.preprocess import Preprocess
 from maas.schema import Columns, Schema
 from maas.task import Answers, Batch, Task, rows_that_fit
 
 _NUM_EXAMPLES = 4
 _STEPS = 256  # assumed of an input whose length differs from row to row
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Rows made ready for the network.
-
-    Args:
-        batch: the good rows.
-        kept: their positions among the rows given, int64.
-        errors: why each of the others cannot be answered, by position.
-    """
-
-    batch: Batch
-    kept: np.ndarray[Any, Any]
-    errors: dict[int, RowError]
 
 
 class Model:
@@ -95,6 +85,9 @@ class Model:
         self.card = dict(card or {})
         self.digest: str | None = None  # of the artifact it was loaded from
         self.example: dict[str, Any] | None = None
+        self._measured: tuple[Preprocess | None, int] = (None, 0)
+        self._work, self._steps_a_pass = work_of(network), steps_a_pass(network)
+        self._lowered: Lowered | None = None
         self._check_fits()
 
     def __repr__(self) -> str:
@@ -108,6 +101,24 @@ class Model:
     def to(self, device: str | torch.device) -> Model:
         """Move the network; returns the model itself."""
         self.network.to(device)
+        return self.set_precision(self.precision)
+
+    @property
+    def precision(self) -> str:
+        """What the network computes in: "float32", which stands for the precision of its weights, or "bfloat16"."""
+        return "float32" if self._lowered is None else "bfloat16"
+
+    def set_precision(self, precision: str) -> Model:
+        """Let all answers from now on be computed in "float32" or in "bfloat16"; returns the model itself.
+
+        The network's own weights stay as they are: bfloat16 is a second network beside it. `vouch` says whether it
+        holds its accuracy. Answers in bfloat16 also depend on their neighbours in a batch, by about 1 in 100.
+
+        Raises:
+            DataError: it is another precision.
+        """
+        check_precision(precision)
+        self._lowered = None if precision == "float32" else Lowered(self.network)
         return self
 
     def prepare(self, rows: Any) -> Prepared:
@@ -120,20 +131,50 @@ class Model:
         Raises:
             DataError: `rows` is none of these, or lacks a column.
         """
-        columns, errors = self._columns(rows)
+        columns, errors = columns_of(self.schema, rows)
         length = len(columns[self.schema.names[0]])
-        kept = np.array([row for row in range(length) if row not in errors], np.int64)
+        kept = np.arange(length)
+        if errors:
+            kept = np.delete(kept, list(errors))
         inputs, failed = self._apply(columns, kept, length)
         if failed:
             errors = {**errors, **{int(kept[row]): error.at(int(kept[row])) for row, error in failed.items()}}
             good = np.array([place for place in range(len(kept)) if place not in failed], np.int64)
             inputs = {name: tensor[torch.from_numpy(good)] for name, tensor in inputs.items()}
             kept = kept[good]
-        return Prepared(Batch(inputs), kept, errors)
+        return Prepared(Batch(inputs), kept, errors, columns)
+
+    def prepared(self, rows: Any) -> Iterator[Prepared]:
+        """The rows made ready part by part, as many at once as `rows_at_once`; positions are among all the rows.
+
+        What a handler does with more rows than a few:
+
+            for part in model.prepared(rows):
+                answers = model.task.join(model.stream(part.batch))  # of the rows at `part.kept`
+
+        Within a part encoded images and sounds are decoded in as many threads as torch has. Where the network is on a
+        GPU, the next part is made ready meanwhile; on the CPU it would take the cores that the network computes with,
+        which is slower.
+
+        Args:
+            rows: as in `prepare`.
+
+        Raises:
+            DataError: as `prepare` does.
+        """
+        parts = self._parts(rows)
+        return parts if self.device.type == "cpu" else ahead(parts)
 
     @property
     def row_bytes(self) -> int:
         """What a prepared row takes at most."""
+        measured, row_bytes = self._measured
+        if measured is not self.preprocess:  # found once; a training may end with another preprocessing
+            row_bytes = self._row_bytes()
+            self._measured = self.preprocess, row_bytes
+        return row_bytes
+
+    def _row_bytes(self) -> int:
         longest = [field.longest for field in self.schema.fields if field.shape[:1] == (None,)]
         row_bytes = 0
         for spec in self.preprocess.outputs.values():
@@ -148,11 +189,18 @@ class Model:
         return rows_that_fit(self.row_bytes)
 
     def stream(self, batch: Batch) -> Iterator[Answers]:
-        """The answers to prepared rows, in order, part by part."""
-        device, size = self.device, self.rows_at_once
+        """The answers to prepared rows, in order, part by part.
+
+        Rows of very different lengths go through the network in several passes by length, where that pays.
+        """
+        size = self.rows_at_once
         for start in range(0, len(batch), size):
-            with torch.inference_mode():
-                yield from self.task.run(self.network, batch[start : start + size].trimmed().to(device))
+            part = batch[start : start + size] if len(batch) > size else batch
+            if passes := part.passes(self._steps_a_pass):
+                answers = self.task.join(self.task.join(self._run(part.take(rows))) for rows in passes)
+                yield answers.take(torch.cat(passes).argsort().numpy())
+            else:
+                yield from self._run(part)
 
     @overload
     def predict(self, rows: Mapping[str, Any]) -> dict[str, Any]: ...
@@ -175,7 +223,7 @@ class Model:
             return self.predict([rows])[0]
         answers = self._answers(rows)
         if errors := answers.not_finite():
-            raise _as_one(list(errors.values()), len(answers))
+            raise as_one(list(errors.values()), len(answers))
         return answers
 
     def predict_proba(self, rows: Any) -> np.ndarray[Any, Any]:
@@ -188,6 +236,71 @@ class Model:
         if "probabilities" not in answers.columns:
             raise DataError(f"a {self.task.kind} has no probabilities; use predict")
         return answers["probabilities"]
+
+    def vouch(self, test: Any, *, precision: str = "bfloat16", max_drop: float = 0.005) -> dict[str, Any]:
+        """Find out whether the model holds its accuracy in a lower precision, and write that into its card.
+
+        Both precisions answer the same rows. `save` then stores the finding, and `Model.load(path, precision="auto")`
+        goes by it: run this on the kind of machine that is to serve. The model itself answers in float32 after this.
+
+        Args:
+            test: rows with their target that the model has not seen, as for `evaluate`.
+            precision: "bfloat16".
+            max_drop: by how much the primary score may be worse: a portion such as accuracy by this much, an error by
+                this share of itself; from 0 to below 1.
+
+        Returns:
+            What stands in `model.card["precision"]["bfloat16"]`: whether it `held`, the scores both ways, the share of
+            rows with the same label (`agreement`), and how many times as fast it was here for 8 rows.
+
+        Raises:
+            DataError: an argument is out of its range, or the rows cannot be scored.
+        """
+        if precision != "bfloat16":
+            raise DataError(f"`precision` to vouch for must be bfloat16, got {show(precision)}")
+        check_max_drop(max_drop)
+        rows = data.as_rows(test, task=self.task.kind)
+        truth = _target(rows, "test")
+        self.task.check_test(rows.schema, rows.columns, truth)
+        answers = {one: self.set_precision(one)._answers(rows) for one in ("float32", precision)}
+        self.set_precision("float32")
+        if not answers[precision].finite().all():
+            raise DataError("in bfloat16 the network gives no finite number for some rows; serve it in float32")
+        scores = {one: self.task.score(found, truth) for one, found in answers.items()}
+        found = vouched(self, rows, answers, scores, max_drop=max_drop)
+        found["fingerprint"] = rows.fingerprint()
+        self.card["precision"] = {**self.card.get("precision", {}), precision: found}
+        return found
+
+    def explain(self, rows: Any, *, label: Any = None) -> Any:
+        """What each field of a row adds to its answer, by integrated gradients.
+
+        They are measured from a baseline: numbers and sequences at their training mean, no category, an image of the
+        training rows' mean colour, a text of padding only. What the fields add is the output less the baseline's, but
+        for `gap`, which the integral's steps leave. It says what the network went by, not what causes what. Computed in
+        float32.
+
+        Args:
+            rows: one row as a mapping, or many in any form that `prepare` takes.
+            label: the class to explain; by default the one that each row is answered.
+
+        Returns:
+            For one row a dict, for many a list: `label`, where the task has some; `output`, the network's score of it
+            before any sigmoid or softmax (of a regression the value less the training mean, of an anomaly the score);
+            that of the `baseline`; the `gap`; and `attributions` by field: a number; for an image a map of at most
+            32 x 32 cells; for a text its tokens, with their places; for a sequence a number each step and channel.
+
+        Raises:
+            DataError: a row cannot be answered, there is no such label, or answers of this kind cannot be explained.
+        """
+        if isinstance(rows, Mapping):
+            return self.explain([rows], label=label)[0]
+        found: list[dict[str, Any]] = []
+        for prepared in self.prepared(rows):
+            if errors := prepared.errors:
+                raise as_one([error for _, error in sorted(errors.items())], len(errors) + len(prepared.kept))
+            found += explained(self, prepared, label)
+        return found
 
     def evaluate(self, test: Any, *, baselines_from: Any = None, groups: str | Sequence[str] = ()) -> Evaluation:
         """Score the model on rows it has not seen.
@@ -248,7 +361,9 @@ class Model:
             DataError: an example cannot be answered.
         """
         rows = [dict(row) for row in examples] if examples else self.preprocess.examples(_NUM_EXAMPLES)
-        answers = self._answers(rows)
+        precision = self.precision
+        answers = self.set_precision("float32")._answers(rows)
+        self.set_precision(precision)
         if not answers.finite().all():
             raise ArtifactError("the model answers its example rows with NaN or infinity and will not be saved")
         columns, _ = self.schema.rows_to_columns(rows)
@@ -271,7 +386,11 @@ class Model:
             example={
                 "rows": Rows(self.schema, columns).to_dicts(),
                 "answers": answers.to_dicts(),
-                "tolerance": {dtype: TOLERANCE[dtype]},
+                "tolerance": {
+                    one: TOLERANCE[one]
+                    for one in (dtype, "bfloat16")
+                    if one == dtype or one in self.card.get("precision", {})
+                },
                 "unit": self.task.unit,
             },
             tensors=tensors,
@@ -279,23 +398,30 @@ class Model:
         return Path(path)
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str | torch.device = "cpu") -> Model:
+    def load(cls, path: str | Path, *, device: str | torch.device = "cpu", precision: str = "float32") -> Model:
         """Load an artifact, and let it answer its golden rows before anyone else's.
 
         Args:
             path: the artifact's folder.
             device: where to put the network.
+            precision: to answer in: "float32", "bfloat16", or "auto": bfloat16 where the card says that it held its
+                accuracy and was faster on such a device (`vouch`), this device has units for it, and the golden
+                answers are the same but for rounding; else float32.
 
         Raises:
+            DataError: `precision` is none of these.
             IntegrityError: a file is missing, truncated or altered.
             FormatError: the files are whole, but are not a model that this installation can build.
             SkewError: the model answers its golden rows otherwise than when it was saved.
         """
-        return cls.from_artifact(artifact.read(path), device=device)
+        return cls.from_artifact(artifact.read(path), device=device, precision=precision)
 
     @classmethod
-    def from_artifact(cls, stored: Artifact, *, device: str | torch.device = "cpu") -> Model:
+    def from_artifact(
+        cls, stored: Artifact, *, device: str | torch.device = "cpu", precision: str = "float32"
+    ) -> Model:
         """The model in an artifact that has been read; as `load`, from there on."""
+        check_precision(precision, "auto")
         try:
             model = cls(**parts_of(stored)).to(device)
         except ArtifactError:
@@ -304,49 +430,40 @@ class Model:
             raise FormatError(f"the artifact does not describe a model: {first_line(error)}") from error
         replay(model, stored.example)
         model.digest, model.example = stored.digest, stored.example
+        if precision == "bfloat16":
+            replay(model.set_precision("bfloat16"), stored.example)
+        elif precision == "auto" and is_vouched(model.card, model.device) and is_fast(model.device):
+            try:
+                replay(model.set_precision("bfloat16"), stored.example)
+            except SkewError:
+                model.set_precision("float32")
         return model
 
-    def _parts(self, rows: Any) -> Iterator[tuple[int, Any]]:
-        """The rows in parts that fit in memory once they are prepared, each with the position of its first row."""
+    def _parts(self, rows: Any) -> Iterator[Prepared]:
         size = self.rows_at_once
-        if isinstance(rows, (Rows, np.ndarray, torch.Tensor)) or (
+        if isinstance(rows, Rows):
+            for start in range(0, len(rows), size):
+                end = min(start + size, len(rows))
+                yield self.prepare(rows if end - start == len(rows) else rows.take(range(start, end))).at(start)
+        elif isinstance(rows, (np.ndarray, torch.Tensor)) or (
             isinstance(rows, Sequence) and not isinstance(rows, (str, bytes))
         ):
             for start in range(0, len(rows), size):
-                end = min(start + size, len(rows))
-                yield start, rows.take(range(start, end)) if isinstance(rows, Rows) else rows[start:end]
+                yield self.prepare(rows[start : start + size]).at(start)
         else:
-            yield 0, rows
+            yield self.prepare(rows)
 
     def _answers(self, rows: Any) -> Answers:
         """The answers to rows that can all be answered, finite or not."""
         parts: list[Answers] = []
-        for start, part in self._parts(rows):
-            prepared = self.prepare(part)
-            if prepared.errors:
-                errors = [error.at(start + row) for row, error in sorted(prepared.errors.items())]
-                raise _as_one(errors, len(rows) if hasattr(rows, "__len__") else len(errors) + len(prepared.kept))
+        for prepared in self.prepared(rows):
+            if errors := prepared.errors:
+                length = len(rows) if hasattr(rows, "__len__") else len(errors) + len(prepared.kept)
+                raise as_one([error for _, error in sorted(errors.items())], length)
             parts += self.stream(prepared.batch)
         if not parts:
             raise DataError("there is no row to answer")
         return self.task.join(parts)
-
-    def _columns(self, rows: Any) -> tuple[Columns, dict[int, RowError]]:
-        if isinstance(rows, Rows):
-            return self.schema.check(rows.columns, len(rows))
-        if isinstance(rows, (np.ndarray, torch.Tensor)):
-            array = rows.detach().cpu().numpy() if isinstance(rows, torch.Tensor) else rows
-            if len(self.schema.fields) != 1:
-                raise DataError(f"rows must be named: the model takes the fields {', '.join(self.schema.names)}")
-            return self.schema.check({self.schema.names[0]: array}, len(array))
-        if isinstance(rows, Sequence) and not isinstance(rows, (str, bytes)):
-            return self.schema.rows_to_columns(rows)
-        if isinstance(rows, (str, bytes, Path, int, float, type(None))):
-            raise DataError(
-                f"rows are mappings, maas.data.Rows, a data frame or an array, got {show(rows)}; read a file first"
-            )
-        found, errors = read_columns(rows, self.schema)
-        return found.columns, errors
 
     def _apply(
         self, columns: Columns, kept: np.ndarray[Any, Any], length: int
@@ -354,6 +471,17 @@ class Model:
         if len(kept) < length:
             columns = {name: column[kept] for name, column in columns.items()}
         return self.preprocess.apply(columns)
+
+    def _run(self, batch: Batch) -> Iterator[Answers]:
+        """The answers to rows that go through the network at once."""
+        running = self.task.run(self._lowered or self.network, batch.trimmed().to(self.device))
+        count = worth_threads(self._work * len(batch))
+        while True:  # what is set for the network holds while it computes, and not for whoever takes the answers
+            with torch.inference_mode(), threads(count):
+                answers = next(running, None)
+            if answers is None:
+                return
+            yield answers
 
     def _check_fits(self) -> None:
         """Whether the network takes what the preprocessing makes, and gives what the task wants."""
@@ -372,19 +500,12 @@ class Model:
             raise DataError(f"a {self.task.kind} wants outputs of shape {wanted} for 2 rows, the network gives {got}")
 
 
-def load(path: str | Path, *, device: str | torch.device = "cpu") -> Model:
+def load(path: str | Path, *, device: str | torch.device = "cpu", precision: str = "float32") -> Model:
     """Load an artifact: `Model.load`."""
-    return Model.load(path, device=device)
+    return Model.load(path, device=device, precision=precision)
 
 
 def _target(rows: Rows, argument: str) -> np.ndarray[Any, Any]:
     if rows.target is None:
         raise DataError(f"`{argument}` has no target to score against; read it with target=...")
     return rows.target
-
-
-def _as_one(errors: Sequence[RowError], length: int) -> DataError:
-    if len(errors) == 1:
-        return errors[0]
-    more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-    return DataError(f"{len(errors)} of {length} rows cannot be answered: " + "; ".join(map(str, errors[:5])) + more)

@@ -1,5 +1,6 @@
 """Networks: plain torch modules with explicit sizes, and recipes that describe them before the sizes are known."""
 
+from maas.nn._attribution import Attribution, integrated_gradients
 from maas.nn._audio_cnn import AudioCNN
 from maas.nn._autoencoder import AutoEncoder, ImageAutoEncoder
 from maas.nn._backbone import Backbone
@@ -21,12 +22,14 @@ from maas.nn._text_bag import TextBag
 from maas.nn._text_cnn import TextCNN
 from maas.nn._text_rnn import TextRNN
 from maas.nn._text_transformer import TextTransformer
+from maas.nn._work import steps_a_pass, threads, work_of, worth_threads
 
 __all__ = [
     "CNN",
     "EASE",
     "MLP",
     "RNN",
+    "Attribution",
     "AudioCNN",
     "AutoEncoder",
     "Backbone",
@@ -46,7 +49,12 @@ __all__ = [
     "TextRNN",
     "TextTransformer",
     "UserNeighbours",
+    "integrated_gradients",
     "network",
     "network_class",
     "recipe",
+    "steps_a_pass",
+    "threads",
+    "work_of",
+    "worth_threads",
 ]

@@ -69,5 +69,5 @@ class TextBag(nn.Module):
         bag = (tokens * (valid[:, :, None] if tokens.dim() == 3 else valid)).flatten(1)  # (batch, steps * orders)
         counts = (bag > 0).sum(dim=1, keepdim=True).clamp(min=1)
         sums = F.embedding_bag(bag, self.embedding.weight, mode="sum", padding_idx=0)  # (batch, embedding_dim)
-        scores: torch.Tensor = self.output(self.dropout(sums / counts.sqrt()))
+        scores: torch.Tensor = self.output(self.dropout(sums / counts.sqrt().to(sums.dtype)))
         return scores

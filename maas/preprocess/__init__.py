@@ -2,7 +2,7 @@
 
 from maas.preprocess._audio import Audio, AudioOptions
 from maas.preprocess._augment import AugmentImages
-from maas.preprocess._base import Learner, Preprocess, for_schema, from_state, preprocess
+from maas.preprocess._base import Explains, Learner, Preprocess, for_schema, from_state, preprocess
 from maas.preprocess._decode import decode
 from maas.preprocess._ids import Ids
 from maas.preprocess._image import Image
@@ -16,6 +16,7 @@ __all__ = [
     "Audio",
     "AudioOptions",
     "AugmentImages",
+    "Explains",
     "Ids",
     "Image",
     "InteractionOptions",

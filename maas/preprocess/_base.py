@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -54,6 +54,25 @@ class Preprocess(Protocol):
     @classmethod
     def from_state(cls, schema: Schema, state: Mapping[str, Any], arrays: Arrays) -> Preprocess:
         """The inverse of `state`. Raises FormatError for a state that this class did not write."""
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A preprocessing whose tensors lead back to the fields of a row, so that answers can be explained."""
+
+    def baselines(self) -> Mapping[str, torch.Tensor]:
+        """By tensor what stands for knowing nothing, of a shape that broadcasts to it; lengths and the like are left
+        out."""
+        ...
+
+    def attribute(self, columns: Columns, parts: Mapping[str, np.ndarray[Any, Any]]) -> list[dict[str, Any]]:
+        """What each number of the tensors adds to an answer, as what each field of a row adds, in JSON values.
+
+        Args:
+            columns: the rows.
+            parts: by tensor of `baselines`, float of the shape that `apply` gave it; padding may be left off.
+        """
         ...
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -18,14 +16,16 @@ from maas.preprocess._base import Arrays, preprocess
 from maas.preprocess._decode import decode
 from maas.preprocess._header import read_header
 from maas.preprocess._published import INTERPOLATIONS, Published, transform_of
+from maas.preprocess._threads import each
 from maas.schema import Columns, Schema, TensorSpec
 
 DEFAULT_SIDE = 64
 _LARGEST_SIDE = 512  # images of one size are kept at that size up to here
 _MOST_SIDE = 4096
+_MOST_CELLS = 32
 _CHUNK_NUMBERS = 1 << 24
 _BYTES_WORTH_A_TURN = 1 << 11  # an image of fewer is mostly the interpreter's work, of which there is one at a time
-_BYTES_WORTH_THREADS = 1 << 18  # a tiny image is decoded sooner than a thread is woken; measured on two cores
+_BYTES_WORTH_THREADS = 1 << 14  # a tiny image is decoded sooner than a thread is woken
 _LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as JPEG and Pillow weigh them
 _LONGEST = 16  # times its shorter side: a longer strip is cut before it is resized
 _GOLDEN = 0.6180339887498949
@@ -159,6 +159,19 @@ class Image:
             values(torch.from_numpy(statistic).float()[:, None, None])
         return {"image": pixels}, errors
 
+    def baselines(self) -> Mapping[str, torch.Tensor]:
+        """An image of the training rows' mean colour all over."""
+        return {"image": torch.zeros(1)}
+
+    def attribute(self, columns: Columns, parts: Mapping[str, np.ndarray[Any, Any]]) -> list[dict[str, Any]]:
+        """A map of at most 32 x 32 cells over what the network is shown of the image, what their pixels add summed up:
+        lists of rows, from the top."""
+        maps = parts["image"].sum(axis=1, dtype=np.float64)  # (rows, height, width)
+        for axis, side in ((1, self.height), (2, self.width)):
+            cells = min(_MOST_CELLS, side)
+            maps = np.add.reduceat(maps, np.arange(cells) * side // cells, axis=axis)
+        return [{self.schema.names[0]: one.tolist()} for one in maps]
+
     def examples(self, count: int) -> list[dict[str, Any]]:
         from torchvision.io import encode_png
 
@@ -219,9 +232,8 @@ class Image:
                 pixels[row] = image if len(self.mean) == 3 else _grey(image)
 
         size = sum(map(len, contents))
-        if size > max(_BYTES_WORTH_THREADS, len(contents) * _BYTES_WORTH_A_TURN) and len(contents) > 1:
-            with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # decoding releases the interpreter's lock
-                list(pool.map(fill, range(len(contents))))
+        if size > max(_BYTES_WORTH_THREADS, len(contents) * _BYTES_WORTH_A_TURN):
+            each(fill, len(contents))  # decoding releases the interpreter's lock
         else:
             for row in range(len(contents)):
                 fill(row)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from maas.errors import DataError, FormatError, RowError, show
-from maas.preprocess._base import Arrays, Learner, Preprocess, find, for_schema, from_state, preprocess
+from maas.preprocess._base import Arrays, Explains, Learner, Preprocess, find, for_schema, from_state, preprocess
 from maas.preprocess._table import KINDS
 from maas.schema import Columns, Schema, TensorSpec
 
@@ -119,6 +119,38 @@ class Mixed:
             tensors |= {f"{name}{BETWEEN}{output}": tensor for output, tensor in found.items()}
             errors = {**wrong, **errors}
         return tensors, errors
+
+    def baselines(self) -> Mapping[str, torch.Tensor]:
+        """Those of every part.
+
+        Raises:
+            DataError: a part cannot be explained.
+        """
+        return {
+            f"{name}{BETWEEN}{tensor}": value
+            for name in self.parts
+            for tensor, value in self._explaining(name).baselines().items()
+        }
+
+    def attribute(self, columns: Columns, parts: Mapping[str, np.ndarray[Any, Any]]) -> list[dict[str, Any]]:
+        """What each part says of its fields."""
+        rows: list[dict[str, Any]] = [{} for _ in columns[self.schema.names[0]]]
+        for name, schema in parts_of(self.schema).items():
+            start = f"{name}{BETWEEN}"
+            own = {tensor.removeprefix(start): part for tensor, part in parts.items() if tensor.startswith(start)}
+            found = self._explaining(name).attribute({field: columns[field] for field in schema.names}, own)
+            for row, fields in zip(rows, found, strict=True):
+                row |= fields
+        return [{name: row[name] for name in self.schema.names} for row in rows]
+
+    def _explaining(self, name: str) -> Explains:
+        part = self.parts[name]
+        if not isinstance(part, Explains):
+            raise DataError(
+                f"the part {show(name)} cannot be explained: its preprocessing {part.kind!r} does not say how its "
+                f"tensors lead back to fields; leave the part out, or ask for no explanation"
+            )
+        return part
 
     def examples(self, count: int) -> list[dict[str, Any]]:
         parts = [part.examples(count) for part in self.parts.values()]

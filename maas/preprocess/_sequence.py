@@ -88,6 +88,15 @@ class Sequence:
                 padded[row] = 0.0
         return {"sequence": torch.from_numpy(padded), "sequence_lengths": torch.from_numpy(lengths)}, errors
 
+    def baselines(self) -> Mapping[str, torch.Tensor]:
+        """The training mean of each channel, at every step."""
+        return {"sequence": torch.zeros(1)}
+
+    def attribute(self, columns: Columns, parts: Mapping[str, np.ndarray[Any, Any]]) -> list[dict[str, Any]]:
+        """A number for each channel of each step."""
+        name = self.schema.names[0]
+        return [{name: part[: len(one)].tolist()} for one, part in zip(columns[name], parts["sequence"], strict=True)]
+
     def examples(self, count: int) -> list[dict[str, Any]]:
         field = self.schema.fields[0]
         room = max(1, min(_MOST_EXAMPLE_STEPS, _MOST_EXAMPLE_NUMBERS // len(self.mean)))

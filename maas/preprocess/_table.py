@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -100,20 +101,43 @@ class Table:
 
     @property
     def outputs(self) -> Mapping[str, TensorSpec]:
-        width = len(self.fill) + int(self.gaps.sum())
-        width += sum(self._width(field) for field in self.schema.fields if field.kind == "categorical")
-        return {"x": TensorSpec((width,), "float32")}
+        return {"x": TensorSpec((self._num_columns,), "float32")}
 
     def apply(self, columns: Columns) -> tuple[dict[str, torch.Tensor], dict[int, RowError]]:
         numbers = _numbers(self.schema, columns)
+        count = len(self.fill)
+        x = np.zeros((len(numbers), self._num_columns), np.float32)
         missing = np.isnan(numbers)
-        filled = np.where(missing, self.fill, numbers)
-        labels = [field for field in self.schema.fields if field.kind == "categorical"]
-        with np.errstate(over="ignore"):
-            scaled = (filled - self.mean) / self.scale
-            hot = [self._one_hot(field, columns[field.name]) for field in labels]
-            x = np.concatenate([scaled, missing[:, self.gaps], *hot], axis=1, dtype=np.float64).astype(np.float32)
+        if missing.any():
+            numbers = np.where(missing, self.fill, numbers)
+            x[:, count : count + int(self.gaps.sum())] = missing[:, self.gaps]
+        with np.errstate(over="ignore"):  # what is too large for float32 is told below
+            np.divide(numbers - self.mean, self.scale, out=x[:, :count], casting="same_kind")
+        if self._hot:
+            places = [[known.get(value, other) for value in columns[name]] for name, known, other in self._hot]
+            hot = np.array(places, np.intp)  # (fields, rows)
+            x[np.nonzero(hot >= 0)[1], hot[hot >= 0]] = 1.0
         return {"x": torch.from_numpy(x)}, self._overflown(x)
+
+    def baselines(self) -> Mapping[str, torch.Tensor]:
+        """The training means, with no category and nothing missing."""
+        return {"x": torch.zeros(self._num_columns)}
+
+    def attribute(self, columns: Columns, parts: Mapping[str, np.ndarray[Any, Any]]) -> list[dict[str, Any]]:
+        """A number a field, all its columns added up; of a field that is a list of numbers, a list."""
+        x, count = parts["x"].astype(np.float64), len(self.fill)
+        numbers = x[:, :count].copy()
+        numbers[:, self.gaps] += x[:, count : count + int(self.gaps.sum())]
+        fields: dict[str, list[Any]] = {}
+        start, hot = 0, count + int(self.gaps.sum())
+        for field in self.schema.fields:
+            if field.kind == "categorical":
+                fields[field.name] = x[:, hot : hot + self._width(field)].sum(axis=1).tolist()
+                hot += self._width(field)
+            else:
+                fields[field.name] = numbers[:, start : start + _count(field)].reshape(-1, *field.sizes).tolist()
+                start += _count(field)
+        return [dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)]
 
     def examples(self, count: int) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
@@ -197,16 +221,25 @@ class Table:
             errors[row] = RowError(row, names[column], f"field {show(names[column])} is too large for the model")
         return errors
 
-    def _one_hot(self, field: Field, column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        places = {value: place for place, value in enumerate(self.categories[field.name])}
-        other = len(places) if field.name in self.others else -1
-        absent = self._width(field) - 1 if field.name in self.absents else other
-        hot = np.zeros((len(column), self._width(field)))
-        for row, value in enumerate(column):
-            place = absent if value is None else places.get(value, other)
-            if place >= 0:
-                hot[row, place] = 1.0
-        return hot
+    @cached_property
+    def _num_columns(self) -> int:
+        labels = [field for field in self.schema.fields if field.kind == "categorical"]
+        return len(self.fill) + int(self.gaps.sum()) + sum(map(self._width, labels))
+
+    @cached_property
+    def _hot(self) -> tuple[tuple[str, Mapping[str | None, int], int], ...]:
+        """Each categorical field with the column of each of its categories and of any other; -1 stands for none."""
+        found = []
+        start = len(self.fill) + int(self.gaps.sum())
+        for field in self.schema.fields:
+            if field.kind != "categorical":
+                continue
+            known: dict[str | None, int] = {value: start + at for at, value in enumerate(self.categories[field.name])}
+            other = start + len(known) if field.name in self.others else -1
+            start += self._width(field)
+            known[None] = start - 1 if field.name in self.absents else other
+            found.append((field.name, known, other))
+        return tuple(found)
 
 
 def _count(field: Field) -> int:
@@ -232,4 +265,6 @@ def _numbers(schema: Schema, columns: Columns) -> np.ndarray[Any, Any]:
     length = len(columns[schema.names[0]])
     numeric = [field for field in schema.fields if field.kind != "categorical"]
     parts = [columns[field.name].reshape(length, _count(field)) for field in numeric]
+    if len(parts) == 1:
+        return parts[0]
     return np.concatenate(parts, axis=1) if parts else np.zeros((length, 0))

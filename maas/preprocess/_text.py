@@ -169,6 +169,38 @@ class Text:
             tokens = tokens[:, :, 0]
         return {"tokens": torch.from_numpy(tokens), "tokens_lengths": torch.from_numpy(lengths)}, errors
 
+    def baselines(self) -> Mapping[str, torch.Tensor]:
+        """Padding, whose vector is zero."""
+        return {"tokens": torch.tensor(PADDING)}
+
+    def attribute(self, columns: Columns, parts: Mapping[str, np.ndarray[Any, Any]]) -> list[dict[str, Any]]:
+        """The normalised text, and its tokens: where each begins and ends in it, and what it adds.
+
+        What an n-gram adds is counted to the token that it begins with.
+        """
+        name = self.schema.names[0]
+        rows = []
+        for text, part in zip(self.options.normalised({name: columns[name]})[name], parts["tokens"], strict=True):
+            added = part if part.ndim == 1 else part.sum(axis=1)
+            tokens = [
+                {"token": text[start:end], "start": start, "end": end, "attribution": number}
+                for (start, end), number in zip(self._places(text), added.tolist(), strict=False)
+            ]
+            rows.append({name: {"text": text, "tokens": tokens}})
+        return rows
+
+    def _places(self, text: str) -> list[tuple[int, int]]:
+        """Where the tokens of a normalised text begin and end in it."""
+        known: dict[str, list[int]] = {}
+        places, at = [], 0
+        for word in split_words(text, self.options.tokenizer, self.options.longest):
+            at = text.index(word, at)
+            lengths = self.tokenizer.lengths(word, known)
+            for length in lengths:
+                places.append((at, at + length))
+                at += length
+        return places[: self.options.longest]
+
     def examples(self, count: int) -> list[dict[str, Any]]:
         field = self.schema.fields[0]
         between = "" if self.options.tokenizer == "char" else " "

@@ -102,6 +102,17 @@ class Tokenizer:
                 break
         return found[:most]
 
+    def lengths(self, word: str, known: dict[str, list[int]]) -> list[int]:
+        """How many characters of a word each of its tokens is; an unknown one is all that is left of it."""
+        numbers = self.numbers([word], len(word), known)
+        found: list[int] = []
+        for place, number in enumerate(numbers, 1):
+            left = len(word) - sum(found)
+            is_last = place == len(numbers)
+            size = 1 if number == UNKNOWN else len(self.tokens[number - _FIRST].removeprefix("##"))
+            found.append(left if is_last else min(size, left))
+        return found
+
     def runs(self, words: Sequence[str]) -> list[list[int]]:
         """For each order the numbers of the runs that begin at each word; 0, which adds nothing, where none does."""
         found = []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,29 @@ from maas.errors import DataError, show
 from maas.schema._field import Field, label_text
 
 _MOST_LABEL = 10**100
+_PLAIN = {float, int, type(None)}  # the very types: a bool is an int, and no number
 Checked = tuple[np.ndarray[Any, Any], dict[int, str]]
 
 
 def check_column(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> Checked:
     """A field's column in canonical form, and what is wrong by row; the cells of such rows hold placeholders."""
     return _CHECKS[field.dtype](field, values, length)
+
+
+def check_together(
+    fields: Sequence[Field], raw: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]], length: int
+) -> dict[str, np.ndarray[Any, Any]]:
+    """The columns of single numbers that came as lists, all in one go; empty where any of them needs a closer look."""
+    lists = [raw.get(field.name) for field in fields]
+    if not all(type(values) is list and len(values) == length for values in lists):
+        return {}
+    array = _stacked(lists, (length,))
+    if array is None or np.isinf(array).any():
+        return {}
+    missing = np.isnan(array).any(axis=1)
+    if any(gap and not field.nullable for field, gap in zip(fields, missing.tolist(), strict=True)):
+        return {}
+    return {field.name: column for field, column in zip(fields, array, strict=True)}
 
 
 def _check_numbers(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> Checked:
@@ -30,14 +48,14 @@ def _check_numbers(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], l
         if array is None or array.shape != (length, *field.shape):
             found = f"dtype {values.dtype}, shape {values.shape}"
             raise DataError(f"column {show(field.name)} must be numbers of shape {(length, *field.shape)}, got {found}")
-    elif not field.shape and not set(map(type, values)) - {float, int, type(None)}:
-        array = np.array([math.nan if value is None else _float(value) for value in values], np.float64)
-        array = array.reshape(length)
+    elif (stacked := _stacked(values, field.sizes)) is not None:
+        array = stacked
     else:
         array = np.zeros((length, *field.shape), np.float64)
         for row, value in enumerate(values):
             try:
-                array[row] = _number(value, field.shape)
+                plain = _stacked([value], field.sizes)
+                array[row] = _number(value, field.shape) if plain is None else plain[0]
             except ValueError as problem:
                 wrong[row] = f"field {show(field.name)} must be {_wanted(field)}, got {problem}"
                 array[row] = 0.0
@@ -67,6 +85,8 @@ def _check_steps(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], len
             continue
         try:
             steps = _as_float(value) if isinstance(value, np.ndarray) else None
+            if steps is None:
+                steps = _stacked(value, field.sizes)
             if steps is None:
                 steps = np.array([_number(step, field.sizes) for step in value], np.float64)
             if steps.shape[1:] != field.sizes:
@@ -102,6 +122,10 @@ def _check_labels(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], le
     if field.shape:
         return _check_label_lists(field, values, length)
     array = np.empty(length, object)
+    if set(map(type, values)) == {str}:  # few different ones as a rule, and each is written once
+        texts = {value: label_text(value) for value in set(values)}
+        array[:] = [texts[value] for value in values]
+        return array, wrong
     for row, value in enumerate(values):
         if (label := _label(value)) is not None:
             array[row] = label
@@ -185,6 +209,24 @@ _CHECKS: dict[str, Callable[[Field, Any, int], Checked]] = {
     "string": _check_strings,
     "bytes": _check_bytes,
 }
+
+
+def _stacked(values: Any, sizes: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
+    """Plain numbers, or nested lists of them, as float64 of shape (rows, *sizes); None where one needs a closer look.
+
+    This is `_number` without its words, many times faster: it looks at the types that there are, not at each value.
+    """
+    flat, length = list(values), len(values)
+    for size in sizes:
+        if not set(map(type, flat)) <= {list, tuple} or set(map(len, flat)) - {size}:
+            return None
+        flat = list(chain.from_iterable(flat))
+    if not set(map(type, flat)) <= _PLAIN:
+        return None
+    try:
+        return np.array(flat, np.float64).reshape(length, *sizes)  # null becomes NaN
+    except OverflowError:  # an integer beyond float64
+        return None
 
 
 def _number(value: Any, shape: tuple[int | None, ...]) -> float | list[Any]:

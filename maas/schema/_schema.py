@@ -6,12 +6,13 @@ import difflib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from maas.errors import DataError, RowError, show
-from maas.schema._checks import check_column
+from maas.schema._checks import check_column, check_together
 from maas.schema._field import Field
 
 Columns = dict[str, np.ndarray[Any, Any]]
@@ -46,7 +47,7 @@ class Schema:
     def __getitem__(self, name: str) -> Field:
         return next(field for field in self.fields if field.name == name)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(field.name for field in self.fields)
 
@@ -78,15 +79,16 @@ class Schema:
         """
         errors: dict[int, RowError] = {}
         names = self.names
-        expected = frozenset(names)
-        needed = frozenset(field.name for field in self.fields if not field.optional)
+        expected, needed = self._expected
         for index, row in enumerate(rows):
+            if type(row) is dict and row.keys() == expected:
+                continue
             if not isinstance(row, Mapping):
                 errors[index] = RowError(index, None, f"a row must be an object of fields, got {show(row)}")
             elif row.keys() != expected and not needed <= row.keys() <= expected:
                 errors[index] = self._wrong_names(index, row, expected)
         blank: dict[str, Any] = {}
-        usable = [blank if index in errors else row for index, row in enumerate(rows)]
+        usable = [blank if index in errors else row for index, row in enumerate(rows)] if errors else rows
         raw = {name: [row.get(name) for row in usable] for name in names}
         columns, wrong = self.check(raw, len(rows), set(errors))
         return columns, {**wrong, **errors}
@@ -110,7 +112,11 @@ class Schema:
         columns: Columns = {}
         errors: dict[int, RowError] = {}
         skipped = set(skip)
+        together = check_together(self._single_numbers, raw, length) if len(self._single_numbers) > 1 else {}
         for field in self.fields:
+            if field.name in together:
+                columns[field.name] = together[field.name]
+                continue
             if field.name not in raw and not field.optional:
                 raise DataError(f"column {show(field.name)} is missing" + suggestion(field.name, raw))
             values = raw[field.name] if field.name in raw else [None] * length
@@ -119,6 +125,16 @@ class Schema:
                 if row not in skipped:
                     errors.setdefault(row, RowError(row, field.name, detail))
         return columns, errors
+
+    @cached_property
+    def _expected(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The names that a row may have, and those that it must have."""
+        needed = frozenset(field.name for field in self.fields if not field.optional)
+        return frozenset(self.names), needed
+
+    @cached_property
+    def _single_numbers(self) -> tuple[Field, ...]:
+        return tuple(field for field in self.fields if field.dtype == "number" and not field.shape)
 
     def _wrong_names(self, index: int, row: Mapping[str, Any], expected: frozenset[str]) -> RowError:
         for name in self.names:

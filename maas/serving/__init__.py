@@ -6,19 +6,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from maas.serving._description import describe
     from maas.serving._handler import Handler
+    from maas.serving._openapi import openapi
     from maas.serving._serve import serve
     from maas.serving._server import Server, attach
+    from maas.serving._tuning import ServingTuning, tune_serving
 
 # Resolved on first use, so that `maas status` and `maas stop` cost no torch.
 _WHERE = {
     "Handler": "maas.serving._handler",
     "Server": "maas.serving._server",
+    "ServingTuning": "maas.serving._tuning",
     "attach": "maas.serving._server",
+    "describe": "maas.serving._description",
+    "openapi": "maas.serving._openapi",
     "serve": "maas.serving._serve",
+    "tune_serving": "maas.serving._tuning",
 }
 
-__all__ = ["Handler", "Server", "attach", "serve"]
+__all__ = ["Handler", "Server", "ServingTuning", "attach", "describe", "openapi", "serve", "tune_serving"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from maas.archive import copy_archive
+from maas.archive import copy_archive, deployment_keys
 from maas.client import LocalServer, folder_of_servers, running_servers
 from maas.errors import ServingError
 from maas.serving import _java_command, _record
@@ -74,6 +74,7 @@ def serve(
     workers: int | None = None,
     batch_size: int | None = None,
     max_batch_delay_ms: int | None = None,
+    threads: int | None = None,
     logs: str | Path | None = None,
     host: str = "127.0.0.1",
     certificate: str | Path | None = None,
@@ -91,9 +92,10 @@ def serve(
         port: of the inference address; by default 8080, or a free one when that is taken.
         imports: modules that workers import first: those that register a user's own networks.
         timeout: seconds to wait for the models.
-        workers: worker processes of each model; by default as the archive says, as for the next two.
+        workers: worker processes of each model; by default as the archive says, as for the next three.
         batch_size: most requests answered in one pass.
         max_batch_delay_ms: milliseconds that a lone request waits for company.
+        threads: CPU threads that each worker computes with.
         logs: folder of the logs, kept after the end; by default in the server's own folder.
         host: IP address of inference; one beyond loopback wants `certificate` and `key`.
         certificate, key: PEM files: inference speaks TLS.
@@ -107,11 +109,9 @@ def serve(
             the worker's traceback.
         ArchiveError: an archive is damaged, or a number is none.
     """
-    deployment = {
-        **({} if workers is None else {"minWorkers": workers, "maxWorkers": workers}),
-        **({} if batch_size is None else {"batchSize": batch_size}),
-        **({} if max_batch_delay_ms is None else {"maxBatchDelay": max_batch_delay_ms}),
-    }
+    deployment = deployment_keys(
+        workers=workers, batch_size=batch_size, max_batch_delay_ms=max_batch_delay_ms, threads=threads
+    )
     for _ in range(3):
         planned = plan(
             store, models, port=port, imports=imports, deployment=deployment, logs=logs, host=host,

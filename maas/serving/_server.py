@@ -35,6 +35,7 @@ class Server:
         folder: its own folder, as long as it runs.
         logs: folder of its logs; they outlive it where one was named.
         pid: of TorchServe's Java process.
+        metrics_url: for Prometheus, on loopback and without a token.
     """
 
     def __init__(
@@ -51,12 +52,18 @@ class Server:
         self.folder = Path(local.folder)
         self.logs = Path(local.logs)
         self.pid = local.pid
+        self.metrics_url = local.metrics_url
 
     def __enter__(self) -> Server:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    @property
+    def local(self) -> LocalServer:
+        """Where it is, as clients on this machine find it."""
+        return self._local
 
     @property
     def models(self) -> tuple[str, ...]:

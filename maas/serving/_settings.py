@@ -11,6 +11,8 @@ MOST_BODY_BYTES = 6_553_500
 IMPORTS = "MAAS_IMPORT"
 """Environment variable: modules that workers import first, with commas between."""
 
+METRICS_CONFIG = Path(__file__).parent / "metrics.yaml"
+
 DRAIN_MARK = "drain"
 DRAIN = "MAAS_DRAIN"
 """Environment variable: a file; while it exists, workers answer every request 503."""
@@ -93,6 +95,7 @@ class Instance:
             # Else the worker parses bodies before the handler does, and takes NaN for a number.
             "decode_input_request": "false",
             "metrics_mode": "prometheus",
+            "metrics_config": METRICS_CONFIG,
             "disable_system_metrics": "true",
             "async_logging": "true",
             "max_request_size": MOST_BODY_BYTES,

@@ -140,6 +140,12 @@ class Anomaly(Task):
         scores = errors / self.threshold
         return Answers({"score": scores, "anomalous": scores > 1.0})
 
+    def aim(self, outputs: torch.Tensor, label: Any = None) -> tuple[torch.Tensor, list[Any]]:
+        """The score."""
+        if label is not None:
+            raise DataError(f"an anomaly has no labels to explain, got `label` {show(label)}; leave it out")
+        return torch.full_like(outputs, 1 / self.threshold), [None] * len(outputs)
+
     def score(self, answers: Answers, truth: Target) -> Scores:
         """Scores; every row whose label is not normal is an anomaly, of whatever kind."""
         return anomaly_scores(self._anomalous(truth), answers["score"], answers["anomalous"])

@@ -85,6 +85,21 @@ class Task(ABC):
     def run(self, network: nn.Module, batch: Batch) -> Iterator[Answers]:
         """The answers to a batch, in one part or, where they grow, in several."""
 
+    def aim(self, outputs: torch.Tensor, label: Any = None) -> tuple[torch.Tensor, list[Any]]:
+        """What an explanation of each row is about: a sum of the network's outputs, by their weights.
+
+        Args:
+            outputs: of the network, float of shape (batch, num_outputs).
+            label: what to explain; None: what the row is answered.
+
+        Returns:
+            The weights, of the shape of `outputs`, and for each row the label explained, or None.
+
+        Raises:
+            DataError: this task cannot be explained, or has no such label.
+        """
+        raise DataError(f"a {self.kind} cannot be explained; classes, labels, regressions and anomalies can")
+
     def join(self, stream: Iterable[Answers]) -> Answers:
         """The parts that `run` gave as whole answers."""
         return Answers.join(list(stream))

@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -141,26 +142,36 @@ class Classification(Task):
         return losses * (target @ weights.to(target.dtype) if target.dim() == 2 else weights[target])
 
     def run(self, network: nn.Module, batch: Batch) -> Iterator[Answers]:
-        logits = network(**batch.inputs).float()  # (batch, num_outputs)
-        if self.num_outputs == 1:
-            second = torch.sigmoid(logits[:, 0])
-            probabilities = torch.stack([1 - second, second], dim=1)
+        yield self.answers(self._probabilities(network(**batch.inputs).float()))
+
+    def aim(self, outputs: torch.Tensor, label: Any = None) -> tuple[torch.Tensor, list[Any]]:
+        """The score of the class that is answered, or of `label`; of two classes, the first one's is the negative."""
+        if label is None:
+            labels = self.answers(self._probabilities(outputs))["label"].tolist()
         else:
-            probabilities = torch.softmax(logits, dim=1)
-        yield self.answers(probabilities.cpu().numpy())
+            names = self._written[1]
+            if label_text(label) not in names:
+                raise DataError(f"`label` must be one of {', '.join(names[:20])}, got {show(label)}")
+            labels = [self.classes[names.index(label_text(label))]] * len(outputs)
+        places = torch.from_numpy(self._places(np.array(labels, object))).to(outputs.device)
+        if self.num_outputs == 1:
+            return (places * 2 - 1)[:, None].to(outputs.dtype), labels
+        return F.one_hot(places, self.num_outputs).to(outputs.dtype), labels
 
     def answers(self, probabilities: np.ndarray[Any, Any]) -> Answers:
         """Answers out of probabilities of shape (rows, classes)."""
-        labels = np.empty(len(self.classes), object)
-        labels[:] = self.classes
-        names = tuple(label_text(label) for label in self.classes)
+        labels, names = self._written
         places = probabilities.argmax(axis=1)
         if len(self.classes) == 2:
             places = (probabilities[:, 1].astype(np.float64) > self.threshold).astype(np.intp)
-        return Answers(
-            {"label": labels[places], "probabilities": probabilities},
-            {"probabilities": names},
-        )
+        return Answers({"label": labels[places], "probabilities": probabilities}, {"probabilities": names})
+
+    @cached_property
+    def _written(self) -> tuple[np.ndarray[Any, Any], tuple[str, ...]]:
+        """The classes as an array to draw labels from, and as text."""
+        labels = np.empty(len(self.classes), object)
+        labels[:] = self.classes
+        return labels, tuple(label_text(label) for label in self.classes)
 
     def score(self, answers: Answers, truth: Target) -> Scores:
         """Scores; a class that the training rows lacked stands beside the others, and every answer to it is wrong."""
@@ -203,6 +214,13 @@ class Classification(Task):
             return cls(tuple(classes), state.get("threshold", 0.5), state.get("chosen_by"))
         except DataError as error:
             raise FormatError(str(error)) from error
+
+    def _probabilities(self, logits: torch.Tensor) -> np.ndarray[Any, Any]:
+        """(rows, num_outputs) -> (rows, classes)."""
+        if self.num_outputs == 1:
+            second = torch.sigmoid(logits[:, 0])
+            return torch.stack([1 - second, second], dim=1).cpu().numpy()
+        return torch.softmax(logits, dim=1).cpu().numpy()
 
     def _places(self, target: Target) -> np.ndarray[Any, Any]:
         places = {label_text(label): place for place, label in enumerate(self.classes)}

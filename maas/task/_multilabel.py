@@ -135,6 +135,15 @@ class MultiLabel(Task):
         logits = network(**batch.inputs).float()  # (batch, labels)
         yield self.answers(torch.sigmoid(logits).cpu().numpy())
 
+    def aim(self, outputs: torch.Tensor, label: Any = None) -> tuple[torch.Tensor, list[Any]]:
+        """The score of the likeliest label, or of `label`."""
+        if label is not None and label not in self.classes:
+            raise DataError(f"`label` must be one of {', '.join(self.classes[:20])}, got {show(label)}")
+        given = torch.full((len(outputs),), self.classes.index(label) if label is not None else 0)
+        places = given.to(outputs.device) if label is not None else outputs.argmax(dim=1)
+        weights = F.one_hot(places, self.num_outputs).to(outputs.dtype)
+        return weights, [self.classes[place] for place in places.tolist()]
+
     def answers(self, probabilities: _Matrix) -> Answers:
         """Answers out of probabilities of shape (rows, labels)."""
         above = probabilities.astype(np.float64) > np.array(self.thresholds)

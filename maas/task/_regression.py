@@ -68,6 +68,12 @@ class Regression(Task):
         outputs = network(**batch.inputs)  # (batch, 1)
         yield Answers({"value": outputs[:, 0].double().cpu().numpy() * self.scale + self.mean})
 
+    def aim(self, outputs: torch.Tensor, label: Any = None) -> tuple[torch.Tensor, list[Any]]:
+        """The value less the training mean, in the target's own unit."""
+        if label is not None:
+            raise DataError(f"a regression has no labels to explain, got `label` {show(label)}; leave it out")
+        return torch.full_like(outputs, self.scale), [None] * len(outputs)
+
     def score(self, answers: Answers, truth: Target) -> Scores:
         return regression_scores(_floats(truth, "target"), answers["value"])
 

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from maas.errors import DivergedError
+from maas.nn import threads, work_of, worth_threads
 from maas.task import Batch, Task
 from maas.training._feed import Feed
 from maas.training._freeze import Pace
@@ -29,7 +30,6 @@ from maas.training._watch import Stopwatch, Watch
 from maas.training._weights import put
 from maas.training._world import World
 
-_LEAST_WORK_TO_SHARE = 2**24  # multiplications a step, about; measured on two cores
 _WORTH_A_COMPARISON_SECONDS = 5.0  # of training, before it is held beside a bare loop
 _COMPARED_STEPS = 8
 _ROWS_A_PASS = 256  # of validation on a CPU: what layers give for more of them leaves its caches
@@ -292,22 +292,8 @@ def _finish(state: State, settings: Settings, watch: Watch, feed: Feed, keeper: 
 
 
 def num_threads(network: nn.Module, batch_size: int) -> int:
-    """How many CPU threads a step is worth: for a small network waiting for a second one costs more than it does."""
-    if any(isinstance(module, (nn.Conv1d, nn.Conv2d)) for module in network.modules()):
-        return torch.get_num_threads()  # a weight is used at every place of an image
-    weights = sum(parameter.numel() for parameter in network.parameters())
-    return 1 if weights * batch_size < _LEAST_WORK_TO_SHARE else torch.get_num_threads()
-
-
-@contextlib.contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Let torch compute with so many CPU threads for the length of the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    """How many CPU threads a step is worth."""
+    return worth_threads(work_of(network) * batch_size)
 
 
 @contextlib.contextmanager

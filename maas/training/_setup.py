@@ -16,6 +16,7 @@ from torch import nn
 
 from maas.data import Rows, as_rows
 from maas.errors import DataError, RowError, show
+from maas.metrics import distribution
 from maas.model import Model
 from maas.nn import Recipe
 from maas.preprocess import Learner
@@ -200,6 +201,7 @@ def set_up(
         "num_validation_rows": 0 if held_out is None else len(held_out),
         "fingerprint": fingerprint,
         "split": given.policy.kind if given.policy else None,
+        "distribution": distribution(learning.schema, learning.columns),
     }
     model.card["lineage"] = {"parent": source.digest if isinstance(source, Model) else None, "start": begun}
     judges = given if carved or held_out is None else held_out

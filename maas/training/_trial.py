@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from maas.nn import Recipe
+from maas.nn import Recipe, threads
 from maas.preprocess import Learner
 from maas.task import TaskLearner
 from maas.training._feed import Portion
 from maas.training._freeze import Pace
-from maas.training._loop import num_threads, seed_generators, threads
+from maas.training._loop import num_threads, seed_generators
 from maas.training._settings import Settings
 from maas.training._setup import Setup, device_of, set_up
 from maas.training._state import State

@@ -311,7 +311,7 @@ def test_a_network_of_ones_own_goes_through_every_command(capsys: Capture, wine_
 
 
 def test_help_teaches_by_example(capsys: Capture) -> None:
-    for command in ("fit", "evaluate", "predict", "inspect", "verify", "package", "serve", "call", "sample"):
+    for command in ("fit", "evaluate", "predict", "inspect", "verify", "package", "serve", "call", "ready", "sample"):
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])
         assert ended.value.code == 0

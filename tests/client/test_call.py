@@ -1,6 +1,9 @@
 """`maas call` and `maas ready`: their options, files as arguments, exit codes."""
 
 import json
+import os
+import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +11,7 @@ from typing import Any
 import pytest
 
 from maas.cli import main
+from maas.client import LocalServer, folder_of_servers
 
 Start = Callable[..., Any]
 Capture = pytest.CaptureFixture[str]
@@ -62,5 +66,33 @@ def test_ready_tells_by_its_exit_code(faulty: Start, capsys: Capture) -> None:
     assert capsys.readouterr().err == "maas: m was not ready within 0 s: 503 Draining: stopping\n"
     server = faulty(down, "echo")
     assert main(["ready", "m", "--url", server.url, "--wait", "20", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"model": "m", "ready": True}
+    assert json.loads(capsys.readouterr().out) == {"models": ["m"], "ready": True}
     assert main(["ready", "nobody-serves-this"]) == 4
+
+
+def test_ready_without_a_name_asks_all_that_are_served_here(
+    faulty: Start, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("maas.client._local._LONGEST", 1000)
+    assert main(["ready"]) == 4
+    assert capsys.readouterr().err.startswith("maas: no server runs here; start one with maas serve")
+    folder = folder_of_servers() / "1-a"
+    folder.mkdir()
+    (folder / "key_file.json").write_text(json.dumps({"inference": {"key": "secret"}}))
+    server = faulty("echo")
+    LocalServer(str(folder), os.getpid(), server.url, ("m",)).write()
+    token = tmp_path / "token"
+    for _ in range(2):
+        assert main(["ready", "--token-file", str(token)]) == 0
+    assert capsys.readouterr().out == "m is ready\n" * 2
+    assert server.asked[0].headers["authorization"] == "Bearer secret"
+    assert token.read_text() == "secret"
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert main(["ready", "m", "other"]) == 4
+    LocalServer(str(folder), os.getpid(), server.url, ()).write()
+    late = threading.Timer(0.5, LocalServer(str(folder), os.getpid(), server.url, ("m",)).write)
+    late.start()
+    assert main(["ready", "m", "--wait", "30"]) == 0
+    late.join()
+    assert main(["ready", "other", "--url", faulty("echo").url, "--token-file", str(token)]) == 4

@@ -104,7 +104,7 @@ def test_a_row_that_cannot_be_sent_does_not_lose_the_others(faulty: Start, call:
     assert [one and one["label"] for one in caught.value.problem["predictions"]] == [
         None if x in (0, 700) else x for x in range(1_000)
     ]
-    with pytest.raises(RequestRefused, match="400 Not sent: a row cannot be written as JSON: object is not JSON"):
+    with pytest.raises(RequestRefused, match="400 Not sent: a row cannot be written as JSON: Type is not"):
         call(faulty(label_rows).url, "predict", {"x": object()})
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import concurrent.futures
-import contextlib
 import os
 import signal
 import threading
@@ -13,7 +12,7 @@ import pytest
 
 import maas
 from maas.data import Rows
-from maas.errors import RequestRefused, ServingError
+from maas.errors import RequestRefused
 from maas.serving import Server, _management
 
 Row = dict[str, Any]
@@ -27,8 +26,7 @@ def row(wine_model: maas.Model) -> Row:
 
 def renew_token(server: Server) -> None:
     """As a launcher does before the token expires; the old one is worth nothing from then on."""
-    with contextlib.suppress(ServingError):  # it answers without JSON
-        _management.get(server.folder / "management.sock", "/token?type=inference", server.token("API"))
+    _management.renew(server._local, "inference")
 
 
 def test_a_connection_closed_by_a_refusal_does_not_fail_the_next_request(server: Server, row: Row) -> None:

@@ -197,3 +197,14 @@ def test_the_baseline_of_texts() -> None:
     rows = read_texts((texts, labels))
     found = MultiLabel.learn(rows.target).baselines(rows.schema, rows.columns, rows.target, rows.columns)
     assert [one["labels"] for one in found["TF-IDF + logistic regression"]][:3] == [["sun"], ["rain"], ["rain", "sun"]]
+
+
+def test_an_explanation_is_about_the_likeliest_label_or_the_one_asked_for() -> None:
+    task = MultiLabel(("a", "b", "c"), (0.5, 0.5, 0.5))
+    outputs = torch.tensor([[0.0, 2.0, 1.0], [-1.0, -3.0, -2.0]])
+    weights, labels = task.aim(outputs)
+    assert (weights.tolist(), labels) == ([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]], ["b", "a"])
+    weights, labels = task.aim(outputs, "c")
+    assert (weights.tolist(), labels) == ([[0.0, 0.0, 1.0]] * 2, ["c", "c"])
+    with pytest.raises(DataError, match="`label` must be one of a, b, c, got 'd'"):
+        task.aim(outputs, "d")

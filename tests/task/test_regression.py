@@ -103,3 +103,11 @@ def test_state_round_trip(learned: Regression) -> None:
 def test_a_state_that_it_did_not_write_is_refused(mean: Any, scale: Any) -> None:
     with pytest.raises(FormatError, match="a regression's mean and scale must be finite numbers"):
         task.from_state("regression", {"mean": mean, "scale": scale}, {}, ONE_FIELD)
+
+
+def test_an_explanation_is_in_the_targets_own_unit() -> None:
+    learned = Regression(3.0, 2.5)
+    weights, labels = learned.aim(torch.zeros(2, 1))
+    assert (weights.tolist(), labels) == ([[2.5]] * 2, [None, None])
+    with pytest.raises(DataError, match="a regression has no labels to explain, got `label` 'up'; leave it out"):
+        learned.aim(torch.zeros(2, 1), "up")

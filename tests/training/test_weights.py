@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 import maas
+from maas.nn import threads
 from maas.task import Batch, Classification, Regression, Task
 from maas.training import Optimizer, Settings
 from maas.training._feed import Resident
 from maas.training._freeze import Pace
-from maas.training._loop import num_threads, seed_generators, threads, train
+from maas.training._loop import num_threads, seed_generators, train
 from maas.training._plan import Plan
 from maas.training._weights import Weights
 

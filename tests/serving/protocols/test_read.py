@@ -1,11 +1,13 @@
 """Bodies to rows by media type and schema, without a server and without a modality."""
 
+import json
 from typing import Any
 
 import pytest
 
+from maas.client import DESCRIPTION, IDENTITY
 from maas.schema import Field, Schema
-from maas.serving._requests import Asked, Problem, read_request
+from maas.serving.protocols import MOST_BODY_BYTES, MOST_ROWS, About, Asked, Problem, Reader
 
 SOUND = Schema((Field("sound", "audio", "bytes"),))
 TEXT = Schema((Field("review", "text", "string"),))
@@ -15,16 +17,26 @@ MIXED = Schema((*SOUND.fields, *TEXT.fields, *TABLE.fields))
 
 def read(body: Any, media: str | None, schema: Schema) -> Asked:
     parts = body if isinstance(body, dict) else {"body": body}
-    return read_request(parts, {} if media is None else {"Content-Type": media}, schema)
+    asked = Reader(schema).read(parts, {} if media is None else {"Content-Type": media})
+    assert isinstance(asked, Asked)
+    assert asked.length == len(asked.rows)
+    return asked
+
+
+def read_one(body: Any, media: str | None, schema: Schema) -> Any:
+    asked = read(body, media, schema)
+    assert asked.single
+    (row,) = asked.rows
+    return row
 
 
 @pytest.mark.parametrize("media", ["audio/wav", "application/octet-stream", "Audio/WAV; rate=8000"])
 def test_a_body_of_bytes_is_the_row_of_one_bytes_field(media: str) -> None:
-    assert read(bytearray(b"{RIFF"), media, SOUND) == Asked([{"sound": b"{RIFF"}], single=True)
+    assert read_one(bytearray(b"{RIFF"), media, SOUND) == {"sound": b"{RIFF"}
 
 
 def test_a_body_of_text_is_the_row_of_one_string_field() -> None:
-    assert read("很好".encode(), "text/plain; charset=utf-8", TEXT) == Asked([{"review": "很好"}], single=True)
+    assert read_one("很好".encode(), "text/plain; charset=utf-8", TEXT) == {"review": "很好"}
     with pytest.raises(Problem) as caught:
         read(b"\xff\xfe", "text/plain", TEXT)
     assert (caught.value.status, caught.value.kind) == (400, "not-utf-8")
@@ -35,8 +47,9 @@ def test_a_body_of_text_is_the_row_of_one_string_field() -> None:
 )
 @pytest.mark.parametrize("schema", [SOUND, TEXT, TABLE])
 def test_json_is_json_for_every_schema(media: str | None, schema: Schema) -> None:
-    assert read(b'{"a": 1}', media, schema) == Asked([{"a": 1}], single=True)
-    assert read(b'{"instances": [1, 2]}', media, schema) == Asked([1, 2])
+    assert read_one(b'{"a": 1}', media, schema) == {"a": 1}
+    many = read(b'{"instances": [1, 2]}', media, schema)
+    assert (many.rows, many.single) == ([1, 2], False)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +77,7 @@ def test_a_form_is_a_row_of_parts() -> None:
         "colour": b'"red"',
     }
     row = {"sound": b"\x00\xff", "review": "5 stars", "size": 2.5, "colour": "red"}
-    assert read(parts, "multipart/form-data; boundary=x", MIXED) == Asked([row], single=True)
+    assert read_one(parts, "multipart/form-data; boundary=x", MIXED) == row
 
 
 def test_a_form_may_have_a_field_called_body() -> None:
@@ -135,3 +148,68 @@ def test_an_empty_body_is_told(media: str | None) -> None:
     with pytest.raises(Problem) as caught:
         read({}, media, SOUND)
     assert (caught.value.status, caught.value.kind) == (400, "empty")
+
+
+def refused(parts: Any, headers: dict[str, Any], schema: Schema = TABLE) -> Problem:
+    with pytest.raises(Problem) as caught:
+        Reader(schema).read(parts, headers)
+    json.loads(caught.value.body())
+    return caught.value
+
+
+def test_a_body_beyond_the_limit_is_refused_before_it_is_read() -> None:
+    problem = refused({"body": b"[" * (MOST_BODY_BYTES + 1)}, {})
+    assert (problem.status, problem.kind) == (413, "too-large")
+
+
+def test_more_rows_than_the_limit_are_refused() -> None:
+    body = json.dumps({"instances": [0] * (MOST_ROWS + 1)}).encode()
+    problem = refused({"body": body}, {})
+    assert (problem.status, problem.kind) == (413, "too-many-rows")
+    assert "a request may have 10000 rows, got 10001" in problem.detail
+
+
+@pytest.mark.parametrize("accept", ["image/png", "text/html, application/xml;q=0.9", "application/json;q=0"])
+def test_an_answer_in_no_form_that_the_client_takes_is_refused(accept: str) -> None:
+    problem = refused({"body": b"{}"}, {"ACCEPT": accept})
+    assert (problem.status, problem.kind) == (406, "not-acceptable")
+    assert "answers are application/json or application/x-npy" in problem.detail
+
+
+@pytest.mark.parametrize("media", [DESCRIPTION, IDENTITY])
+def test_what_is_asked_of_the_model_is_named_in_accept(media: str) -> None:
+    asked = Reader(TABLE).read({}, {"Accept": media})
+    assert isinstance(asked, About)
+    assert asked.media == media
+
+
+def test_torchserve_asks_for_the_description_by_a_header() -> None:
+    asked = Reader(TABLE).read({}, {"describe": "True"})
+    assert isinstance(asked, About)
+    assert asked.media == DESCRIPTION
+    assert read_one(b"{}", None, TABLE) == {}
+
+
+def test_named_inputs_without_headers_are_a_form_as_grpc_sends_it() -> None:
+    parts = {"size": bytearray(b"2.5"), "colour": bytearray(b"red")}
+    asked = Reader(TABLE).read(parts, {name: {"content-type": ""} for name in parts})
+    assert isinstance(asked, Asked)
+    assert asked.rows == [{"size": 2.5, "colour": "red"}]
+
+
+def test_what_headers_say_may_stand_beside_a_grpc_body() -> None:
+    parts = {"body": b"good", "content-type": b"text/plain", "accept": b"image/png"}
+    problem = refused(parts, {name: {"content-type": ""} for name in parts}, TEXT)
+    assert problem.kind == "not-acceptable"
+    del parts["accept"]
+    asked = Reader(TEXT).read(parts, {name: {"content-type": ""} for name in parts})
+    assert isinstance(asked, Asked)
+    assert asked.rows == [{"review": "good"}]
+
+
+def test_a_field_may_be_called_instances_or_inputs() -> None:
+    for name in ("instances", "inputs"):
+        schema = Schema((Field(name, "text", "string"),))
+        assert read_one(json.dumps({name: "text"}).encode(), None, schema) == {name: "text"}
+        asked = read(json.dumps({"instances": [{name: "text"}]}).encode(), None, schema)
+        assert asked.rows == [{name: "text"}]

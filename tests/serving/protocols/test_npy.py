@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from maas.schema import Field, Schema
-from maas.serving._npy import read_npy
-from maas.serving._requests import MOST_ROWS, Asked, Problem, read_request
+from maas.serving.protocols import Asked, Given, Identity, Outcome, Problem, Reader
+from maas.serving.protocols._npy import NpyWriter, read_npy
+from maas.task import Answers
 
 VECTOR = Schema((Field("x", "numeric", "number", shape=(3,)),))
+TABLE = Schema((Field("b", "numeric", "number"), Field("a", "numeric", "number")))
 STEPS = Schema((Field("sequence", "sequence", "number", shape=(None, 2)),))
 
 
@@ -21,7 +23,15 @@ def npy(array: np.ndarray[Any, Any], version: tuple[int, int] | None = None) -> 
 
 
 def read(body: bytes, schema: Schema = VECTOR, media: str = "application/x-npy") -> Asked:
-    return read_request({"body": bytearray(body)}, {"Content-Type": media}, schema)
+    asked = Reader(schema).read({"body": bytearray(body)}, {"Content-Type": media})
+    assert isinstance(asked, Asked)
+    return asked
+
+
+def columns_of(asked: Asked, schema: Schema = VECTOR) -> Any:
+    columns, errors = schema.check(asked.rows, asked.length)  # type: ignore[arg-type]
+    assert not errors
+    return columns
 
 
 @pytest.mark.parametrize("dtype", ["<f4", ">f8", "<f2", "|u1", "<i8", "|b1"])
@@ -38,31 +48,60 @@ def test_what_numpy_writes_is_read(dtype: str, version: tuple[int, int]) -> None
 
 def test_one_value_is_a_row_and_one_more_axis_counts_rows() -> None:
     single = read(npy(np.array([1.0, 2.0, 3.0])))
-    assert single.single
-    np.testing.assert_array_equal(single.rows[0]["x"], [1.0, 2.0, 3.0])
+    assert (single.single, single.length) == (True, 1)
+    np.testing.assert_array_equal(columns_of(single)["x"], [[1.0, 2.0, 3.0]])
     many = read(npy(np.arange(12.0).reshape(4, 3)), media="application/octet-stream")
-    assert (many.single, len(many.rows)) == (False, 4)
-    columns, errors = VECTOR.rows_to_columns(many.rows)
-    assert not errors
-    np.testing.assert_array_equal(columns["x"], np.arange(12.0).reshape(4, 3))
+    assert (many.single, many.length) == (False, 4)
+    np.testing.assert_array_equal(columns_of(many)["x"], np.arange(12.0).reshape(4, 3))
     steps = read(npy(np.arange(12, dtype="f4").reshape(6, 2)), STEPS)
-    columns, errors = STEPS.rows_to_columns(steps.rows)
-    assert not errors
-    assert columns["sequence"][0].shape == (6, 2)
+    assert columns_of(steps, STEPS)["sequence"][0].shape == (6, 2)
 
 
-def test_a_value_of_another_shape_is_left_to_the_check_of_rows() -> None:
-    _, errors = VECTOR.rows_to_columns(read(npy(np.zeros(4))).rows)
-    assert "field 'x' must be 3 numbers" in errors[0].detail
+def test_the_last_axis_is_several_fields_in_their_order() -> None:
+    many = read(npy(np.array([[1, 2], [3, 4], [5, 6]], "i2")), TABLE)
+    assert (many.single, many.length) == (False, 3)
+    columns = columns_of(many, TABLE)
+    assert (columns["b"].tolist(), columns["a"].tolist()) == ([1.0, 3.0, 5.0], [2.0, 4.0, 6.0])
+    assert read(npy(np.array([1.0, 2.0])), TABLE).single
+
+
+@pytest.mark.parametrize(
+    ("array", "schema", "message"),
+    [
+        (np.zeros(4), VECTOR, "a row must be an array of shape 3, got 4"),
+        (np.zeros((2, 5)), TABLE, "a row must be 2 numbers in the order of the fields, got 5"),
+        (np.zeros((5, 3)), STEPS, "a row must be an array of shape any x 2, got 5 x 3"),
+        (np.zeros(3, bool), VECTOR, "must hold numbers, got bool"),
+    ],
+)
+def test_a_row_of_another_shape_is_refused(array: np.ndarray[Any, Any], schema: Schema, message: str) -> None:
+    with pytest.raises(Problem) as caught:
+        read(npy(array), schema)
+    assert (caught.value.status, caught.value.kind, caught.value.row) == (422, "bad-row", 0)
+    assert message in caught.value.detail
 
 
 def test_a_number_alone_is_an_array_without_axes() -> None:
     number = Schema((Field("x", "numeric", "number"),))
     asked = read(npy(np.array(2.5, "f4")), number)
-    columns, errors = number.rows_to_columns(asked.rows)
     assert asked.single
-    assert not errors
-    assert columns["x"].tolist() == [2.5]
+    assert columns_of(asked, number)["x"].tolist() == [2.5]
+
+
+def written(columns: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    answers = Answers(columns)
+    outcome = Outcome(Given(answers), range(len(answers)), {})
+    return read_npy(NpyWriter().write(outcome, Identity("m", "1", "d")).body)
+
+
+def test_the_answer_is_the_first_column_of_floats() -> None:
+    labels = np.array(["a", "b"], object)
+    probabilities = np.array([[0.25, 0.75], [0.5, 0.5]], "f4")
+    found = written({"label": labels, "probabilities": probabilities})
+    np.testing.assert_array_equal(found, probabilities)
+    assert found.dtype == np.float32
+    with pytest.raises(Problem, match=r"the answers \(label\) are no array of numbers; accept application/json"):
+        written({"label": labels})
 
 
 def lying(header: str) -> bytes:
@@ -101,10 +140,10 @@ def test_a_body_that_lies_is_refused(body: bytes, message: str) -> None:
     caught.value.body().decode("ascii")
 
 
-def test_too_many_rows_are_refused() -> None:
+def test_rows_whose_answer_could_not_be_sent_are_refused_before_they_run() -> None:
     with pytest.raises(Problem) as caught:
-        read(npy(np.zeros((MOST_ROWS + 1, 3), "u1")))
-    assert (caught.value.status, caught.value.kind) == (413, "too-many-rows")
+        read(npy(np.zeros((1_000_000, 3), "u1")))
+    assert (caught.value.status, caught.value.kind) == (413, "answer-too-large")
 
 
 def test_an_array_is_not_for_rows_of_other_fields() -> None:

@@ -1,0 +1,42 @@
+"""The command openapi."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+
+def openapi(options: Namespace) -> bool:
+    from maas import serving
+
+    described, url = _described(options.model)
+    text = json.dumps(serving.openapi(described, url=url), indent=2, ensure_ascii=False)
+    if options.output:
+        Path(options.output).write_text(text + "\n", "utf-8")
+    else:
+        print(text)
+    return False
+
+
+def _described(model: str) -> tuple[dict[str, Any], str]:
+    """What a stored model, or a running server, says of a model; and where it is served."""
+    import maas
+    from maas.archive import read_archive, read_archived
+    from maas.client import running_servers
+    from maas.serving import describe
+    from maas.serving.protocols import Identity
+
+    path = Path(model)
+    url = "http://127.0.0.1:8080"
+    if path.is_dir():
+        found = maas.load(path)
+        return describe(found, Identity(path.resolve().name, "1.0", str(found.digest))), url
+    if path.is_file():
+        named = read_archive(path)
+        found = maas.Model.from_artifact(read_archived(path))
+        return describe(found, Identity(named.name, named.version, str(found.digest))), url
+    urls = [server.url for server in running_servers() if model in server.models]
+    with maas.Client(model) as client:
+        return client.describe(), urls[-1]

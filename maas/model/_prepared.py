@@ -1,0 +1,68 @@
+"""Rows in whatever form they come, checked, and made ready for the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from maas.data import Rows, read_columns
+from maas.errors import DataError, RowError, show
+from maas.schema import Columns, Schema
+from maas.task import Batch
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows made ready for the network.
+
+    Args:
+        batch: the good rows.
+        kept: their positions among the rows given, int64.
+        errors: why each of the others cannot be answered, by position.
+        columns: the checked values of all the rows given, as they were before preprocessing; those of a row in error
+            hold placeholders.
+    """
+
+    batch: Batch
+    kept: np.ndarray[Any, Any]
+    errors: dict[int, RowError]
+    columns: Columns
+
+    def at(self, start: int) -> Prepared:
+        """The same rows, as part of more that begin so many rows before them."""
+        if not start:
+            return self
+        errors = {start + row: error.at(start + row) for row, error in self.errors.items()}
+        return Prepared(self.batch, self.kept + start, errors, self.columns)
+
+
+def columns_of(schema: Schema, rows: Any) -> tuple[Columns, dict[int, RowError]]:
+    """Rows in any form that `Model.prepare` takes as checked columns, and the errors by row."""
+    if isinstance(rows, Rows):
+        return schema.check(rows.columns, len(rows))
+    if isinstance(rows, (np.ndarray, torch.Tensor)):
+        array = rows.detach().cpu().numpy() if isinstance(rows, torch.Tensor) else rows
+        if len(schema.fields) != 1:
+            raise DataError(f"rows must be named: the model takes the fields {', '.join(schema.names)}")
+        return schema.check({schema.names[0]: array}, len(array))
+    if isinstance(rows, Sequence) and not isinstance(rows, (str, bytes)):
+        return schema.rows_to_columns(rows)
+    if isinstance(rows, (str, bytes, Path, int, float, type(None))):
+        raise DataError(
+            f"rows are mappings, maas.data.Rows, a data frame or an array, got {show(rows)}; read a file first"
+        )
+    found, errors = read_columns(rows, schema)
+    return found.columns, errors
+
+
+def as_one(errors: Sequence[RowError], length: int) -> DataError:
+    """What is wrong with several of so many rows, in one error."""
+    if len(errors) == 1:
+        return errors[0]
+    more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
+    return DataError(f"{len(errors)} of {length} rows cannot be answered: " + "; ".join(map(str, errors[:5])) + more)

@@ -1,0 +1,74 @@
+"""Whether a model holds its accuracy in a lower precision: both scored on the same rows, and raced."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from maas.errors import DataError, show
+
+if TYPE_CHECKING:
+    from maas.model._model import Model
+    from maas.task import Batch
+
+_RACE_ROWS, _ROUNDS = 8, 7
+
+
+def vouched(
+    model: Model, test: Any, answers: dict[str, Any], scores: dict[str, Any], *, max_drop: float
+) -> dict[str, Any]:
+    """What the card says of bfloat16.
+
+    Args:
+        model: it answers in float32.
+        test: rows, as `Model.prepare` takes them.
+        answers, scores: by precision, "float32" and "bfloat16".
+        max_drop: as of `Model.vouch`.
+    """
+    full, low = scores["float32"], scores["bfloat16"]
+    before, after = full.values[full.primary], low.values[low.primary]
+    if before is None or after is None:
+        raise DataError(f"the score {show(full.primary)} is not defined for these rows; give rows of every class")
+    drop = before - after if full.greater_is_better else (after - before) / max(before, 1e-12)
+    labels = [one.columns.get("label") for one in answers.values()]
+    agreement = None if labels[0] is None else float(np.mean(labels[0] == labels[1]))
+    return {
+        "held": bool(drop <= max_drop),
+        "primary": full.primary,
+        "drop": float(drop),
+        "max_drop": max_drop,
+        "num_rows": len(answers["float32"]),
+        "agreement": agreement,
+        "scores": {precision: dict(found.values) for precision, found in scores.items()},
+        "device": model.device.type,
+        "times_as_fast": _gain(model, next(model.prepared(test)).batch[:_RACE_ROWS]),
+    }
+
+
+def check_max_drop(max_drop: Any) -> None:
+    """Raise DataError for what is no share."""
+    if isinstance(max_drop, bool) or not isinstance(max_drop, (int, float)) or not 0 <= max_drop < 1:
+        raise DataError(f"`max_drop` must be from 0 to below 1, got {show(max_drop)}")
+
+
+def _gain(model: Model, batch: Batch) -> float:
+    """How many times as fast bfloat16 answers a few rows; in turn, so that a busy moment hits both."""
+    times: dict[str, list[float]] = {"float32": [], "bfloat16": []}
+    for _ in range(_ROUNDS):
+        for precision, found in times.items():
+            model.set_precision(precision)
+            found.append(_seconds(model, batch))
+    model.set_precision("float32")
+    medians: Sequence[float] = [statistics.median(found[1:]) for found in times.values()]  # the first is warm-up
+    return float(round(medians[0] / medians[1], 2))
+
+
+def _seconds(model: Model, batch: Batch) -> float:
+    started = time.perf_counter()
+    for _ in model.stream(batch):
+        pass
+    return time.perf_counter() - started
