@@ -12,7 +12,7 @@ from maas.cli._tune_serving import duration
 from maas.errors import DataError, ServingError
 from maas.serving import ServingTuning, tune_serving
 from maas.serving._load import Measured, Quantiles
-from maas.serving._tuning import bodies_of, longest_seconds, settings
+from maas.serving._tuning import Stage, bodies_of, longest_seconds, settings
 from maas.serving._tuning_page import tuning_page
 from maas.serving._tuning_search import highest_rate
 from maas.serving._tuning_trial import Setting, Trial
@@ -122,10 +122,15 @@ ONE = ["--workers", "1", "--threads", "1", "--batch-size", "8", "--max-batch-del
 
 
 def test_a_model_is_tuned_and_packaged_so(
-    store: Path, wine_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: Path,
+    wine_artifact: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("maas.serving._tuning.STAGES", [Stage(1.0, 2, 0.0)])
     output = tmp_path / "tuned"
-    command = ["tune-serving", "wine", "--store", str(store), "--slo-p99", "500ms", "--seconds", "0.2", *ONE]
+    command = ["tune-serving", "wine", "--store", str(store), "--slo-p99", "2s", "--seconds", "0.3", *ONE]
     assert main([*command, "--output", str(output)]) == 0
     said = capsys.readouterr().out
     assert "1 configurations on" in said
