@@ -23,6 +23,9 @@ DESCRIPTION = "application/vnd.maas.description+json"
 IDENTITY = "application/vnd.maas.identity+json"
 """The media type to accept when only name, version and digest of the model are wanted."""
 
+V2_METADATA = "application/vnd.maas.v2-metadata+json"
+"""The media type to accept when the model's metadata are wanted as the Open Inference Protocol V2 writes them."""
+
 _READY_SECONDS = 5.0
 _POLL_SECONDS = 0.25
 _ROW_STATUSES = (413, 415, 422)

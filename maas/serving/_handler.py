@@ -13,10 +13,10 @@ from typing import Any, Protocol
 import orjson
 import torch
 
-from maas.client import DESCRIPTION
+from maas.client import DESCRIPTION, V2_METADATA
 from maas.model import Model
 from maas.nn._cores import available_cores
-from maas.serving._description import describe
+from maas.serving._description import describe, v2_metadata
 from maas.serving._drift import drift_of
 from maas.serving._explain import write_explanations
 from maas.serving._forward import Forward
@@ -24,6 +24,7 @@ from maas.serving._metrics import start_emitting
 from maas.serving._settings import DRAIN, IMPORTS
 from maas.serving._tally import Tally
 from maas.serving.protocols import (
+    JSON,
     MOST_RESPONSE_BYTES,
     PHRASES,
     PROBLEM_JSON,
@@ -160,6 +161,8 @@ class Handler:
             return _unexpected("written")
 
     def _about(self, about: About) -> Written | Problem:
+        if about.media == V2_METADATA:
+            return Written(orjson.dumps(v2_metadata(self.model, self.identity)), JSON)
         identity = {**self.identity.to_json(), "worker": os.getpid()}  # who drains asks until each has answered
         described = self.describe() if about.media == DESCRIPTION else identity
         body = orjson.dumps(described)

@@ -57,6 +57,18 @@ def test_tensors_in_json(http: httpx.Client, rows: Rows, wanted: maas.task.Answe
     assert answer["outputs"] == [{"name": "label", "datatype": "BYTES", "shape": [8], "data": wanted["label"].tolist()}]
 
 
+def test_metadata_name_the_tensors_that_infer_takes_and_gives(http: httpx.Client, rows: Rows) -> None:
+    answer = http.get(PREDICT, headers={"Accept": "application/vnd.maas.v2-metadata+json"})
+    metadata = answer.json()
+    assert answer.headers["content-type"] == "application/json"
+    assert (metadata["name"], metadata["versions"]) == ("cancer", ["2.1"])
+    sent = tensors(rows)[0]
+    assert metadata["inputs"] == [{"name": one["name"], "datatype": "FP64", "shape": [-1, 1]} for one in sent]
+    given = http.post(INFER, json={"inputs": sent}).json()["outputs"]
+    told = [{**one, "shape": [len(rows), *one["shape"][1:]]} for one in metadata["outputs"]]
+    assert told == [{key: one[key] for key in ("name", "datatype", "shape")} for one in given]
+
+
 def test_tensors_as_bytes(http: httpx.Client, rows: Rows, wanted: maas.task.Answers) -> None:
     inputs, blobs = tensors(rows, binary=True)
     head = json.dumps({"inputs": inputs, "outputs": [{"name": "probabilities", "parameters": {"binary_data": True}}]})

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from maas._version import __version__
-from maas.client import IDENTITY
+from maas.client import IDENTITY, V2_METADATA
 from maas.serving.front._problems import answer, problem
 from maas.serving.front._proxy import ASK, READY, invoke
-
-METADATA = "application/vnd.maas.v2-metadata+json"
-"""The media type by which the handler is asked for V2's metadata of its model."""
 
 _PREDICT = "/predictions/{http.regexp.v2.1}"
 _MODEL = "/v2/models/([^/]+)"
@@ -32,7 +29,7 @@ def v2_routes() -> list[dict[str, Any]]:
     for pattern, uri in ((_MODEL, _PREDICT), (_VERSION, _PREDICT + "/{http.regexp.v2.2}")):
         routes += [
             _route(_at(f"{pattern}/ready", "GET"), *_asks(uri, IDENTITY), invoke(READY)),
-            _route(_at(pattern, "GET"), *_asks(uri, METADATA), invoke(ASK)),
+            _route(_at(pattern, "GET"), *_asks(uri, V2_METADATA), invoke(ASK)),
         ]
     return [*routes, _route(_at(f"{_VERSION}/infer", "POST"), {"handler": "rewrite", "uri": uri}, invoke(ASK))]
 

@@ -1,5 +1,6 @@
 """What clients and the model say to each other: every form of a request, of an answer and of a refusal."""
 
+from maas.serving.protocols._accept import JSON
 from maas.serving.protocols._limits import MOST_BODY_BYTES, MOST_DEPTH, MOST_EXPLAINED, MOST_RESPONSE_BYTES, MOST_ROWS
 from maas.serving.protocols._npy import takes_npy
 from maas.serving.protocols._outcome import About, Asked, Explained, Given, Identity, Outcome, Refusal, Writer, Written
@@ -7,6 +8,7 @@ from maas.serving.protocols._problems import KINDS, PHRASES, PROBLEM_JSON, Probl
 from maas.serving.protocols._read import Reader
 
 __all__ = [
+    "JSON",
     "KINDS",
     "MOST_BODY_BYTES",
     "MOST_DEPTH",

@@ -159,7 +159,7 @@ class About:
     """A question about the model itself.
 
     Args:
-        media: DESCRIPTION or IDENTITY.
+        media: DESCRIPTION, IDENTITY or V2_METADATA.
     """
 
     media: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from maas.client import DESCRIPTION, IDENTITY
+from maas.client import DESCRIPTION, IDENTITY, V2_METADATA
 from maas.schema import Schema
 from maas.serving.protocols._accept import JSON, NPY, media_type, preferred
 from maas.serving.protocols._bare import bare_row, unsupported
@@ -20,6 +20,7 @@ from maas.serving.protocols._v2 import HEADER_LENGTH, is_v2, read_v2, read_v2_bi
 
 _FORM = "multipart/form-data"
 _NUMPY = NpyWriter()
+_ABOUT = (DESCRIPTION, IDENTITY, V2_METADATA)
 _SAID = ("accept", "content-type", HEADER_LENGTH)
 
 
@@ -60,8 +61,8 @@ class Reader:
         accept = said.get("accept")
         form: str | None = JSON
         if isinstance(accept, str) and accept != "*/*":
-            form = preferred(accept, (JSON, NPY), (DESCRIPTION, IDENTITY))
-        if form in (DESCRIPTION, IDENTITY):
+            form = preferred(accept, (JSON, NPY), _ABOUT)
+        if form in _ABOUT:
             return About(form)
         if said.get("describe") == "True":  # by this header TorchServe asks, for GET /models/NAME?customized=true
             return About(DESCRIPTION)
