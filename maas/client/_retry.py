@@ -17,14 +17,15 @@ _MOST_SECONDS = 5.0
 def may_help(outcome: Reply | Failure) -> bool:
     """Whether another try may be answered. Predictions change nothing, so to send one twice is safe.
 
-    Yes after resets, refused connections and half answers, 503 (a full queue, a drain, no worker), a front's 502, and
-    TorchServe's "Worker died.", which comes with 500 or 507. Never after a 4xx, nor after any other 5xx: the same
-    request would fail again.
+    Yes after resets, refused connections and half answers, 503 (a full queue, a drain, no worker), a front's 502, its
+    429 (a full queue) where it says when to come again, and TorchServe's "Worker died.", which comes with 500 or 507.
+    Never after another 4xx, nor after any other 5xx: the same request would fail again.
     """
     if isinstance(outcome, Failure):
         return outcome.again
     died = outcome.status >= 500 and message(outcome).get("message") == "Worker died."
-    return outcome.status in (502, 503) or died
+    asked_back = outcome.status == 429 and "retry-after" in outcome.headers
+    return outcome.status in (502, 503) or asked_back or died
 
 
 def token_was_refused(reply: Reply) -> bool:

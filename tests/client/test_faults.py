@@ -24,6 +24,7 @@ PASSING = {
     "half a body": "half",
     "503": (503, {"code": 503, "message": "no worker"}),
     "502 of a front": (502, b"<html>"),
+    "429 of a front": (429, b"", {"Retry-After": "0"}),
     "worker died, 500": (500, DIED),
     "worker died, 507": (507, DIED),
 }
@@ -32,7 +33,7 @@ LASTING = {
     "404": (404, {"code": 404, "type": "ModelNotFoundException", "message": "no such model"}),
     "413": (413, b""),
     "422": (422, {"title": "A row cannot be answered", "detail": "no"}),
-    "429": (429, b"", {"Retry-After": "0"}),
+    "429 that names no time": (429, b""),
 }
 
 
