@@ -69,7 +69,7 @@ class Exchange:
                     renewals += 1
                     tries -= 1
                     continue
-                if outcome.status < 500:
+                if outcome.status < 500 and not may_help(outcome):
                     raise RequestRefused(outcome.status, problem_of(outcome))
             pause = pause_seconds(tries, outcome)
             spent = time.monotonic() - begun
