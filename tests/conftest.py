@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import struct
 import tempfile
 import zlib
@@ -15,6 +16,8 @@ import pytest
 import maas
 from maas.data import Rows, read_table, write_sample
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it to what it runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 if "PYTEST_XDIST_WORKER" in os.environ:  # one of several processes: servers that it starts are not the others' to find
     own = tempfile.mkdtemp(prefix="t")
     os.environ["TMPDIR"] = tempfile.tempdir = own
