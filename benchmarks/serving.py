@@ -110,6 +110,8 @@ def measure(
                     continue
                 if contender == "maas bf16" and load.model != "image":
                     continue
+                if options.no_peers and load.model == "image" and contender in WITH_PEERS:
+                    continue
                 print(f"{name}: starting {contender}", file=sys.stderr)
                 server = CONTENDERS[contender](model, load, python)
                 try:

@@ -170,7 +170,8 @@ class Stock(Contender):
         lines = [f"{name}_address=http://127.0.0.1:{port}" for name, port in addresses]
         lines += [f"grpc_inference_port={ports[3]}", f"grpc_management_port={ports[4]}"]
         lines += ["disable_token_authorization=true"]
-        command = [str(Path(sys.executable).parent / "torchserve"), "--start", "--foreground", "--ncs"]
+        # By the peers' interpreter: its handlers of images want Captum.
+        command = [str(self.python), "-m", "ts.model_server", "--start", "--foreground", "--ncs"]
         if self.quiet:
             lines += ["metrics_mode=prometheus", "disable_system_metrics=true", "async_logging=true"]
             logging = self.folder / "log4j2.xml"

@@ -21,6 +21,7 @@ from maas.serving._drift import drift_of
 from maas.serving._explain import write_explanations
 from maas.serving._forward import Forward
 from maas.serving._metrics import start_emitting
+from maas.serving._read_ahead import read_ahead
 from maas.serving._settings import DRAIN, IMPORTS
 from maas.serving._tally import Tally
 from maas.serving.protocols import (
@@ -92,6 +93,7 @@ class Handler:
         self._warm_up(int(properties.get("batch_size") or 1))
         emits = start_emitting(context, self._tally, self.identity, drift)
         self._forward = Forward(self.model, drift if emits else None)
+        read_ahead()
         gc.collect()
         gc.freeze()  # torch alone is 190,000 objects: a full collection among requests would take 0.2 s
 

@@ -1,0 +1,78 @@
+"""Reading ahead gives what TorchServe's own reader gives, however the bytes arrive."""
+
+import socket
+import struct
+import sys
+import threading
+import warnings
+
+import pytest
+
+from maas.serving._read_ahead import CODEC, ReadAhead, read_ahead
+
+with warnings.catch_warnings():  # TorchServe leaves the file of its version open
+    warnings.simplefilter("ignore", ResourceWarning)
+    from ts.protocol import otf_message_handler as codec
+
+
+def message(bodies: list[bytes]) -> bytes:
+    """An inference command as TorchServe 0.12 writes it; see `retrieve_msg` in its `otf_message_handler.py`."""
+
+    def text(value: bytes) -> bytes:
+        return struct.pack("!i", len(value)) + value
+
+    end = struct.pack("!i", -1)
+    requests = [
+        text(b"id-%d" % number)
+        + text(b"Host")
+        + text(b"here")
+        + end
+        + text(b"body")
+        + text(b"application/octet-stream")
+        + text(body)
+        + end
+        for number, body in enumerate(bodies)
+    ]
+    return b"I" + b"".join(requests) + end
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1000, 1 << 20])
+def test_it_reads_what_the_workers_own_reader_reads(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = [message([b"", b"x" * 300_000, b"{}"]), message([b"last"])]
+    sent = b"".join(messages) if piece > 1 else message([b"a", b""]) + messages[1]
+
+    def read(count: int) -> list[object]:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+
+            def send() -> None:
+                for start in range(0, len(sent), piece):
+                    theirs.sendall(sent[start : start + piece])
+
+            thread = threading.Thread(target=send)
+            thread.start()
+            found = [codec.retrieve_msg(ours) for _ in range(count)]
+            thread.join()
+            return found
+
+    wanted = read(2)
+    monkeypatch.setattr(codec, "_retrieve_buffer", ReadAhead())
+    assert read(2) == wanted
+    assert read(2) == wanted  # on another connection
+
+
+def test_a_closed_connection_ends_the_worker() -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        theirs.sendall(b"abc")
+        theirs.close()
+        reader = ReadAhead()
+        assert reader(ours, 2) == b"ab"
+        with pytest.raises(SystemExit):
+            reader(ours, 2)
+
+
+def test_outside_of_a_worker_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, CODEC)
+    read_ahead()
+    assert CODEC not in sys.modules
