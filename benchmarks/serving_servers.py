@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from serving_workloads import JPEG, Load, Model
 
 import maas
 from maas.serving._java import find_java
+from maas.serving._ports import free_ports
 
 SERVERS = ROOT / "benchmarks" / "servers"
 START_SECONDS = 120.0
@@ -261,11 +261,3 @@ QUIET = """<?xml version="1.0" encoding="UTF-8"?>
   </Loggers>
 </Configuration>
 """
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]

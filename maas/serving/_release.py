@@ -67,7 +67,7 @@ def _swap(server: LocalServer, name: str, old: str | None, new: str, action: str
     step = _Step("verify the archive")
     registered = switched = False
     try:
-        example, tolerance = _verified(file)
+        example, tolerance = verified(file)
         step.name = "load it beside"
         _unload_leftovers(server, name, keep=old)
         log = Log(Path(server.logs) / "model_log.log")
@@ -78,7 +78,7 @@ def _swap(server: LocalServer, name: str, old: str | None, new: str, action: str
         )
         wait_ready(server, f"{name}/{new}", log, deadline=time.monotonic() + _LOAD_SECONDS)
         step.name = "answer its golden rows over HTTP"
-        _check_golden_rows(server, f"/predictions/{name}/{new}", example, tolerance)
+        check_golden_rows(server, f"/predictions/{name}/{new}", example, tolerance)
         step.name = "switch the default version"
         switched = True
         _management.manage(server, f"/models/{name}/{new}/set-default", "PUT")
@@ -104,7 +104,7 @@ def _swap(server: LocalServer, name: str, old: str | None, new: str, action: str
     _management.manage(server, f"/models/{name}/{old}", "DELETE")
 
 
-def _verified(file: Path) -> tuple[dict[str, Any], float]:
+def verified(file: Path) -> tuple[dict[str, Any], float]:
     """The golden rows of an archive, and the tolerance, once the model in it has answered them here."""
     from maas.model import Model
     from maas.model._stored import dtype_of
@@ -114,7 +114,7 @@ def _verified(file: Path) -> tuple[dict[str, Any], float]:
     return example, example["tolerance"][dtype_of(model.network)]
 
 
-def _check_golden_rows(server: LocalServer, path: str, example: dict[str, Any], tolerance: float) -> None:
+def check_golden_rows(server: LocalServer, path: str, example: dict[str, Any], tolerance: float) -> None:
     from maas.model._stored import check_answers
 
     status, body = ask_inference(server, path, rows=example["rows"])

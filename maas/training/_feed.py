@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from maas.errors import MaasError
+from maas.nn._cores import available_cores
 from maas.task import Batch
 from maas.training._plan import Window
 from maas.training._world import World
@@ -243,7 +244,7 @@ def fits(num_bytes: int, device: torch.device) -> bool:
 
 def num_workers() -> int:
     """How many processes make rows ready beside the one that trains."""
-    return max(1, min(8, len(os.sched_getaffinity(0)) - 1))
+    return max(1, min(8, available_cores() - 1))
 
 
 def _be_quiet(_: int) -> None:

@@ -26,7 +26,7 @@ def row(wine_model: maas.Model) -> Row:
 
 def renew_token(server: Server) -> None:
     """As a launcher does before the token expires; the old one is worth nothing from then on."""
-    _management.renew(server._local, "inference")
+    _management.renew(server.local, "inference")
 
 
 def test_a_connection_closed_by_a_refusal_does_not_fail_the_next_request(server: Server, row: Row) -> None:

@@ -20,7 +20,7 @@ import maas
 from maas.client import IDENTITY
 from maas.errors import ArchiveError, ServingError, SkewError
 from maas.serving import Server, _record, attach
-from maas.serving._release import _check_golden_rows, _verified
+from maas.serving._release import check_golden_rows, verified
 from maas.serving._renew import TokenRenewal
 
 OWN = """
@@ -155,15 +155,15 @@ def test_a_version_that_workers_cannot_load_is_taken_back(
 
 
 def test_golden_rows_that_are_answered_otherwise_stop_a_release(running: Server, releases: Path) -> None:
-    example, tolerance = _verified(releases / "wine@2.0.mar")
-    _check_golden_rows(running._local, "/predictions/wine/2.0", example, tolerance)
+    example, tolerance = verified(releases / "wine@2.0.mar")
+    check_golden_rows(running.local, "/predictions/wine/2.0", example, tolerance)
     first = example["answers"][0]
     other = {**first, "probabilities": {name: 1 - value for name, value in first["probabilities"].items()}}
     changed = {**example, "answers": [other, *example["answers"][1:]]}
     with pytest.raises(SkewError, match="golden row 0 was answered"):
-        _check_golden_rows(running._local, "/predictions/wine/2.0", changed, tolerance)
+        check_golden_rows(running.local, "/predictions/wine/2.0", changed, tolerance)
     with pytest.raises(ServingError, match="404"):
-        _check_golden_rows(running._local, "/predictions/wine/9", example, tolerance)
+        check_golden_rows(running.local, "/predictions/wine/9", example, tolerance)
 
 
 def test_a_killed_worker_fails_no_more_than_its_batch_and_comes_back(running: Server, row: dict[str, Any]) -> None:
@@ -185,7 +185,7 @@ def test_a_killed_worker_fails_no_more_than_its_batch_and_comes_back(running: Se
 def test_tokens_renewed_under_load_lose_nothing_for_the_client(running: Server, row: dict[str, Any]) -> None:
     """Each quarter of a second the old token dies at once: a leaked one is of no use."""
     first = running.token()
-    renewal = TokenRenewal(running._local, token_minutes=0.25 / 60 / 0.75)
+    renewal = TokenRenewal(running.local, token_minutes=0.25 / 60 / 0.75)
     tokens = set()
     try:
         with running.client("wine") as client:

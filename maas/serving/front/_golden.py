@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from maas.errors import ServingError
-from maas.serving._release import _check_golden_rows, _verified
+from maas.serving._release import check_golden_rows, verified
 from maas.serving._server import Server
 from maas.serving._store import find
 
@@ -24,7 +24,7 @@ class Golden:
 
     def __init__(self, store: Path, name: str, version: str) -> None:
         self._path = f"/predictions/{name}/{version}"
-        self._example: tuple[dict[str, Any], float] = _verified(find(store, f"{name}@{version}").path)
+        self._example: tuple[dict[str, Any], float] = verified(find(store, f"{name}@{version}").path)
 
     def check(self, server: Server) -> None:
         """Ask an instance for them, over HTTP.
@@ -33,6 +33,6 @@ class Golden:
             ServingError, SkewError: it does not answer, or otherwise.
         """
         try:
-            _check_golden_rows(server._local, self._path, *self._example)
+            check_golden_rows(server.local, self._path, *self._example)
         except LookupError as error:
             raise ServingError(f"{server.url}{self._path} gives no predictions") from error
