@@ -5,11 +5,14 @@
     |  `- RowError                         one row, and in it one field, cannot be used
     |- DivergedError (ArithmeticError)     training met a loss or a gradient that is not finite
     |- RunError (ValueError)               the folder of a training run cannot be used, or gone on with
+    |- CompressionError (ValueError)       a model cannot be made smaller within the loss that is allowed
     |- RecipeError (ValueError)            a network cannot be described or built from these arguments
     |- ArtifactError (ValueError)          a stored model cannot be used
     |  |- IntegrityError                   its bytes are not those that were saved
     |  |- FormatError                      its bytes are whole, what they say is not
+    |  |- SignatureError                   it is not signed by a key that is trusted
     |  `- SkewError                        it answers its golden rows differently here
+    |- RegistryError (ValueError)          a registry, or a version in it, cannot be used
     |- ArchiveError (ValueError)           a `.mar` cannot be written or trusted
     |- ServingError (RuntimeError)         TorchServe cannot be started, or a model in it
     `- ClientError (RuntimeError)          a server did not answer with a prediction
@@ -88,6 +91,10 @@ class RunError(MaasError, ValueError):
     """The folder of a training run cannot be used, or the run in it cannot be gone on with."""
 
 
+class CompressionError(MaasError, ValueError):
+    """A model cannot be made smaller within the loss that is allowed."""
+
+
 class RecipeError(MaasError, ValueError):
     """A network cannot be described or built from these arguments."""
 
@@ -106,6 +113,14 @@ class FormatError(ArtifactError):
 
 class SkewError(ArtifactError):
     """The stored model answers its own golden rows differently here from where it was saved."""
+
+
+class SignatureError(ArtifactError):
+    """The artifact is not signed by a key that is trusted, or is another one than was signed."""
+
+
+class RegistryError(MaasError, ValueError):
+    """A registry, or a version in it, cannot be used as asked."""
 
 
 class ArchiveError(MaasError, ValueError):

@@ -31,7 +31,7 @@ from maas.model._ahead import ahead
 from maas.model._explain import explained
 from maas.model._precision import Lowered, check_precision, is_fast, is_vouched
 from maas.model._prepared import Prepared, as_one, columns_of
-from maas.model._stored import TOLERANCE, WRONG, check_describes, description_of, dtype_of, first_line, parts_of, replay
+from maas.model._stored import WRONG, check_describes, description_of, first_line, parts_of, replay, tolerance_of
 from maas.model._vouch import check_max_drop, vouched
 from maas.nn import Recipe, steps_a_pass, threads, work_of, worth_threads
 from maas.preprocess import Preprocess
@@ -368,7 +368,6 @@ class Model:
             raise ArtifactError("the model answers its example rows with NaN or infinity and will not be saved")
         columns, _ = self.schema.rows_to_columns(rows)
         description, tensors = description_of(self)
-        dtype = dtype_of(self.network)
         artifact.write(
             path,
             description=description,
@@ -386,11 +385,7 @@ class Model:
             example={
                 "rows": Rows(self.schema, columns).to_dicts(),
                 "answers": answers.to_dicts(),
-                "tolerance": {
-                    one: TOLERANCE[one]
-                    for one in (dtype, "bfloat16")
-                    if one == dtype or one in self.card.get("precision", {})
-                },
+                "tolerance": tolerance_of(self),
                 "unit": self.task.unit,
             },
             tensors=tensors,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,16 +28,19 @@ def description_of(model: Model) -> tuple[dict[str, Any], dict[str, torch.Tensor
     """artifact.json, without what `maas.artifact` adds, and all tensors by their stored names."""
     state, arrays = model.preprocess.state()
     task_state, task_arrays = model.task.state()
-    tensors = {f"network.{name}": tensor for name, tensor in model.network.state_dict().items()}
+    network: Mapping[str, torch.Tensor] = model.network.state_dict()
+    for one in model.recipe.transforms:
+        network = one.stored(network)
+    tensors = {f"network.{name}": tensor for name, tensor in network.items()}
     tensors |= {f"preprocess.{name}": torch.from_numpy(array) for name, array in arrays.items()}
     tensors |= {f"task.{name}": torch.from_numpy(array) for name, array in task_arrays.items()}
     description = {
-        "recipe": model.recipe.to_json(),
+        "recipe": replace(model.recipe, transforms=()).to_json(),
         "preprocess": {"kind": model.preprocess.kind, "state": state},
         "task": {"kind": model.task.kind, "state": task_state},
         "schema": model.schema.to_json(),
         "target": model.target,
-        "transforms": [],
+        "transforms": [one.to_json() for one in model.recipe.transforms],
     }
     return description, tensors
 
@@ -48,8 +52,6 @@ def parts_of(stored: Artifact) -> dict[str, Any]:
         FormatError, or one of `WRONG`: the artifact does not describe a model.
     """
     description = stored.description
-    if description["transforms"] != []:
-        raise FormatError(f"unknown transforms {show(description['transforms'])}")
     parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "preprocess": {}, "task": {}}
     for name, tensor in stored.tensors.items():
         part, _, rest = name.partition(".")
@@ -61,7 +63,9 @@ def parts_of(stored: Artifact) -> dict[str, Any]:
     )
     arrays = {name: tensor.numpy() for name, tensor in parts["task"].items()}
     answer = task.from_state(_kind(description["task"]), description["task"]["state"], arrays, schema)
-    recipe = Recipe.from_json(description["recipe"])
+    recipe = Recipe.from_json({**description["recipe"], "transforms": description["transforms"]})
+    for one in reversed(recipe.transforms):
+        parts["network"] = one.restored(parts["network"])
     for part, wanted in (("preprocess", learned.state()[1]), ("task", answer.state()[1])):
         if more := sorted(set(parts[part]) - set(wanted)):
             raise FormatError(f"tensor '{part}.{more[0]}' belongs to nothing")
@@ -144,6 +148,14 @@ def check_describes(recipe: Recipe, tensors: Mapping[str, torch.Tensor]) -> nn.M
                 f"{tuple(want.shape)} by the recipe, {have.dtype} {tuple(have.shape)} in the network"
             )
     return network
+
+
+def tolerance_of(model: Model) -> dict[str, float]:
+    """By how much golden answers may differ, by what they are computed in: the network's dtype, or a lower precision."""
+    dtype = dtype_of(model.network)
+    own = max([TOLERANCE[dtype], *(one.tolerance for one in model.recipe.transforms)])
+    vouched = {"bfloat16": TOLERANCE["bfloat16"]} if "bfloat16" in model.card.get("precision", {}) else {}
+    return {dtype: own} | vouched
 
 
 def dtype_of(network: nn.Module) -> str:

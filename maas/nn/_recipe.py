@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
 
 from maas.errors import FormatError, RecipeError, show
 from maas.nn._register import Learns, kind_of, learns, network_class
+from maas.nn.transforms import Transform, from_json
 from maas.schema import TensorSpec
 
 _MOST_BYTES = 1 << 16
@@ -27,10 +28,12 @@ class Recipe:
     Args:
         kind: the name the network's class is registered under.
         arguments: arguments of its `__init__`, all or some.
+        transforms: what is done to the network that the class builds, in order; see `maas.compress`.
     """
 
     kind: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    transforms: tuple[Transform, ...] = ()
 
     def __post_init__(self) -> None:
         cls = network_class(self.kind)
@@ -83,7 +86,7 @@ class Recipe:
                     f"`{name}` of {cls.__name__} is {show(arguments[name])} in the recipe, and {size} by the data; "
                     f"leave it out"
                 )
-        return Recipe(self.kind, arguments).bound()
+        return replace(self, arguments=arguments).bound()
 
     def bound(self) -> Recipe:
         """The same recipe with every default written out, also of the recipes in its arguments.
@@ -97,32 +100,40 @@ class Recipe:
         except TypeError as error:
             raise RecipeError(f"{cls.__name__}: {error}; give it in the recipe") from error
         bound.apply_defaults()
-        return Recipe(self.kind, {name: _bound(value) for name, value in bound.arguments.items()})
+        return replace(self, arguments={name: _bound(value) for name, value in bound.arguments.items()})
 
     def build(self) -> nn.Module:
         """A new network. Each call gives fresh parameters.
 
         Raises:
-            RecipeError: the class refuses the arguments.
+            RecipeError: the class refuses the arguments, or a transform the network.
         """
         cls = network_class(self.kind)
         try:
-            return cls(**self.arguments)
+            network = cls(**self.arguments)
         except RecipeError:
             raise
         except (TypeError, ValueError, RuntimeError, OverflowError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]  # torch appends a backtrace
             given = json.dumps(dict(self.arguments))
             raise RecipeError(f"{cls.__name__} cannot be built from {given[:200]}: {reason[:500]}") from error
+        for one in self.transforms:
+            network = one.apply(network)
+        return network
+
+    def with_arguments(self, **arguments: Any) -> Recipe:
+        """The same recipe with some arguments given another value."""
+        return replace(self, arguments={**self.arguments, **arguments})
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "arguments": dict(self.arguments)}
+        state = {"kind": self.kind, "arguments": dict(self.arguments)}
+        return {**state, "transforms": [one.to_json() for one in self.transforms]} if self.transforms else state
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Recipe:
         if type(state["kind"]) is not str or type(state["arguments"]) is not dict:
             raise FormatError("a recipe is {kind: string, arguments: object}")
-        return cls(state["kind"], state["arguments"])
+        return cls(state["kind"], state["arguments"], from_json(state.get("transforms", [])))
 
 
 def recipe(network: type[nn.Module] | str, /, **arguments: Any) -> Recipe:

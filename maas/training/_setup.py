@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from maas.data import Rows, as_rows
-from maas.errors import DataError, RowError, show
+from maas.errors import DataError, RecipeError, RowError, show
 from maas.metrics import distribution
 from maas.model import Model
 from maas.nn import Recipe
@@ -180,6 +180,11 @@ def set_up(
         raise located(error, learning, given, positions) from error
     sizes = prepared.outputs, answer.num_outputs
     resolved = reopened(recipe, source, *sizes).resolve(*sizes)
+    if stuck := [one.kind for one in resolved.transforms if not one.trainable]:
+        raise RecipeError(
+            f"a network cannot be trained once it went through {stuck[0]!r}: train the model it was made of, and "
+            f"compress that again"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = resolved.build()

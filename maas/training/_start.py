@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def reopened(recipe: Recipe, source: Source | None, inputs: Mapping[str, TensorS
     if not isinstance(source, Model) or recipe != source.recipe:
         return recipe
     given = _sizes(recipe, inputs, num_outputs)
-    return Recipe(recipe.kind, {name: value for name, value in recipe.arguments.items() if name not in given})
+    return replace(recipe, arguments={name: value for name, value in recipe.arguments.items() if name not in given})
 
 
 def head_of(recipe: Recipe, inputs: Mapping[str, TensorSpec], num_outputs: int) -> frozenset[str]:
@@ -122,7 +123,7 @@ def head_of(recipe: Recipe, inputs: Mapping[str, TensorSpec], num_outputs: int) 
         recipe: resolved for `inputs` and `num_outputs`.
     """
     try:
-        other = Recipe(recipe.kind, {**recipe.arguments, **_sizes(recipe, inputs, num_outputs + 1)})
+        other = recipe.with_arguments(**_sizes(recipe, inputs, num_outputs + 1))
         with torch.device("meta"):
             here, there = recipe.build().state_dict(), other.build().state_dict()
     except RecipeError:  # a network whose outputs are bound to its inputs has no head of its own

@@ -141,7 +141,7 @@ class Space:
         arguments = inspect.signature(network_class(self.recipe.kind)).parameters
         of_recipe = {name: value for name, value in chosen.items() if name in arguments}
         of_fit = {name: value for name, value in chosen.items() if name not in arguments}
-        return Recipe(self.recipe.kind, {**self.recipe.arguments, **of_recipe}), of_fit
+        return self.recipe.with_arguments(**of_recipe), of_fit
 
     def to_json(self) -> dict[str, Any]:
         return {
