@@ -151,7 +151,7 @@ def check_describes(recipe: Recipe, tensors: Mapping[str, torch.Tensor]) -> nn.M
 
 
 def tolerance_of(model: Model) -> dict[str, float]:
-    """By how much golden answers may differ, by what they are computed in: the network's dtype, or a lower precision."""
+    """By how much golden answers may differ, by what computes them: the network's dtype, or a lower precision."""
     dtype = dtype_of(model.network)
     own = max([TOLERANCE[dtype], *(one.tolerance for one in model.recipe.transforms)])
     vouched = {"bfloat16": TOLERANCE["bfloat16"]} if "bfloat16" in model.card.get("precision", {}) else {}

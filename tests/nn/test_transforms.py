@@ -111,7 +111,10 @@ def test_a_model_needs_the_transforms_of_its_network(model):
         ([{"kind": 3, "arguments": {}}], "unknown transform 3"),
         ([{"kind": "test_unheard_of", "arguments": {}}], "unknown transform 'test_unheard_of'.*knows.*test_narrow"),
         ([{"kind": "test_narrow", "arguments": {}}], "has the arguments units, got none"),
-        ([{"kind": "test_narrow", "arguments": {"units": 1, "more": 2}}], "has the arguments units, got 'units', 'more'"),
+        (
+            [{"kind": "test_narrow", "arguments": {"units": 1, "more": 2}}],
+            "has the arguments units, got 'units', 'more'",
+        ),
         ([{"kind": "test_narrow", "arguments": {"units": "x" * 2_000_000}}], "take more than"),
     ],
 )

@@ -1,0 +1,137 @@
+"""An artifact as a TorchServe archive (`.mar`) and back."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+from pathlib import Path
+
+from maas import artifact
+from maas.archive._deployment import CONFIG, Deployment, read_deployment
+from maas.archive._layout import HANDLER, MANIFEST, Archive, checked, handler_path, manifest_of, member, opened, zipped
+from maas.archive._names import check_name, check_version
+from maas.errors import ArchiveError, ArtifactError, FormatError
+from maas.model import Model
+from maas.storage import write_atomic
+
+
+def package(
+    path: str | Path,
+    *,
+    store: str | Path = "model_store",
+    name: str | None = None,
+    version: str = "1.0",
+    workers: int | None = None,
+    batch_size: int | None = None,
+    max_batch_delay_ms: int | None = None,
+    config: str | Path | None = None,
+) -> Path:
+    """Write an artifact as `store/NAME.mar`, ready for TorchServe. Same artifact and arguments, same bytes.
+
+    Where that file holds another version it stays, and the new one is written beside it, as `NAME@VERSION.mar`. The
+    artifact is loaded and answers its golden rows first.
+
+    Args:
+        path: the artifact's folder.
+        store: TorchServe's model store; made if need be.
+        name: of the model, lower-case letters, digits, '_' and '-'; by default the folder's.
+        version: one to three numbers, such as "1.0".
+        workers: worker processes; by default 1.
+        batch_size: most requests answered in one pass; by default 16.
+        max_batch_delay_ms: milliseconds that a lone request waits for company; by default 1.
+        config: a model-config.yaml, as `maas tune-serving` writes it, in place of these defaults.
+
+    Returns:
+        The path of the archive.
+
+    Raises:
+        ArtifactError: the artifact is damaged, or answers otherwise here.
+        ArchiveError: the name, the version or a number cannot be used.
+    """
+    path = Path(path)
+    name = check_name(Path(path).resolve().name if name is None else name)
+    check_version(version)
+    deployment = read_deployment(config, workers=workers, batch_size=batch_size, max_batch_delay_ms=max_batch_delay_ms)
+    members = artifact.read_files(path)
+    Model.from_artifact(artifact.parse(members))
+    members[HANDLER] = handler_path().read_bytes()
+    members[CONFIG] = deployment.to_yaml().encode()
+    members[MANIFEST] = manifest_of(name, version).encode()
+    written = _place(Path(store), name, version)
+    write_atomic(written, zipped(members))
+    return written
+
+
+def copy_archive(source: Path, target: Path, deployment: Deployment) -> None:
+    """Copy a `.mar`, checked, with another model-config.yaml.
+
+    Raises:
+        ArchiveError: as in `read_archive`.
+    """
+    with opened(source) as archive:
+        checked(source, archive)
+        members = {info.filename: member(archive, info.filename) for info in archive.infolist()}
+    write_atomic(target, zipped({**members, CONFIG: deployment.to_yaml().encode()}))
+
+
+def verify(path: str | Path) -> str:
+    """Check an artifact or a `.mar` to the last byte, and let the model in it answer its golden rows.
+
+    Args:
+        path: an artifact's folder, or a `.mar` file.
+
+    Returns:
+        The model's digest.
+
+    Raises:
+        ArtifactError: the artifact is damaged, is none, or answers otherwise here.
+        ArchiveError: the archive holds something that maas does not put there, or another handler.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = Model.load(path)
+        if extra := artifact.unlisted(path):
+            raise FormatError(f"{path} holds files that {artifact.SUMS} does not list: {', '.join(extra)}; remove them")
+        return str(found.digest)
+    return str(Model.from_artifact(read_archived(path)).digest)
+
+
+def read_archive(path: str | Path) -> Archive:
+    """What a `.mar` says of itself, after its structure has been checked.
+
+    Raises:
+        ArchiveError: as in `verify`, as far as it can be seen without the model.
+    """
+    with opened(Path(path)) as archive:
+        return checked(Path(path), archive)
+
+
+def read_archived(path: str | Path) -> artifact.Artifact:
+    """The artifact in a `.mar`, after the archive's structure has been checked. Nothing is unpacked to disk.
+
+    Raises:
+        ArtifactError: the artifact is damaged, or is none.
+        ArchiveError: as in `verify`.
+    """
+    with opened(Path(path)) as archive:
+        checked(Path(path), archive)
+        names = [info.filename for info in archive.infolist() if info.filename not in (HANDLER, CONFIG, MANIFEST)]
+        files = {name: member(archive, name) for name in names}
+    found = artifact.parse(files)
+    if extra := sorted(set(files) - {artifact.SUMS, *artifact.DOCUMENTS, *found.description["weights"]}):
+        raise ArchiveError(f"{path} holds weights that {artifact.SUMS} does not list: {', '.join(extra)}")
+    return found
+
+
+def _place(store: Path, name: str, version: str) -> Path:
+    """Where a version is written, so that other versions in the store stay."""
+    plain, beside = store / f"{name}.mar", store / f"{name}@{version}.mar"
+    if beside.exists():
+        return beside
+    if plain.exists():
+        # Not `read_archive`: an archive of another maas, whose handler differs, is another version all the same.
+        with contextlib.suppress(OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError, ArtifactError):
+            with zipfile.ZipFile(plain) as archive:
+                found = artifact.parse_json(MANIFEST, member(archive, MANIFEST))["model"]["modelVersion"]
+            return plain if found == version else beside
+    return plain

@@ -1,0 +1,184 @@
+"""The zip that a `.mar` is: written in one way, and read only as it was written."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from maas import artifact
+from maas.archive._deployment import CONFIG, Deployment
+from maas.archive._names import check_name, check_version
+from maas.errors import ArchiveError, ArtifactError, show
+
+HANDLER = "maas_handler.py"
+MANIFEST = "MAR-INF/MANIFEST.json"
+ARCHIVER_VERSION = "0.12.0"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_MOST_MEMBERS = 64
+_MOST_RATIO = 100
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What a `.mar` says of itself.
+
+    Args:
+        name: of the model.
+        version: of the model, as TorchServe routes it.
+        deployment: how TorchServe is to run it.
+    """
+
+    name: str
+    version: str
+    deployment: Deployment
+
+
+def zipped(members: Mapping[str, bytes]) -> bytes:
+    """The deterministic archive of some files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for one in sorted(members):
+            info = zipfile.ZipInfo(one, _EPOCH)
+            info.create_system = 3
+            info.external_attr = 0o100644 << 16
+            archive.writestr(info, members[one])
+    return buffer.getvalue()
+
+
+def manifest_of(name: str, version: str) -> str:
+    """As torch-model-archiver writes it, but for a fixed date."""
+    return json.dumps(
+        {
+            "createdOn": "01/01/1980 00:00:00",
+            "runtime": "python",
+            "model": {
+                "modelName": name,
+                "serializedFile": artifact.WEIGHTS,
+                "handler": HANDLER,
+                "modelVersion": version,
+                "configFile": CONFIG,
+            },
+            "archiverVersion": ARCHIVER_VERSION,
+        },
+        indent=2,
+    )
+
+
+def handler_path() -> Path:
+    """The installed `maas_handler.py`: the repository's own in an editable install, else the wheel's copy."""
+    here = Path(__file__).resolve().parents[1]
+    for folder in (here.parent / "handlers", here / "handlers"):
+        if (folder / HANDLER).is_file():
+            return folder / HANDLER
+    raise ArchiveError(f"{HANDLER} is not installed beside maas; install maas-torch again")
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    if not path.is_file():
+        raise ArchiveError(f"there is no archive {path}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        NotImplementedError,
+        UnicodeError,
+        EOFError,
+        OSError,
+    ) as error:
+        raise ArchiveError(f"{path} is not a whole archive: {error}") from error
+
+
+def checked(path: Path, archive: zipfile.ZipFile) -> Archive:
+    infos = archive.infolist()
+    names = [info.filename for info in infos]
+    _check_layout(path, archive)
+    if len(names) > _MOST_MEMBERS:
+        raise ArchiveError(f"{path} has {len(names)} members, maas writes at most {_MOST_MEMBERS}")
+    for info in infos:
+        allowed = {*artifact.DOCUMENTS, artifact.SUMS, HANDLER, CONFIG, MANIFEST}
+        if info.filename not in allowed and not re.fullmatch(r"model[A-Za-z0-9_-]*\.safetensors", info.filename):
+            raise ArchiveError(f"{path} holds {show(info.filename)}, which maas does not put there")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
+            raise ArchiveError(f"{path}: {info.filename} is encrypted, or packed in a way that maas does not read")
+        if info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size:
+            raise ArchiveError(f"{path} is not a whole archive: {info.filename} is said to have two sizes")
+        if info.file_size > max(info.compress_size, 1024) * _MOST_RATIO:
+            raise ArchiveError(f"{path}: {info.filename} would unpack to {info.file_size:,} bytes, which is no model")
+    for name in (*artifact.DOCUMENTS, artifact.SUMS, artifact.WEIGHTS, HANDLER, CONFIG, MANIFEST):
+        if names.count(name) != 1:
+            raise ArchiveError(f"{path} must hold {name} once, it does {names.count(name)} times")
+    if len(set(names)) != len(names):
+        raise ArchiveError(f"{path} holds a name twice")
+    if member(archive, HANDLER) != handler_path().read_bytes():
+        raise ArchiveError(f"{path} holds another {HANDLER} than the one installed here; package the artifact again")
+    try:
+        manifest = artifact.parse_json(MANIFEST, member(archive, MANIFEST))
+        model = manifest["model"]
+        found = Archive(
+            check_name(model["modelName"]),
+            check_version(model["modelVersion"]),
+            Deployment.from_yaml(member(archive, CONFIG).decode()),
+        )
+    except (ArtifactError, KeyError, TypeError, ValueError) as error:
+        raise ArchiveError(f"{path}: {error}") from error
+    wanted = json.loads(manifest_of(found.name, found.version))
+    odd = {
+        key: value for key, value in manifest.items() if key not in ("createdOn", "model") and value != wanted.get(key)
+    }
+    odd |= {key: value for key, value in model.items() if value != wanted["model"].get(key)}
+    if odd or manifest.keys() != wanted.keys() or model.keys() != wanted["model"].keys():
+        raise ArchiveError(f"{path}: the manifest names files that maas does not: {show(str(odd or list(model)), 300)}")
+    return found
+
+
+def _check_layout(path: Path, archive: zipfile.ZipFile) -> None:
+    """Whether the members, as each says of itself, fill the file from its first byte to its last, in one way.
+
+    Python reads the directory at the end of a zip, TorchServe's Java the members from its beginning: what only one of
+    them sees must not be there.
+    """
+    with open(path, "rb") as file:
+        at = 0
+        for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+            file.seek(at)
+            header = file.read(30)
+            if info.header_offset != at or len(header) < 30 or header[:4] != b"PK\x03\x04":
+                raise ArchiveError(f"{path} is not a whole archive: bytes stand before, between or after its members")
+            _, flags, method, _, _, crc, packed, size, name, extra = struct.unpack("<5H3I2H", header[4:])
+            said = (file.read(name), flags & ~0x800, method, crc, packed, size)
+            if said != (info.filename.encode(), 0, info.compress_type, info.CRC, info.compress_size, info.file_size):
+                raise ArchiveError(f"{path} is not a whole archive: it describes {show(info.filename)} in two ways")
+            at += 30 + name + extra + packed
+        file.seek(at)
+        rest = file.read()
+    end = rest[-22:]
+    count = len(archive.infolist())
+    if (
+        at != archive.start_dir
+        or archive.comment
+        or len(end) != 22
+        or struct.unpack("<4s4H2IH", end) != (b"PK\x05\x06", 0, 0, count, count, len(rest) - 22, at, 0)
+    ):
+        raise ArchiveError(f"{path} is not a whole archive: bytes stand before, between or after its members")
+
+
+def member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """The bytes of a member, never more than its header says."""
+    size = archive.getinfo(name).file_size
+    with archive.open(name) as file:
+        data = file.read(size + 1)
+    if len(data) != size:
+        raise ArchiveError(f"{name} is longer or shorter than the archive says")
+    return data
