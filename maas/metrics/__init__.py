@@ -13,7 +13,13 @@ from maas.metrics._groups import Grouping, GroupScore
 from maas.metrics._intervals import score_interval
 from maas.metrics._multilabel import multilabel_scores, scores_by_label
 from maas.metrics._ranking import ranking_scores
-from maas.metrics._scores import Scores, classification_scores, forecast_scores, regression_scores
+from maas.metrics._scores import (
+    Scores,
+    check_max_drop,
+    classification_scores,
+    forecast_scores,
+    regression_scores,
+)
 from maas.metrics._threshold import CRITERIA, best_threshold
 
 __all__ = [
@@ -32,6 +38,7 @@ __all__ = [
     "anomaly_scores",
     "best_threshold",
     "calibration",
+    "check_max_drop",
     "classification_scores",
     "distribution",
     "forecast_scores",

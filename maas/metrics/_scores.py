@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from maas.errors import DataError, show
 from maas.metrics._calibration import Calibration, calibration
 from maas.metrics._details import Details, classification_details, forecast_details, regression_details
 from maas.metrics._intervals import Aggregate
@@ -52,6 +53,25 @@ class Scores:
     calibration: Calibration | None = None
     steps: _Array | None = field(default=None, repr=False)
     details: Callable[[], Details] | None = field(default=None, repr=False)
+
+    def drop_to(self, other: Scores) -> float:
+        """By how much another's primary score is worse: a score by the difference, an error by its share of this one.
+
+        Negative where it is better.
+
+        Raises:
+            DataError: the score is not defined for the rows.
+        """
+        before, after = self.values[self.primary], other.values[self.primary]
+        if before is None or after is None:
+            raise DataError(f"the score {show(self.primary)} is not defined for these rows; give rows of every class")
+        return before - after if self.greater_is_better else (after - before) / max(before, 1e-12)
+
+
+def check_max_drop(max_drop: Any) -> None:
+    """Raise DataError for what is no share that a primary score may drop by."""
+    if isinstance(max_drop, bool) or not isinstance(max_drop, (int, float)) or not 0 <= max_drop < 1:
+        raise DataError(f"`max_drop` must be from 0 to below 1, got {show(max_drop)}")
 
 
 def classification_scores(

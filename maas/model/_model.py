@@ -26,13 +26,13 @@ from maas.errors import (
     SkewError,
     show,
 )
-from maas.metrics import Evaluation
+from maas.metrics import Evaluation, Scores, check_max_drop
 from maas.model._ahead import ahead
 from maas.model._explain import explained
 from maas.model._precision import Lowered, check_precision, is_fast, is_vouched
 from maas.model._prepared import Prepared, as_one, columns_of
 from maas.model._stored import WRONG, check_describes, description_of, first_line, parts_of, replay, tolerance_of
-from maas.model._vouch import check_max_drop, vouched
+from maas.model._vouch import vouched
 from maas.nn import Recipe, steps_a_pass, threads, work_of, worth_threads
 from maas.preprocess import Preprocess
 from maas.schema import Columns, Schema
@@ -259,9 +259,7 @@ class Model:
         if precision != "bfloat16":
             raise DataError(f"`precision` to vouch for must be bfloat16, got {show(precision)}")
         check_max_drop(max_drop)
-        rows = data.as_rows(test, task=self.task.kind)
-        truth = _target(rows, "test")
-        self.task.check_test(rows.schema, rows.columns, truth)
+        rows, truth = self._judging(test)
         answers = {one: self.set_precision(one)._answers(rows) for one in ("float32", precision)}
         self.set_precision("float32")
         if not answers[precision].finite().all():
@@ -302,6 +300,11 @@ class Model:
             found += explained(self, prepared, label)
         return found
 
+    def score(self, test: Any) -> Scores:
+        """The scores alone, without the intervals, baselines and groups of `evaluate`; its `test` and errors."""
+        rows, truth = self._judging(test)
+        return self.task.score(self.predict(rows), truth)
+
     def evaluate(self, test: Any, *, baselines_from: Any = None, groups: str | Sequence[str] = ()) -> Evaluation:
         """Score the model on rows it has not seen.
 
@@ -315,10 +318,8 @@ class Model:
             DataError: the rows have no target, or one that the model does not know, or `groups` names no column of
                 groups.
         """
-        rows = data.as_rows(test, task=self.task.kind)
+        rows, truth = self._judging(test)
         grouped = data.group_values(rows, groups)
-        truth = _target(rows, "test")
-        self.task.check_test(rows.schema, rows.columns, truth)
         answers = self.predict(rows)
         scores = self.task.score(answers, truth)
         others = {}
@@ -433,6 +434,13 @@ class Model:
             except SkewError:
                 model.set_precision("float32")
         return model
+
+    def _judging(self, test: Any) -> tuple[Rows, np.ndarray[Any, Any]]:
+        """Rows to be judged by, and their truth."""
+        rows = data.as_rows(test, task=self.task.kind)
+        truth = _target(rows, "test")
+        self.task.check_test(rows.schema, rows.columns, truth)
+        return rows, truth
 
     def _parts(self, rows: Any) -> Iterator[Prepared]:
         size = self.rows_at_once

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maas.errors import DataError, show
-
 if TYPE_CHECKING:
     from maas.model._model import Model
     from maas.task import Batch
@@ -30,10 +28,7 @@ def vouched(
         max_drop: as of `Model.vouch`.
     """
     full, low = scores["float32"], scores["bfloat16"]
-    before, after = full.values[full.primary], low.values[low.primary]
-    if before is None or after is None:
-        raise DataError(f"the score {show(full.primary)} is not defined for these rows; give rows of every class")
-    drop = before - after if full.greater_is_better else (after - before) / max(before, 1e-12)
+    drop = full.drop_to(low)
     labels = [one.columns.get("label") for one in answers.values()]
     agreement = None if labels[0] is None else float(np.mean(labels[0] == labels[1]))
     return {
@@ -47,12 +42,6 @@ def vouched(
         "device": model.device.type,
         "times_as_fast": _gain(model, next(model.prepared(test)).batch[:_RACE_ROWS]),
     }
-
-
-def check_max_drop(max_drop: Any) -> None:
-    """Raise DataError for what is no share."""
-    if isinstance(max_drop, bool) or not isinstance(max_drop, (int, float)) or not 0 <= max_drop < 1:
-        raise DataError(f"`max_drop` must be from 0 to below 1, got {show(max_drop)}")
 
 
 def _gain(model: Model, batch: Batch) -> float:

@@ -1,0 +1,5 @@
+"""A trained model made smaller or faster, within a loss that is stated beforehand."""
+
+from maas.compress._budget import Outcome, hold
+
+__all__ = ["Outcome", "hold"]
