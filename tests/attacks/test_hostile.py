@@ -364,9 +364,10 @@ FORMAT: dict[str, tuple[Attack, str]] = {
     "weights none": (_put([], "weights"), "artifact.json lists the weights"),
     "weights twice": (_put([WEIGHTS, WEIGHTS], "weights"), "artifact.json lists the weights"),
     "weights a text": (_put(WEIGHTS, "weights"), "artifact.json lists the weights"),
-    "transforms": (_put([{"kind": "quantize"}], "transforms"), "unknown transforms list of 1"),
-    "transforms null": (_put(None, "transforms"), "unknown transforms None"),
-    "transforms an object": (_put({}, "transforms"), "unknown transforms dict of 0"),
+    "transforms": (_put([{"kind": "quantise", "arguments": {}}], "transforms"), "unknown transform 'quantise'"),
+    "transforms without arguments": (_put([{"kind": "prune"}], "transforms"), "a transform is"),
+    "transforms null": (_put(None, "transforms"), "transforms are a list, got None"),
+    "transforms an object": (_put({}, "transforms"), "transforms are a list, got dict of 0"),
     # The tensors.
     "a pickle for weights": (_raw(WEIGHTS, lambda _: pickle.dumps(_Evil())), SAFE),
     "a header of 2**60 bytes": (_raw(WEIGHTS, lambda data: struct.pack("<Q", 2**60) + data[8:]), SAFE),
