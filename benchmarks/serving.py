@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 from environment import ROOT, make_peers, versions, where
 
-PEERS = ("litserve", "fastapi", "uvicorn", "captum")
+PEERS = ("litserve", "fastapi", "uvicorn", "captum", "python-multipart")
 WITH_PEERS = ("stock", "stock, quiet", "stock, no batches", "litserve", "fastapi")
 ORDER = ("maas", "maas bf16", *WITH_PEERS, "ceiling")
 LOADS = ("images", "row", "rows-json", "rows-npy", "text")

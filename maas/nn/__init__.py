@@ -7,6 +7,7 @@ from maas.nn._backbone import Backbone
 from maas.nn._cnn import CNN
 from maas.nn._content import ContentBased
 from maas.nn._conv1d import CNN1d
+from maas.nn._cores import available_cores
 from maas.nn._ease import EASE
 from maas.nn._factorization import MatrixFactorization, RatingFactorization
 from maas.nn._fusion import Fusion
@@ -49,6 +50,7 @@ __all__ = [
     "TextRNN",
     "TextTransformer",
     "UserNeighbours",
+    "available_cores",
     "integrated_gradients",
     "network",
     "network_class",

@@ -15,7 +15,7 @@ import torch
 
 from maas.client import DESCRIPTION, V2_METADATA
 from maas.model import Model
-from maas.nn._cores import available_cores
+from maas.nn import available_cores
 from maas.serving._description import describe, v2_metadata
 from maas.serving._drift import drift_of
 from maas.serving._explain import write_explanations

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from maas.errors import ServingError
+from maas.nn import available_cores
 from maas.serving._settings import DRAIN, IMPORTS, Instance
 
 
@@ -36,6 +37,7 @@ def command_line(java: Path, instance: Instance, archives: Mapping[str, str]) ->
     home, folder = torchserve_home(), instance.folder
     return [
         str(java),
+        *_collector(),
         f"-Dmodel_server_home={home}",
         f"-Dlog4j.configurationFile=file://{folder / 'log4j2.xml'}",
         f"-Djava.io.tmpdir={folder / 'tmp'}",
@@ -47,6 +49,14 @@ def command_line(java: Path, instance: Instance, archives: Mapping[str, str]) ->
         "-ncs",
         *("-m", *(f"{name}={file}" for name, file in archives.items())),
     ]
+
+
+def _collector() -> list[str]:
+    """On one or two cores a garbage collector with threads of its own takes them from those who answer."""
+    chosen = any(
+        "GC" in os.environ.get(name, "") for name in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
+    )
+    return [] if chosen or available_cores() > 2 else ["-XX:+UseSerialGC"]
 
 
 def environment(instance: Instance, imports: Sequence[str]) -> dict[str, str]:

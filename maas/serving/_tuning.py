@@ -12,7 +12,7 @@ from typing import Any
 from maas.archive import read_archived
 from maas.client._chunks import job_of
 from maas.errors import ServingError, show
-from maas.nn._cores import available_cores
+from maas.nn import available_cores
 from maas.serving._load import Body
 from maas.serving._store import choose
 from maas.serving._tuning_trial import Setting, Trial, hung_after, point_json, run_trial

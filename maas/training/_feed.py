@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from maas.errors import MaasError
-from maas.nn._cores import available_cores
+from maas.nn import available_cores
 from maas.task import Batch
 from maas.training._plan import Window
 from maas.training._world import World
