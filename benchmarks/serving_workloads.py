@@ -205,7 +205,7 @@ def _numbers(rng: np.random.Generator) -> list[float]:
 LOADS = {
     load.name: load
     for load in (
-        Load("images", "image", JPEG, _images, 1, (8,), 8),
+        Load("images", "image", JPEG, _images, 1, (8,), 8, delay_ms=10),
         Load("row", "rows", JSON, _row, 1, (1, 16, 32), 32),
         Load("rows-json", "rows", JSON, _many, ROWS_A_REQUEST, (4,), 4),
         Load("rows-npy", "rows", NPY, _npy, ROWS_A_REQUEST, (4,), 4),

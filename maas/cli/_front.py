@@ -61,6 +61,8 @@ def front(options: Namespace) -> bool:
 
     if options.action == "deploy":
         ask_front("deploy", name=options.model, version=options.version)
+    elif options.action == "rollback":
+        ask_front("rollback", name=options.model)
     elif options.action == "canary":
         name, version, percent = options.canary
         ask_front("canary", name=name, version=version, percent=percent)

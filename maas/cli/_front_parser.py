@@ -26,7 +26,7 @@ def add_front(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "front",
         "ask the front that maas serve --front runs here",
         "examples:\n  maas front status\n  maas front deploy wine --version 2.0\n"
-        "  maas front canary wine=2.0:10%    (0% ends it)\n  maas front restart 0\n"
+        "  maas front rollback wine\n  maas front canary wine=2.0:10%    (0% ends it)\n  maas front restart 0\n"
         "  maas front keys                   (reads the file of keys again)",
     )
     actions = front.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -34,12 +34,14 @@ def add_front(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     deploy = actions.add_parser("deploy", help="start instances with another version beside, and switch to them")
     deploy.add_argument("model", metavar="NAME", help="the model's name")
     deploy.add_argument("--version", required=True, help="the version, in the store")
+    back = actions.add_parser("rollback", help="go back to the version that was served before, in the same way")
+    back.add_argument("model", metavar="NAME", help="the model's name")
     share = actions.add_parser("canary", help="give an instance with another version a share of the requests")
     share.add_argument("canary", type=canary, metavar="NAME=VERSION:PERCENT", help="in steps of 5 %%, up to 50 %%")
     restart = actions.add_parser("restart", help="stop an instance and start it again, while the others answer")
     restart.add_argument("place", type=int, metavar="N", help="of the instance, counted from 0 as status lists them")
     keys = actions.add_parser("keys", help="read the file of keys again")
-    for action in (status, deploy, share, restart, keys):
+    for action in (status, deploy, back, share, restart, keys):
         _json(action)
 
 

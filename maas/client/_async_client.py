@@ -50,7 +50,7 @@ class AsyncClient:
         self._core = Core(model, url, token, timeout, version, retries, parallel)
         import httpx
 
-        self._http = httpx.AsyncClient(**_transport.options(self._core.url, verify, parallel))
+        self._http = httpx.AsyncClient(**_transport.options(self._core.url, verify or self._core.certificate, parallel))
 
     @property
     def model(self) -> str:

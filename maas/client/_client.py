@@ -33,16 +33,16 @@ class Client:
 
     Args:
         model: the model's name.
-        url: of TorchServe's inference address, or of a front before it; by default that of a server which `maas serve`
-            runs here.
+        url: of TorchServe's inference address, or of a front before it; by default that of a front or else a server
+            which `maas serve` runs here.
         token: the inference token, or a function that gives it, asked again when the token is refused; by default,
-            with `url` left out, the local server's.
+            with `url` left out, that of the front or server found here.
         timeout: seconds that a request may take, tries and pauses included. A connection has at most 5 of them.
         version: of the model; by default the server's default version.
         retries: how often a request is sent again; 0 for never.
         parallel: how many requests are under way at once when many rows are asked about.
         verify: file of the certificates (PEM) to trust for an https `url`, or an SSLContext; by default
-            those that httpx brings.
+            those that httpx brings, or, with `url` left out, that of the front or server found here.
 
     Raises:
         ClientError: an argument cannot be used, or `url` is left out and no server runs here that serves the model.
@@ -65,7 +65,7 @@ class Client:
         self._core = Core(model, url, token, timeout, version, retries, parallel)
         import httpx
 
-        self._http = httpx.Client(**_transport.options(self._core.url, verify, parallel))
+        self._http = httpx.Client(**_transport.options(self._core.url, verify or self._core.certificate, parallel))
 
     @property
     def model(self) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from maas.client._answers import Prediction, Predictions, RowErrors, answers_of
 from maas.client._chunks import JSON, Chunk, Job, array_chunks, job_of
 from maas.client._exchange import Exchange, TokenFunction
-from maas.client._local import running_servers
+from maas.client._local import running
 from maas.client._steps import Pause, Steps
 from maas.errors import ClientError, RequestRefused, ServerUnavailable, show
 
@@ -54,11 +54,12 @@ class Core:
                 f"`timeout` must be above 0, `retries` at least 0 and `parallel` at least 1, got {timeout}, {retries} "
                 f"and {parallel}"
             )
+        self.certificate: str | None = None
         if url is None:
-            servers = [server for server in running_servers() if model in server.models]
-            if not servers:
+            if (here := running(model)) is None:
                 raise ClientError(f"no server runs here that serves {show(model)}; start one, or say url= and token=")
-            url, token = servers[-1].url, token if token is not None else servers[-1].inference_token
+            url, token = here.url, token if token is not None else here.inference_token
+            self.certificate = here.certificate
         if not url.startswith(("http://", "https://")):
             raise ClientError(f"`url` must begin with http:// or https://, got {show(url)}")
         self.model = model

@@ -17,6 +17,7 @@ _LONGEST = 40
 _TRIES = 20
 STATE = "server.json"
 KEYS = "key_file.json"
+FRONT = "front.json"
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,39 @@ class LocalServer:
         fresh.replace(file)
 
 
+@dataclass(frozen=True)
+class LocalFront:
+    """A running front.
+
+    Args:
+        pid: of its proxy.
+        url: that clients use.
+        models: names that it serves.
+        keys: the file of its keys.
+        certificate: PEM file that it shows, where it speaks TLS.
+    """
+
+    pid: int
+    url: str
+    models: tuple[str, ...]
+    keys: str
+    certificate: str | None = None
+
+    def inference_token(self) -> str:
+        """The first of its keys, as it stands in the file now."""
+        try:
+            lines = Path(self.keys).read_text().splitlines()
+            return next(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+        except (OSError, ValueError, StopIteration) as error:
+            raise ClientError(f"the front at {self.url} has no key in {self.keys}: {error!r}") from error
+
+    def write(self, folder: Path) -> None:
+        """Make the front known to clients on this machine."""
+        fresh = folder / f"{FRONT}.new"
+        fresh.write_text(json.dumps(asdict(self)))
+        fresh.replace(folder / FRONT)
+
+
 def folder_of_servers() -> Path:
     """The folder that holds one folder for each server of this user; made if need be, closed to others.
 
@@ -96,3 +130,23 @@ def running_servers() -> list[LocalServer]:
             os.kill(server.pid, 0)
             found.append((file.stat().st_mtime, server))
     return [server for _, server in sorted(found, key=lambda pair: pair[0])]
+
+
+def running_fronts() -> list[LocalFront]:
+    """The fronts of this user that are ready, the last started last."""
+    found = []
+    for file in folder_of_servers().glob(f"*/{FRONT}"):
+        with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
+            state = json.loads(file.read_text())
+            front = LocalFront(**{**state, "models": tuple(state["models"])})
+            os.kill(front.pid, 0)
+            found.append((file.stat().st_mtime, front))
+    return [front for _, front in sorted(found, key=lambda pair: pair[0])]
+
+
+def running(model: str) -> LocalFront | LocalServer | None:
+    """Where a model is served here: by a front, since that loses no request, else by a server; the last started."""
+    for found in (running_fronts(), running_servers()):
+        if serving := [one for one in found if model in one.models]:
+            return serving[-1]
+    return None

@@ -2,10 +2,12 @@
 
 import io
 import json
+import os
 import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ import pyarrow as pa
 import pytest
 
 import maas
+from maas.client import LocalFront, LocalServer, folder_of_servers
 from maas.errors import ClientError, RequestRefused, ServerUnavailable
 
 Start = Callable[..., Any]
@@ -281,7 +284,9 @@ def test_arguments_that_cannot_be_used(options: dict[str, Any], message: str) ->
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
-def test_https_with_a_certificate_of_ones_own(faulty: Start, call: Call, tmp_path: Path) -> None:
+def test_https_with_a_certificate_of_ones_own(
+    faulty: Start, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
          "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "ca.pem"],
@@ -293,6 +298,24 @@ def test_https_with_a_certificate_of_ones_own(faulty: Start, call: Call, tmp_pat
     assert call(server.url, "predict", {"x": 7}, verify=tmp_path / "ca.pem") == {"label": 7}
     with pytest.raises(ServerUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
         call(server.url, "predict", {"x": 7}, retries=0)
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="maas-t") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        for local in (LocalServer, LocalFront):  # a front goes before a server
+            own = folder_of_servers() / local.__name__
+            own.mkdir()
+            (own / "key_file.json").write_text('{"inference": {"key": "t"}}')
+            (own / "keys").write_text("# of the front\nkey\n")
+            shown = str(tmp_path / "ca.pem")
+            if local is LocalServer:
+                LocalServer(str(own), os.getpid(), server.url, ("m",), certificate=shown).write()
+            else:
+                LocalFront(os.getpid(), server.url, ("m",), str(own / "keys"), shown).write(own)
+            with maas.Client("m") as client:
+                assert client.predict({"x": 7}) == {"label": 7}
+                assert client._core.token() == ("t" if local is LocalServer else "key")
+        (own / "keys").write_text("# none\n")
+        with pytest.raises(ClientError, match="has no key in"), maas.Client("m") as client:
+            client.predict({"x": 7})
 
 
 def test_importing_it_loads_nothing_heavy() -> None:

@@ -113,6 +113,19 @@ def test_what_is_routed(method: str, path: str, status: int, http: httpx.Client)
         assert answer.json()["type"] == "urn:maas:problem:not-found"
 
 
+def test_a_client_without_an_address_finds_the_front_and_its_key(
+    running: dict[str, Any], own: dict[str, str], wine_model: maas.Model
+) -> None:
+    log = Path(running["logs"]) / "access.log"
+    before = log.read_text().count("/predictions/wine")
+    code = "import maas, sys, json; client = maas.Client('wine'); print(client.predict(json.load(sys.stdin))['label'])"
+    row = json.dumps(wine_model.preprocess.examples(1)[0])
+    done = subprocess.run([sys.executable, "-c", code], env=own, input=row, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(wine_model.predict(json.loads(row))["label"])
+    assert log.read_text().count("/predictions/wine") > before
+
+
 def test_no_client_loses_a_request_to_a_dead_worker_a_canary_or_a_release(
     running: dict[str, Any], own: dict[str, str], http: httpx.Client, wine_model: maas.Model
 ) -> None:
@@ -155,6 +168,13 @@ def test_no_client_loses_a_request_to_a_dead_worker_a_canary_or_a_release(
             thread.join()
     assert set(+counts) == {"1.0", "2.0"}
     assert 0.05 < shared["2.0"] / shared.total() < 0.4
+
+
+def test_a_release_is_taken_back(running: dict[str, Any], own: dict[str, str]) -> None:
+    assert [one["models"] for one in front(own, "rollback", "wine")["instances"]] == [["wine@1.0"]] * 2
+    done = subprocess.run([*MAAS, "front", "rollback", "wine"], env=own, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 4
+    assert "no other version of 'wine' was served here before" in done.stderr
 
 
 def test_a_release_that_fails_leaves_what_was(

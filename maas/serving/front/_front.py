@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from maas.client import Client
 from maas.errors import MaasError, ServingError, show
+from maas.serving import _record
 from maas.serving._ports import is_free
 from maas.serving._server import DRAIN_SECONDS, Server
 from maas.serving._settings import DRAIN_MARK
@@ -137,6 +138,20 @@ class Front:
             ServingError: a step failed; the instances from before serve on.
             ArchiveError, ArtifactError: the archive cannot be trusted; nothing was changed.
         """
+        self._release(name, version, "deploy", drain_seconds)
+
+    def rollback(self, name: str, *, drain_seconds: float = DRAIN_SECONDS) -> None:
+        """Go back to the version of a model that was served before the last release, as `deploy` goes to one.
+
+        Raises:
+            ServingError, ArchiveError, ArtifactError: there is none, or as in `deploy`.
+        """
+        before = _record.before(self.folder, name)
+        if before is None:
+            raise ServingError(f"no other version of {show(name)} was served here before; there is none to go back to")
+        self._release(name, before, "rollback", drain_seconds)
+
+    def _release(self, name: str, version: str, action: str, drain_seconds: float) -> None:
         stable = [one for one in self.instances if not one.percent]
         models = _with(stable[0].models, name, version)
         golden = self._golden(name, version)
@@ -144,7 +159,12 @@ class Front:
             for _ in stable:
                 fresh.append(self._start(models))
                 golden.check(fresh[-1].server)
+        if not any(line["model"] == name for line in _record.read(self.folder)):
+            for line in _record.read(stable[0].server.folder):  # what it began with, to go back to
+                if line["model"] == name:
+                    _record.write(self.folder, "serve", name, line["version"])
         self._replace(self.instances, fresh, drain_seconds)
+        _record.write(self.folder, action, name, version)
 
     def canary(self, name: str, version: str, percent: int, *, drain_seconds: float = DRAIN_SECONDS) -> None:
         """Give a share of all requests to an instance that has another version of a model; 0 ends it.
@@ -218,6 +238,7 @@ class Front:
         actions: dict[str, Callable[..., Any]] = {
             "status": self.status,
             "deploy": self.deploy,
+            "rollback": self.rollback,
             "canary": self.canary,
             "restart": self.restart,
             "keys": self.take_keys,

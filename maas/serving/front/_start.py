@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from maas.client import folder_of_servers
+from maas.client import LocalFront, folder_of_servers
 from maas.errors import ServingError
 from maas.serving._address import check_address
 from maas.serving._ports import free_ports, is_free
@@ -144,6 +144,8 @@ def serve_front(
     except BaseException:
         front.stop(drain_seconds=0)
         raise
+    shown = None if settings.certificate is None else str(settings.certificate)
+    LocalFront(process.pid, front.url, front.models, str(keys_file), shown).write(settings.folder)
     return front
 
 
