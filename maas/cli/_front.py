@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from maas.serving.front import Front
 
 _OPTIONS = ("instances", "port", "host", "certificate", "key", "keys", "otel", "drain_seconds", "logs")
-_OF_INSTANCES = ("imports", "workers", "batch_size", "max_batch_delay_ms", "timeout")
+_OF_INSTANCES = ("imports", "workers", "batch_size", "max_batch_delay_ms", "threads", "timeout")
 
 
 def serve(options: Namespace) -> bool:
@@ -24,6 +24,8 @@ def serve(options: Namespace) -> bool:
 
     given: dict[str, Any] = {name: getattr(options, name) for name in _OPTIONS}
     models = options.models or None
+    if options.metrics_port is not None:
+        raise ServingError("--metrics-port is that of one TorchServe; --front starts several: maas status shows theirs")
     if options.dry_run:
         print(plan_front(options.store, models, **given).text(), end="")
         return False

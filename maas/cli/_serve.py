@@ -24,6 +24,7 @@ _OPTIONS = (
     "certificate",
     "key",
     "token_minutes",
+    "metrics_port",
 )
 _DEPLOYMENT = ("workers", "batch_size", "max_batch_delay_ms", "threads")
 

@@ -116,6 +116,9 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="life of a token; renewed at three quarters of it (default: %(default)s)",
     )
+    serve.add_argument(
+        "--metrics-port", type=int, metavar="N", help="of the metrics for Prometheus, on loopback (default: a free one)"
+    )
     add_front_options(serve)
     serve.add_argument("--dry-run", action="store_true", help="print every generated file and start nothing")
     _drain(serve)

@@ -80,6 +80,7 @@ def serve(
     certificate: str | Path | None = None,
     key: str | Path | None = None,
     token_minutes: int = _TOKEN_MINUTES,
+    metrics_port: int | None = None,
 ) -> Server:
     """Start TorchServe on archives of a model store, and wait until every model answers.
 
@@ -100,6 +101,7 @@ def serve(
         host: IP address of inference; one beyond loopback wants `certificate` and `key`.
         certificate, key: PEM files: inference speaks TLS.
         token_minutes: life of a token; a new one is made at three quarters of it.
+        metrics_port: of the metrics for Prometheus, on loopback; by default a free one.
 
     Returns:
         The server. Use it in a `with` block, or call its `stop`.
@@ -115,7 +117,7 @@ def serve(
     for _ in range(3):
         planned = plan(
             store, models, port=port, imports=imports, deployment=deployment, logs=logs, host=host,
-            certificate=certificate, key=key, token_minutes=token_minutes,
+            certificate=certificate, key=key, token_minutes=token_minutes, metrics_port=metrics_port,
         )  # fmt: skip
         try:
             return _start(planned, timeout)
@@ -137,6 +139,7 @@ def plan(
     certificate: str | Path | None,
     key: str | Path | None,
     token_minutes: int,
+    metrics_port: int | None = None,
 ) -> Plan:
     """What `serve` would start; nothing is written.
 
@@ -149,11 +152,12 @@ def plan(
     _java_command.torchserve_home()
     if type(token_minutes) is not int or not 1 <= token_minutes <= 10**7:
         raise ServingError(f"`token_minutes` is an integer from 1 to 10,000,000, got {token_minutes!r}")
-    if port is not None and not 0 < port < 2**16:
-        raise ServingError(f"`port` is from 1 to 65535, got {port}")
     pair = check_address(host, certificate, key)
-    if port is not None and not is_free(port, host):
-        raise ServingError(f"port {port} is taken; choose another with port=")
+    for name, given, at in (("port", port, host), ("metrics_port", metrics_port, "127.0.0.1")):
+        if given is not None and not 0 < given < 2**16:
+            raise ServingError(f"`{name}` is from 1 to 65535, got {given}")
+        if given is not None and not is_free(given, at):
+            raise ServingError(f"port {given} is taken; choose another with {name}=")
     servers = folder_of_servers()
     folder = servers / f"{os.getpid()}-{secrets.token_hex(4)}"
     spare, metrics, grpc, grpc_management = free_ports(4)
@@ -162,7 +166,7 @@ def plan(
         logs=folder / "logs" if logs is None else Path(logs).resolve(),
         host=host,
         port=port or (8080 if is_free(8080, host) else spare),
-        metrics_port=metrics,
+        metrics_port=metrics_port or metrics,
         grpc_port=grpc,
         grpc_management_port=grpc_management,
         token_minutes=token_minutes,

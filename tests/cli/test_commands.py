@@ -124,6 +124,8 @@ def test_fit_takes_the_networks_arguments_and_the_tables_options(capsys: Capture
         ("package {wine_artifact} --name Models", 3, "lower-case letters"),
         ("package {wine_artifact} --version one", 3, "a version is one to three numbers"),
         ("serve --store {store} --port 99999", 4, "`port` is from 1 to 65535"),
+        ("serve --store {store} --metrics-port 0", 4, "`metrics_port` is from 1 to 65535, got 0"),
+        ("serve --store {store} --front --metrics-port 9000", 4, "that of one TorchServe"),
         ("call wine {wine} --url http://127.0.0.1:9 --token \u00fc", 4, "a token is printable ASCII"),
         ("verify {wine_artifact} --import no_such_module_at_all", 2, "--import no_such_module_at_all: No module named"),
         ("serve --store nowhere", 4, "there is no model store nowhere"),
