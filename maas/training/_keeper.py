@@ -126,10 +126,16 @@ class Keeper:
         self._steps += steps
 
     def save(self, state: State) -> None:
-        """Write a checkpoint, check it, point at it, and let older ones go. All processes call this together."""
+        """Write a checkpoint, check it, point at it, and let older ones go. All processes call this together.
+
+        Raises:
+            DivergedError: a weight is not finite; the checkpoints from before stay.
+            RunError: the folder cannot be written.
+        """
         if self.run is None or self.folder is None or self._saved == (state.epoch, state.step):
             return
         start = time.monotonic()
+        state.check_finite()
         generators = self.world.gather(_generators_of(state))
         gathered = ((name, whole(tensor)) for name, tensor in state.tensors())
         tensors = {

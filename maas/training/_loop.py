@@ -275,6 +275,7 @@ def _has_lost_patience(state: State, settings: Settings) -> bool:
 
 def _finish(state: State, settings: Settings, watch: Watch, feed: Feed, keeper: Keeper) -> Outcome:
     """Give the network the weights that are to answer."""
+    state.check_finite()
     state.exchange()
     best_epoch = len(state.history)
     if state.best is not None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
+from maas.errors import DivergedError
 from maas.training._freeze import Pace
 from maas.training._settings import Settings
 from maas.training._weights import Weights, put, whole
@@ -103,6 +105,21 @@ class State:
             return
         for name, tensor in self.network.state_dict().items():
             put(self.best[name], whole(tensor.detach()))
+
+    def check_finite(self) -> None:
+        """Find weights that an update took beyond what their dtype holds, from a finite gradient: no loss has shown it.
+
+        Raises:
+            DivergedError: there is one, in any process.
+        """
+        held = [piece.parameter.detach() for piece in self.weights.pieces]
+        local = [one.to_local() if isinstance(one, DTensor) else one for one in held]
+        fine = torch.stack([one.isfinite().all() for one in local]).all().item()
+        (bad,) = self.world.most(not fine)
+        if bad:
+            rate = self.optimizer.param_groups[0]["lr"]
+            epoch = self.epoch if self.step else max(1, self.epoch - 1)  # the last one may be over
+            raise DivergedError(self.steps, epoch, float(rate), [], "a weight is not finite after it")
 
     def exchange(self) -> None:
         """Swap the weights and their averages, in place."""

@@ -302,6 +302,19 @@ def test_a_validation_loss_that_is_not_finite_is_told(non_finite: str, tmp_path:
     assert [numbers["steps"] for _, numbers in _checkpoints(tmp_path / "run")] == [5, 4, 3, 2, 1]
 
 
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("non_finite", ["raise", "skip"])
+def test_an_update_beyond_what_a_weight_can_hold_is_told_and_not_kept(
+    non_finite: str, kept: bool, tmp_path: Path
+) -> None:
+    """The gradient is finite, and the loss before it: only the weight is not, after the last step."""
+    run = maas.Run(tmp_path / "run", every=0, keep=100) if kept else None
+    settings: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 3e38, "weight_decay": 0.0, "clip_norm": 1e6}
+    with pytest.raises(DivergedError, match=r"in step 1, of epoch 1: a weight is not finite after it, at .* 3e\+38"):
+        _fit(4, batch_size=4, epochs=1, keep="last", validation=0, non_finite=non_finite, run=run, **settings)
+    assert not kept or not _checkpoints(tmp_path / "run")
+
+
 class Reads(TorchDispatchMode):
     """Counts how often a number is read from a tensor, for which a GPU would have to be waited for."""
 
