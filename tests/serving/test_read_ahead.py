@@ -25,20 +25,25 @@ def message(bodies: list[bytes]) -> bytes:
     requests = [
         text(b"id-%d" % number)
         + text(b"Host")
-        + text(b"here")
+        + text("hier: \u00fc".encode())
+        + text(b"Empty")
+        + text(b"")
         + end
-        + text(b"body")
-        + text(b"application/octet-stream")
+        + text("body-\u00e9".encode())
+        + text(b"application/json")
         + text(body)
+        + (text(b"more") + text(b"text/plain") + text(b"m")) * (number % 2)
         + end
         for number, body in enumerate(bodies)
     ]
     return b"I" + b"".join(requests) + end
 
 
+@pytest.mark.parametrize("decode", ["false", "true"])
 @pytest.mark.parametrize("piece", [1, 7, 1000, 1 << 20])
-def test_it_reads_what_the_workers_own_reader_reads(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    messages = [message([b"", b"x" * 300_000, b"{}"]), message([b"last"])]
+def test_it_reads_what_the_workers_own_reader_reads(piece: int, decode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TS_DECODE_INPUT_REQUEST", decode)
+    messages = [message([b"", b"x" * 300_000, b'{"a": 1}']), message([b"last"])]
     sent = b"".join(messages) if piece > 1 else message([b"a", b""]) + messages[1]
 
     def read(count: int) -> list[object]:
@@ -56,7 +61,12 @@ def test_it_reads_what_the_workers_own_reader_reads(piece: int, monkeypatch: pyt
             return found
 
     wanted = read(2)
-    monkeypatch.setattr(codec, "_retrieve_buffer", ReadAhead())
+    own = {name: getattr(codec, name) for name in ("_retrieve_buffer", "_retrieve_inference_msg")}
+    for name, function in own.items():
+        monkeypatch.setattr(codec, name, function)  # put back at the end
+    read_ahead()
+    assert (codec._retrieve_inference_msg is own["_retrieve_inference_msg"]) is (decode == "true")
+    assert codec._retrieve_buffer is not own["_retrieve_buffer"]
     assert read(2) == wanted
     assert read(2) == wanted  # on another connection
 
