@@ -41,16 +41,16 @@ def table() -> tuple[maas.Model, tuple[np.ndarray, np.ndarray]]:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[maas.Model, Rows]:
-    """A residual network over digits of 16 x 16 pixels."""
+    """A residual network over digits of 24 x 24 pixels."""
     x, y = _digits()
-    pixels = (x[:1000] * 15).astype(np.uint8).reshape(-1, 8, 8).repeat(2, axis=1).repeat(2, axis=2)
+    pixels = (x[:800] * 15).astype(np.uint8).reshape(-1, 8, 8).repeat(3, axis=1).repeat(3, axis=2)
     folder = tmp_path_factory.mktemp("digits")
     (folder / "images").write_bytes(struct.pack(">IIII", 0x803, *pixels.shape) + pixels.tobytes())
-    (folder / "labels").write_bytes(struct.pack(">II", 0x801, len(pixels)) + y[:1000].astype(np.uint8).tobytes())
+    (folder / "labels").write_bytes(struct.pack(">II", 0x801, len(pixels)) + y[:800].astype(np.uint8).tobytes())
     rows = maas.data.read_images((folder / "images", folder / "labels"), task="classification")
-    recipe = maas.recipe(maas.nn.ResNet, width=32)
+    recipe = maas.recipe(maas.nn.ResNet, width=28)
     settings = {"epochs": 2, "learning_rate": 3e-3, "batch_size": 32, "device": "cpu", "progress": False}
-    return maas.fit(recipe, rows.take(range(600)), **settings), rows.take(range(600, 1000))
+    return maas.fit(recipe, rows.take(range(500)), **settings), rows.take(range(500, 800))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from maas.compress._fold import find_folds
 from maas.compress._int8 import int8_network, plan
 from maas.compress._trace import trace
 
-IMAGES = {"image": torch.randn(2, 3, 40, 40, generator=torch.Generator().manual_seed(0))}
+IMAGES = {"image": torch.randn(2, 3, 48, 48, generator=torch.Generator().manual_seed(0))}
 
 
 def normalised(network: nn.Module, least: float = 0.5) -> nn.Module:
@@ -36,7 +36,7 @@ class Block(nn.Module):
         self.first, self.norm = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.second, self.third = nn.Conv2d(64, 64, 3, padding=1), nn.Conv2d(64, 64, 3, padding=1)
-        self.last = nn.Linear(64, 2)
+        self.last = nn.Linear(64, 32)
         self.residual = residual
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -56,7 +56,7 @@ def test_a_sum_outside_of_modules_is_a_reader():
     assert list(plain.after("first")) == [("norm", 0), ("relu", 0), ("second", 0), ("relu", 1), ("third", 0)]
     assert list(residual.after("first")) == [("norm", 0), ("relu", 0)]
     assert plain.calls == {"first": 1, "norm": 1, "relu": 2, "second": 1, "third": 1, "last": 1}
-    assert plain.work["second"] == 40 * 40 * 64 * 64 * 9
+    assert plain.work["second"] == 48 * 48 * 64 * 64 * 9
 
 
 def test_weights_that_others_read_are_shared():
@@ -90,8 +90,7 @@ def test_codes_go_on_only_where_the_next_layer_alone_reads_them():
         assert int8.fused == ()  # the ReLU is called twice
         with torch.no_grad():
             wanted, found = network(**IMAGES), made(**IMAGES)
-        assert (found - wanted).abs().max() < 0.03 * wanted.abs().max()
-        assert not torch.equal(found, wanted)
+        assert 0 < (found - wanted).norm() < 0.05 * wanted.norm()
 
 
 def test_behind_a_maximum_only_scales_that_are_not_negative_fold():

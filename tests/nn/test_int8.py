@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from maas.nn import _int8, steps_a_pass, work_of
-from maas.nn._int8 import Int8Conv2d, Int8Embedding, Int8Layer, Int8Linear, has_kernels, to_uint8
+from maas.nn._codes import Codes
+from maas.nn._int8 import Int8Conv2d, Int8Embedding, Int8Layer, Int8Linear, has_kernels
 
 SCALE, ZERO = 0.03, 40
 CONVOLUTIONS: list[dict[str, Any]] = [
@@ -50,7 +51,7 @@ def convolution(sizes: dict[str, Any], **options: Any) -> Int8Layer:
 
 def by_floats(layer: Int8Layer, x: torch.Tensor) -> torch.Tensor:
     """The reference: torch's float layer on the numbers that the codes stand for, in float64."""
-    read = (to_uint8(x, SCALE, ZERO).double() - ZERO) * layer.get_buffer("input_scale").double()
+    read = (Codes(SCALE, ZERO).of(x).double() - ZERO) * layer.get_buffer("input_scale").double()
     weight = layer.weight.double() * layer.weight_scale.double().reshape(-1, *[1] * (layer.weight.dim() - 1))
     bias = None if layer.bias is None else layer.bias.double()
     found = (
@@ -89,9 +90,9 @@ def test_codes_come_in_and_go_out(relu, by_kernel, monkeypatch):
         (convolution({"padding": (1, 1)}, relu=relu, uint8=True), (2, 16, 9, 10)),
     ):
         x = torch.randn(shape, generator=torch.Generator().manual_seed(2))
-        codes = layer(to_uint8(x, SCALE, ZERO))
+        codes = layer(Codes(SCALE, ZERO).of(x))
         assert codes.dtype == torch.uint8
-        wanted = to_uint8(by_floats(layer, x).float(), 0.1, int(layer.get_buffer("output_zero_point")))
+        wanted = Codes(0.1, int(layer.get_buffer("output_zero_point"))).of(by_floats(layer, x).float())
         assert (codes.int() - wanted.int()).abs().max() <= 1  # numbers in the middle between two codes
         assert (codes != wanted).float().mean() < 0.01
         assert torch.equal(layer(x), codes)
@@ -101,7 +102,7 @@ def test_codes_are_rounded_and_held_in_their_range():
     """Reference: numpy's rint and clip."""
     x = torch.linspace(-40, 60, 4001)[torch.randperm(4001, generator=torch.Generator().manual_seed(0))]
     for scale, zero in ((0.25, 100), (0.1, 0), (3.0, 255)):
-        found = to_uint8(x, scale, zero).numpy()
+        found = Codes(scale, zero).of(x).numpy()
         exact = x.double().numpy() / scale + zero
         wanted = np.clip(np.rint(exact), 0, 255)
         near_middle = np.abs(exact - np.floor(exact) - 0.5) < 1e-4
@@ -150,12 +151,12 @@ def test_kernels_that_compute_otherwise_are_not_used(monkeypatch):
     monkeypatch.setattr(
         Int8Linear, "_by_kernel", lambda self, codes, ready: self._sums(codes.float(), ready.weight) * 0
     )
-    monkeypatch.setattr(Int8Linear, "_packed", lambda self, scale, zero_point: self.weight.float())
+    monkeypatch.setattr(Int8Linear, "_packed", lambda self, read: self.weight.float())
     assert not has_kernels.__wrapped__()
 
 
 def test_without_kernels_the_layers_compute_all_the_same(monkeypatch):
-    def missing(self: Int8Layer, scale: float, zero_point: int) -> torch.Tensor:
+    def missing(self: Int8Layer, read: Codes) -> torch.Tensor:
         raise AttributeError("'_OpNamespace' 'onednn' object has no attribute 'qlinear_prepack'")
 
     monkeypatch.setattr(Int8Linear, "_packed", missing)
