@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from maas.nn import Recipe, network, recipe
     from maas.reporting import report
     from maas.serving import serve
+    from maas.signing import sign
     from maas.task import Answers
     from maas.training import Run, fit
     from maas.tuning import cross_validate, tune
@@ -49,6 +50,7 @@ _WHERE = {
     "report": "maas.reporting",
     "schema": "",
     "serve": "maas.serving",
+    "sign": "maas.signing",
     "sklearn": "",
     "task": "",
     "training": "",
@@ -80,6 +82,7 @@ __all__ = [
     "report",
     "schema",
     "serve",
+    "sign",
     "sklearn",
     "task",
     "training",

@@ -10,7 +10,7 @@ import maas
 NAMES = [
     "Answers", "AsyncClient", "Client", "Evaluation", "MaasError", "Model", "Recipe", "Run", "__version__",
     "cross_validate", "data", "fit", "load", "metrics", "network", "nn", "package", "preprocess", "recipe", "report",
-    "schema", "serve", "sklearn", "task", "training", "tune", "tuning", "verify",
+    "schema", "serve", "sign", "sklearn", "task", "training", "tune", "tuning", "verify",
 ]  # fmt: skip
 
 

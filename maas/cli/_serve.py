@@ -24,6 +24,7 @@ _OPTIONS = (
     "certificate",
     "key",
     "token_minutes",
+    "public_keys",
 )
 _DEPLOYMENT = ("workers", "batch_size", "max_batch_delay_ms", "threads")
 
