@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from maas.archive import package, verify
     from maas.client import AsyncClient, Client
     from maas.errors import MaasError
+    from maas.exporting import export
     from maas.metrics import Evaluation
     from maas.model import Model, load
     from maas.nn import Recipe, network, recipe
@@ -39,6 +40,7 @@ _WHERE = {
     "Run": "maas.training",
     "cross_validate": "maas.tuning",
     "data": "",
+    "export": "maas.exporting",
     "fit": "maas.training",
     "load": "maas.model",
     "metrics": "",
@@ -71,6 +73,7 @@ __all__ = [
     "__version__",
     "cross_validate",
     "data",
+    "export",
     "fit",
     "load",
     "metrics",

@@ -84,7 +84,9 @@ class MatrixFactorization(nn.Module):
         """
         vectors = self.users(user)  # (batch, embedding_dim)
         new = (user == 0).nonzero()[:, 0]
-        if len(new):
+        if torch.compiler.is_exporting():  # a graph cannot ask whether there are some
+            vectors = torch.where((user == 0)[:, None], self._folded(history, history_lengths), vectors)
+        elif len(new):
             vectors = vectors.index_copy(0, new, self._folded(history[new], history_lengths[new]))
         vectors = self.dropout(vectors)
         if candidates is None:
