@@ -4,12 +4,13 @@
     python benchmarks/export_kinds.py mlp text_rnn       these alone
 
 A small model of each kind learns for an epoch from made-up rows, is saved, loaded and exported. The table says by how
-much outputs differ at most over its golden rows (all at once, each alone, with more padding), the bytes of the network's
-file and the seconds that writing and checking took; or why it is refused.
+much outputs differ at most over its golden rows (all at once, each alone, with more padding), the bytes of the
+network's file and the seconds that writing and checking took; or why it is refused.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 
 import maas
 from maas.data import (
@@ -78,13 +80,13 @@ def texts() -> Rows:
 
 def clicks(items: Any = None) -> Rows:
     pairs = [(f"u{user}", f"i{item}") for user in range(40) for item in random.choice(30, 8, replace=False)]
-    return read_interactions({"user": [one for one, _ in pairs], "item": [one for _, one in pairs]}, items=items)
+    source = {"user": [one for one, _ in pairs], "item": [one for _, one in pairs]}
+    return read_interactions(source, items=items)
 
 
 def items() -> Any:
-    return read_items(
-        {"item": [f"i{item}" for item in range(30)], "about": [f"kind {'abc'[at % 3]}" for at in range(30)]}
-    )
+    about = [f"kind {'abc'[at % 3]}" for at in range(30)]
+    return read_items(pandas.DataFrame({"item": [f"i{item}" for item in range(30)], "about": about}))
 
 
 def ratings() -> Rows:
@@ -100,27 +102,39 @@ def mixed() -> Rows:
         return read_table(file, target="y", types={"note": "text"})
 
 
-OK = Anomaly.with_options(false_alarms=0.3)
+def waves() -> Rows:
+    return windows(np.sin(np.arange(150) / 5), window=12, horizon=3)
+
+
+def normal(*labels: int | str) -> Any:
+    return Anomaly.with_options(normal=list(labels), false_alarms=0.3)
+
+
+def backbone(name: str) -> tuple[Any, Callable[[], Rows], dict[str, Any]]:
+    return maas.recipe(NN.Backbone, name=name), images, {"preprocess": Image.published(name, size=64)}
+
+
+BAG = Text.with_options(tokenizer="char", ngrams=(50,))
 KINDS: dict[str, tuple[Any, Callable[[], Rows], dict[str, Any]]] = {
     "mlp": (maas.recipe(NN.MLP), table, {}),
     "mlp, a number": (maas.recipe(NN.MLP), numbers, {}),
     "mlp, several labels": (maas.recipe(NN.MLP), labels, {"task": MultiLabel}),
-    "autoencoder": (maas.recipe(NN.AutoEncoder), lambda: from_arrays(random.normal(size=(120, 4))), {"task": OK}),
+    "autoencoder": (maas.recipe(NN.AutoEncoder), table, {"task": normal("yes")}),
     "cnn": (maas.recipe(NN.CNN), images, {}),
     "resnet": (maas.recipe(NN.ResNet), images, {}),
-    "image_autoencoder": (maas.recipe(NN.ImageAutoEncoder), images, {"task": Anomaly.with_options(normal=[0, 1], false_alarms=0.3)}),
-    **{
-        f"backbone {name}": (maas.recipe(NN.Backbone, name=name), images, {"preprocess": Image.published(name, size=size)})
-        for name, size in (("resnet18", 64), ("mobilenet_v3_small", 64), ("efficientnet_b0", 64), ("vit_b_32", 64))
-    },
+    "image_autoencoder": (maas.recipe(NN.ImageAutoEncoder), images, {"task": normal(0, 1)}),
+    "backbone resnet18": backbone("resnet18"),
+    "backbone mobilenet_v3": backbone("mobilenet_v3_small"),
+    "backbone efficientnet_b0": backbone("efficientnet_b0"),
+    "backbone vit_b_32": backbone("vit_b_32"),
     "rnn, lstm": (maas.recipe(NN.RNN, hidden_size=16), sequences, {}),
     "rnn, gru both ways": (maas.recipe(NN.RNN, cell="gru", bidirectional=True, pooling="mean"), sequences, {}),
     "rnn, two layers": (maas.recipe(NN.RNN, cell="rnn", num_layers=2, pooling="max"), sequences, {}),
-    "rnn, forecast": (maas.recipe(NN.RNN), lambda: windows(np.sin(np.arange(150) / 5), window=12, horizon=3), {}),
+    "rnn, forecast": (maas.recipe(NN.RNN), waves, {}),
     "cnn1d": (maas.recipe(NN.CNN1d), sequences, {}),
-    "sequence_autoencoder": (maas.recipe(NN.SequenceAutoEncoder), sequences, {"task": Anomaly.with_options(normal=["low", "high"], false_alarms=0.3)}),
+    "sequence_autoencoder": (maas.recipe(NN.SequenceAutoEncoder), sequences, {"task": normal("low", "high")}),
     "audio_cnn": (maas.recipe(NN.AudioCNN), sounds, {"preprocess": Audio.with_options(num_mels=16)}),
-    "text_bag": (maas.recipe(NN.TextBag), texts, {"preprocess": Text.with_options(tokenizer="char", ngrams=(50,))}),
+    "text_bag": (maas.recipe(NN.TextBag), texts, {"preprocess": BAG}),
     "text_cnn": (maas.recipe(NN.TextCNN), texts, {}),
     "text_rnn": (maas.recipe(NN.TextRNN, bidirectional=True), texts, {}),
     "text_transformer": (maas.recipe(NN.TextTransformer, width=32), texts, {}),
@@ -131,8 +145,26 @@ KINDS: dict[str, tuple[Any, Callable[[], Rows], dict[str, Any]]] = {
     "ease": (maas.recipe(NN.EASE), clicks, {}),
     "item_neighbours": (maas.recipe(NN.ItemNeighbours, neighbours=10), clicks, {}),
     "user_neighbours": (maas.recipe(NN.UserNeighbours, neighbours=10), clicks, {}),
-    "content_based": (maas.recipe(NN.ContentBased), lambda: clicks(items()), {"preprocess": Interactions.with_options(items=items())}),
-}  # fmt: skip
+    "content_based": (
+        maas.recipe(NN.ContentBased),
+        lambda: clicks(items()),
+        {"preprocess": Interactions.with_options(items=items())},
+    ),
+}
+
+
+def line(model: maas.Model, format: str, folder: Path) -> str:
+    """What became of one export."""
+    begun = time.perf_counter()
+    try:
+        written = maas.export(model, folder, format=format)
+    except ExportError as error:
+        return f"refused: {str(error)[:300]}"
+    seconds = time.perf_counter() - begun
+    document = json.loads((written / "model.json").read_bytes())
+    least = {name: size for name, size in document["least"].items() if size > 1}
+    size = (written / document["file"]).stat().st_size
+    return f"{document['differs']:.1e}  {size:>11,}  {seconds:5.1f} s  {least or ''}"
 
 
 def main() -> None:
@@ -147,20 +179,7 @@ def main() -> None:
                 fitted = maas.fit(recipe, rows(), device="cpu", **settings, **options)
             model = maas.load(fitted.save(Path(folder, "model")))
             for format in ("onnx", "pt2"):
-                begun = time.perf_counter()
-                try:
-                    written = maas.export(model, Path(folder, "export"), format=format)
-                except ExportError as error:
-                    print(f"{name:24} {format:4}  refused: {str(error)[:300]}", flush=True)
-                    continue
-                document = maas.artifact.parse_json("model.json", (written / "model.json").read_bytes())
-                size = (written / document["file"]).stat().st_size
-                seconds = time.perf_counter() - begun
-                least = {key: value for key, value in document["least"].items() if value > 1}
-                print(
-                    f"{name:24} {format:4}  {document['differs']:.1e}  {size:>11,}  {seconds:5.1f} s  {least or ''}",
-                    flush=True,
-                )
+                print(f"{name:24} {format:4}  {line(model, format, Path(folder, 'export'))}", flush=True)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"maas {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     from maas.cli._call_parser import add_call, add_ready  # here: they share options that are defined below
+    from maas.cli._export import add_export
     from maas.cli._fit_parser import add_fit
     from maas.cli._serve_parser import add_serving
     from maas.cli._sign_parser import add_keygen, add_sign
@@ -152,6 +153,7 @@ def build_parser() -> argparse.ArgumentParser:
     package.add_argument("--print-config", action="store_true", help="print model-config.yaml and write nothing")
     _json(package)
 
+    add_export(commands)
     add_keygen(commands)
     add_sign(commands)
     add_serving(commands)

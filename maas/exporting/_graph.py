@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,34 +56,63 @@ def graph_of(model: Model) -> Graph:
     """The graph of a model's network.
 
     Raises:
-        ExportError: torch cannot trace it for any number of rows and steps.
+        ExportError: torch fixes the number of rows or of steps.
+        Exception: torch cannot trace it.
     """
-    specs = model.preprocess.outputs
-    names = tuple(specs)
-    batch = Dim(BATCH, min=1)
-    # Dim.AUTO lets torch find the least number of steps; whether it stays free is checked below.
-    dims = [{0: batch, **{at + 1: Dim.AUTO for at in _free(spec.shape)}} for spec in specs.values()]
-    network = Positional(with_scans(model.network), names)
-    program = torch.export.export(network, tuple(_example(model).values()), dynamic_shapes=(tuple(dims),))
+    names = tuple(model.preprocess.outputs)
+    program = _traced(model, names)
     _forget_places(program)
     values = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"][-len(names) :]
     shapes: dict[str, list[Size]] = {}
     least, symbols = {BATCH: 1}, {}
-    for name, spec, value in zip(names, specs.values(), values, strict=True):
-        sizes: list[Size] = []
-        for at, size in enumerate(value.shape):
+    for name, value in zip(names, values, strict=True):
+        shapes[name] = list(value.shape)
+        for at in (0, *_steps_at(model, name)):
+            size = value.shape[at]
+            called = _called(name, at)
             if isinstance(size, int):
-                if at == 0 or spec.shape[at - 1] is None:
-                    raise ExportError(f"{_kind(model)} fixes the size {at} of `{name}` to {size}: it takes no other")
-                sizes.append(size)
-                continue
-            called = BATCH if at == 0 else f"{name}_steps" if sizes.count(f"{name}_steps") == 0 else f"{name}_{at}"
-            symbols[str(size.node.expr)] = called
-            bounds = program.range_constraints.get(size.node.expr)
-            least[called] = max(1, int(bounds.lower)) if bounds is not None else 1
-            sizes.append(called)
-        shapes[name] = sizes
+                raise ExportError(
+                    f"the network {model.recipe.kind!r} is fixed to {size} as {called}: it takes no other"
+                )
+            symbols[str(size.node.expr)] = shapes[name][at] = called
+            if at:
+                least[called] = int(program.range_constraints[size.node.expr].lower)
     return Graph(program, names, shapes, least, symbols)
+
+
+def padded(model: Model, name: str, tensor: torch.Tensor, steps: int) -> torch.Tensor:
+    """An input with zeros behind its steps, so that it has at least so many."""
+    for at in _steps_at(model, name):
+        if (more := steps - tensor.shape[at]) > 0:
+            tensor = torch.cat([tensor, tensor.new_zeros([*tensor.shape[:at], more, *tensor.shape[at + 1 :]])], dim=at)
+    return tensor.contiguous()
+
+
+def _traced(model: Model, names: tuple[str, ...]) -> ExportedProgram:
+    network = Positional(with_scans(model.network), names)
+    rows = model.preprocess.examples(_ROWS)
+    inputs = model.prepare([rows[place % len(rows)] for place in range(_ROWS)]).batch.inputs
+    example = tuple(padded(model, name, inputs[name], _STEPS) for name in names)
+
+    def traced(free: Callable[[str], Any]) -> ExportedProgram:
+        batch = Dim(BATCH, min=1)
+        sizes = [{0: batch, **{at: free(_called(name, at)) for at in _steps_at(model, name)}} for name in names]
+        return torch.export.export(network, example, dynamic_shapes=(tuple(sizes),))
+
+    try:
+        return traced(lambda called: Dim(called, min=1))
+    except torch._dynamo.exc.UserError:  # not for so few steps; then torch finds for how many
+        return traced(lambda _: Dim.AUTO)
+
+
+def _steps_at(model: Model, name: str) -> list[int]:
+    """The axes of an input whose size differs from batch to batch, but for the first."""
+    return [at for at, size in enumerate(model.preprocess.outputs[name].shape, 1) if size is None]
+
+
+def _called(name: str, at: int) -> str:
+    """What a size that may differ is called."""
+    return BATCH if at == 0 else f"{name}_steps" if at == 1 else f"{name}_steps_{at}"
 
 
 def _forget_places(program: ExportedProgram) -> None:
@@ -91,27 +121,3 @@ def _forget_places(program: ExportedProgram) -> None:
         if isinstance(module, torch.fx.GraphModule):
             for node in module.graph.nodes:
                 node.meta.pop("stack_trace", None)
-
-
-def _example(model: Model) -> dict[str, torch.Tensor]:
-    """Prepared rows to trace with, padded to more than one step."""
-    rows = model.preprocess.examples(_ROWS)
-    inputs = model.prepare([rows[place % len(rows)] for place in range(_ROWS)]).batch.inputs
-    return {name: padded(model, name, tensor, _STEPS) for name, tensor in inputs.items()}
-
-
-def padded(model: Model, name: str, tensor: torch.Tensor, steps: int) -> torch.Tensor:
-    """An input with zeros behind its steps, so that it has at least so many."""
-    for at in _free(model.preprocess.outputs[name].shape):
-        if (more := steps - tensor.shape[at + 1]) > 0:
-            shape = [*tensor.shape[: at + 1], more, *tensor.shape[at + 2 :]]
-            tensor = torch.cat([tensor, tensor.new_zeros(shape)], dim=at + 1)
-    return tensor.contiguous()
-
-
-def _free(shape: tuple[Any, ...]) -> list[int]:
-    return [at for at, size in enumerate(shape) if size is None]
-
-
-def _kind(model: Model) -> str:
-    return f"the network {model.recipe.kind!r}"
