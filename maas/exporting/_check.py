@@ -12,12 +12,13 @@ from maas.errors import ExportError, SkewError
 from maas.exporting._formats import Run
 from maas.exporting._graph import Graph, padded
 from maas.model import Model
-from maas.model._stored import check_answers, first_line
+from maas.model._stored import check_answers
 from maas.task import Batch
 
 TOLERANCE = 1e-4
 """By how much outputs may differ, times the larger of 1 and the greatest output: other kernels round otherwise."""
 _MORE_STEPS = 5
+_MOST_SAID = 500
 
 
 class Elsewhere(nn.Module):
@@ -65,7 +66,11 @@ def why(model: Model, error: Exception) -> str:
         remedy = f"it was compressed ({kinds}): export the model that it was made of"
     else:
         remedy = "docs/export.md lists the networks of maas.nn that can be"
-    return f"{type(error).__name__}: {first_line(error)}; {remedy}"
+    first: BaseException = error
+    while first.__cause__ is not None:  # the outer ones say in which step of theirs it happened
+        first = first.__cause__
+    said = (str(first).splitlines() or [type(first).__name__])[0][:_MOST_SAID]
+    return f"{said.partition(' For more information')[0].rstrip('. ')}; {remedy}"
 
 
 def _gap(model: Model, elsewhere: Elsewhere, batch: Batch, format: str) -> float:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import safetensors.torch
@@ -64,8 +67,7 @@ def export(model: Model, path: str | Path, *, format: str = "onnx") -> Path:
     with atomic_folder(path) as folder:
         file = folder / f"model.{format}"
         try:
-            with warnings.catch_warnings(), torch.no_grad():
-                warnings.simplefilter("ignore")  # the exporters warn of their own insides
+            with _quiet(), torch.no_grad():
                 graph = graph_of(model)
                 write(graph, file)
                 again = run(file, graph.names)
@@ -82,3 +84,17 @@ def export(model: Model, path: str | Path, *, format: str = "onnx") -> Path:
         (folder / DOCUMENT).write_text(text + "\n", "utf-8")
         (folder / ARRAYS).write_bytes(safetensors.torch.save(tensors))
     return path
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """What exporters log, print and warn of is about their own insides; what goes wrong there they raise as well."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        nowhere = io.StringIO()
+        with warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

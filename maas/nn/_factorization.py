@@ -96,7 +96,10 @@ class MatrixFactorization(nn.Module):
     def _folded(self, history: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Vectors of those who are not known, (batch, embedding_dim)."""
         vectors = sum_of(self.items.weight, history, lengths)
-        middle = self.users.weight[1:].norm(dim=1).median()
+        norms = self.users.weight[1:].norm(dim=1)
+        # ONNX has no median: it is the least of the upper half.
+        half = len(norms) - (len(norms) - 1) // 2
+        middle = norms.topk(half).values[-1] if torch.compiler.is_exporting() else norms.median()
         folded: torch.Tensor = vectors * (middle / vectors.norm(dim=1, keepdim=True).clamp(min=1e-12))
         return folded
 
