@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from maas.archive import package, verify
     from maas.client import AsyncClient, Client
     from maas.errors import MaasError
+    from maas.exporting import export
     from maas.metrics import Evaluation
     from maas.model import Model, load
     from maas.nn import Recipe, network, recipe
     from maas.reporting import report
     from maas.serving import serve
+    from maas.signing import sign
     from maas.task import Answers
     from maas.training import Run, fit
     from maas.tuning import cross_validate, tune
@@ -38,6 +40,7 @@ _WHERE = {
     "Run": "maas.training",
     "cross_validate": "maas.tuning",
     "data": "",
+    "export": "maas.exporting",
     "fit": "maas.training",
     "load": "maas.model",
     "metrics": "",
@@ -49,6 +52,7 @@ _WHERE = {
     "report": "maas.reporting",
     "schema": "",
     "serve": "maas.serving",
+    "sign": "maas.signing",
     "sklearn": "",
     "task": "",
     "training": "",
@@ -69,6 +73,7 @@ __all__ = [
     "__version__",
     "cross_validate",
     "data",
+    "export",
     "fit",
     "load",
     "metrics",
@@ -80,6 +85,7 @@ __all__ = [
     "report",
     "schema",
     "serve",
+    "sign",
     "sklearn",
     "task",
     "training",

@@ -20,16 +20,18 @@ import torch
 from safetensors import SafetensorError
 
 from maas.errors import ArtifactError, FormatError, IntegrityError, show
-from maas.storage import atomic_folder, sha256
+from maas.storage import atomic_folder, sha256, write_atomic
 
 FORMAT = 1
 SUMS = "SHA256SUMS"
 WEIGHTS = "model.safetensors"
+SIGNATURE = "model.sig"
 DOCUMENTS = ("artifact.json", "card.json", "example.json")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _LINE = re.compile(rf"([0-9a-f]{{64}})  ({_NAME.pattern})")
 _MOST_SUMS_BYTES = 1 << 16
 _MOST_JSON_BYTES = 1 << 26
+_MOST_SIGNATURE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def read(path: str | Path) -> Artifact:
 
 
 def read_files(path: str | Path) -> dict[str, bytes]:
-    """The bytes of an artifact's files, all of one saving, by name; those that `SHA256SUMS` does not list are left out.
+    """The bytes of an artifact's files, all of one saving, by name: those that `SHA256SUMS` lists, and its signature.
 
     Raises:
         IntegrityError: a file is missing, truncated or altered.
@@ -134,13 +136,22 @@ def check_replaceable(path: Path) -> None:
         raise ArtifactError(f"{path} is not an artifact and will not be replaced; choose another folder")
 
 
+def put_signature(path: str | Path, data: bytes) -> None:
+    """Put a signature into an artifact's folder, in place of one that is there.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written; what stood there is untouched.
+    """
+    write_atomic(Path(path) / SIGNATURE, data)
+
+
 def is_artifact(path: str | Path) -> bool:
     """Whether a folder looks like an artifact; `read` says whether it is one."""
     return (Path(path) / SUMS).is_file() and (Path(path) / "artifact.json").is_file()
 
 
 def unlisted(path: str | Path) -> list[str]:
-    """Names in an artifact's folder that its SHA256SUMS does not list, and that are therefore never read."""
+    """Names in an artifact's folder that are neither its signature nor listed by SHA256SUMS: they are never read."""
     return sorted(set(os.listdir(path)) - set(read_files(path)))
 
 
@@ -260,12 +271,15 @@ def _read_files(path: Path) -> dict[str, bytes]:
     except OSError as error:
         raise IntegrityError(f"{path} is not an artifact: there is no such folder") from error
     try:
-        if SUMS not in os.listdir(folder):
+        there = os.listdir(folder)
+        if SUMS not in there:
             raise IntegrityError(f"{path} is not an artifact: it has no {SUMS}")
         files = {SUMS: _read_file(folder, SUMS, _MOST_SUMS_BYTES)}
         for name in _parse_sums(files[SUMS]):
             files[name] = _read_file(folder, name, _MOST_JSON_BYTES if name in DOCUMENTS else None)
         _check_sums(files)
+        if SIGNATURE in there:
+            files[SIGNATURE] = _read_file(folder, SIGNATURE, _MOST_SIGNATURE_BYTES)
         return files
     finally:
         os.close(folder)

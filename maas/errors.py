@@ -6,6 +6,7 @@
     |- DivergedError (ArithmeticError)     training met a loss or a gradient that is not finite
     |- RunError (ValueError)               the folder of a training run cannot be used, or gone on with
     |- CompressionError (ValueError)       a model cannot be made smaller within the loss that is allowed
+    |- ExportError (ValueError)            a model cannot be written in another format, or answers otherwise in it
     |- RecipeError (ValueError)            a network cannot be described or built from these arguments
     |- ArtifactError (ValueError)          a stored model cannot be used
     |  |- IntegrityError                   its bytes are not those that were saved
@@ -93,6 +94,10 @@ class RunError(MaasError, ValueError):
 
 class CompressionError(MaasError, ValueError):
     """A model cannot be made smaller within the loss that is allowed."""
+
+
+class ExportError(MaasError, ValueError):
+    """A model cannot be written in another format, or answers otherwise in it."""
 
 
 class RecipeError(MaasError, ValueError):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from maas import artifact
 from maas.archive._deployment import CONFIG, Deployment, read_deployment
 from maas.archive._layout import HANDLER, MANIFEST, Archive, checked, handler_path, manifest_of, member, opened, zipped
 from maas.archive._names import check_name, check_version
-from maas.errors import ArchiveError, ArtifactError, FormatError
+from maas.errors import ArchiveError, ArtifactError, FormatError, SignatureError
 from maas.model import Model
+from maas.signing import PublicKey, check_signed, check_signs, read_public_keys
 from maas.storage import write_atomic
 
 
@@ -29,7 +31,7 @@ def package(
     """Write an artifact as `store/NAME.mar`, ready for TorchServe. Same artifact and arguments, same bytes.
 
     Where that file holds another version it stays, and the new one is written beside it, as `NAME@VERSION.mar`. The
-    artifact is loaded and answers its golden rows first.
+    artifact is loaded and answers its golden rows first. Its signature goes with it.
 
     Args:
         path: the artifact's folder.
@@ -45,7 +47,7 @@ def package(
         The path of the archive.
 
     Raises:
-        ArtifactError: the artifact is damaged, or answers otherwise here.
+        ArtifactError: the artifact is damaged, answers otherwise here, or was changed after it was signed.
         ArchiveError: the name, the version or a number cannot be used.
     """
     path = Path(path)
@@ -54,6 +56,7 @@ def package(
     deployment = read_deployment(config, workers=workers, batch_size=batch_size, max_batch_delay_ms=max_batch_delay_ms)
     members = artifact.read_files(path)
     Model.from_artifact(artifact.parse(members))
+    check_signs(members)
     members[HANDLER] = handler_path().read_bytes()
     members[CONFIG] = deployment.to_yaml().encode()
     members[MANIFEST] = manifest_of(name, version).encode()
@@ -62,38 +65,51 @@ def package(
     return written
 
 
-def copy_archive(source: Path, target: Path, deployment: Deployment) -> None:
+def copy_archive(
+    source: Path, target: Path, deployment: Deployment, *, public_keys: Sequence[PublicKey] | None = None
+) -> None:
     """Copy a `.mar`, checked, with another model-config.yaml.
+
+    Args:
+        source, target: the files.
+        deployment: the content of model-config.yaml.
+        public_keys: one of them must have signed the very bytes that are written.
 
     Raises:
         ArchiveError: as in `read_archive`.
+        SignatureError: none of them has.
     """
     with opened(source) as archive:
         checked(source, archive)
         members = {info.filename: member(archive, info.filename) for info in archive.infolist()}
+    if public_keys is not None:
+        _check_trusted(source, _artifact_files(members), public_keys)
     write_atomic(target, zipped({**members, CONFIG: deployment.to_yaml().encode()}))
 
 
-def verify(path: str | Path) -> str:
+def verify(path: str | Path, *, public_keys: Sequence[str | Path] | None = None) -> str:
     """Check an artifact or a `.mar` to the last byte, and let the model in it answer its golden rows.
 
     Args:
         path: an artifact's folder, or a `.mar` file.
+        public_keys: PEM files: it must be signed by a key in one of them. Without them its signature is not looked at.
 
     Returns:
         The model's digest.
 
     Raises:
-        ArtifactError: the artifact is damaged, is none, or answers otherwise here.
+        ArtifactError: the artifact is damaged, is none, is not signed by one of the keys, or answers otherwise here.
         ArchiveError: the archive holds something that maas does not put there, or another handler.
     """
     path = Path(path)
-    if path.is_dir():
-        found = Model.load(path)
-        if extra := artifact.unlisted(path):
-            raise FormatError(f"{path} holds files that {artifact.SUMS} does not list: {', '.join(extra)}; remove them")
-        return str(found.digest)
-    return str(Model.from_artifact(read_archived(path)).digest)
+    keys = None if public_keys is None else read_public_keys(public_keys)
+    files, stored = _read_folder(path) if path.is_dir() else _read_archived(path)
+    if keys is not None:
+        _check_trusted(path, files, keys)
+    found = Model.from_artifact(stored)
+    if path.is_dir() and (extra := artifact.unlisted(path)):
+        raise FormatError(f"{path} holds files that {artifact.SUMS} does not list: {', '.join(extra)}; remove them")
+    return str(found.digest)
 
 
 def read_archive(path: str | Path) -> Archive:
@@ -113,14 +129,35 @@ def read_archived(path: str | Path) -> artifact.Artifact:
         ArtifactError: the artifact is damaged, or is none.
         ArchiveError: as in `verify`.
     """
-    with opened(Path(path)) as archive:
-        checked(Path(path), archive)
-        names = [info.filename for info in archive.infolist() if info.filename not in (HANDLER, CONFIG, MANIFEST)]
-        files = {name: member(archive, name) for name in names}
+    return _read_archived(Path(path))[1]
+
+
+def _read_archived(path: Path) -> tuple[dict[str, bytes], artifact.Artifact]:
+    with opened(path) as archive:
+        checked(path, archive)
+        files = _artifact_files({info.filename: member(archive, info.filename) for info in archive.infolist()})
     found = artifact.parse(files)
-    if extra := sorted(set(files) - {artifact.SUMS, *artifact.DOCUMENTS, *found.description["weights"]}):
+    listed = {artifact.SUMS, artifact.SIGNATURE, *artifact.DOCUMENTS, *found.description["weights"]}
+    if extra := sorted(set(files) - listed):
         raise ArchiveError(f"{path} holds weights that {artifact.SUMS} does not list: {', '.join(extra)}")
-    return found
+    return files, found
+
+
+def _read_folder(path: Path) -> tuple[dict[str, bytes], artifact.Artifact]:
+    files = artifact.read_files(path)
+    return files, artifact.parse(files)
+
+
+def _artifact_files(members: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The members of an archive that are an artifact's."""
+    return {name: data for name, data in members.items() if name not in (HANDLER, CONFIG, MANIFEST)}
+
+
+def _check_trusted(path: Path, files: Mapping[str, bytes], keys: Sequence[PublicKey]) -> None:
+    try:
+        check_signed(files, keys)
+    except SignatureError as error:
+        raise SignatureError(f"{path} is not trusted: {error}") from error
 
 
 def _place(store: Path, name: str, version: str) -> Path:

@@ -107,7 +107,7 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Archive:
     if len(names) > _MOST_MEMBERS:
         raise ArchiveError(f"{path} has {len(names)} members, maas writes at most {_MOST_MEMBERS}")
     for info in infos:
-        allowed = {*artifact.DOCUMENTS, artifact.SUMS, HANDLER, CONFIG, MANIFEST}
+        allowed = {*artifact.DOCUMENTS, artifact.SUMS, artifact.SIGNATURE, HANDLER, CONFIG, MANIFEST}
         if info.filename not in allowed and not re.fullmatch(r"model[A-Za-z0-9_-]*\.safetensors", info.filename):
             raise ArchiveError(f"{path} holds {show(info.filename)}, which maas does not put there")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:

@@ -22,7 +22,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"maas: {message}\n"  # not where in the code it arose
     try:
-        from maas.cli import _answer, _call, _front, _keep, _learn, _openapi, _serve, _tune, _tune_serving
+        from maas.cli import (
+            _answer,
+            _call,
+            _export,
+            _front,
+            _keep,
+            _learn,
+            _openapi,
+            _serve,
+            _sign,
+            _tune,
+            _tune_serving,
+        )
 
         if parsed.command != "serve":  # there the workers import them
             _import(getattr(parsed, "imports", []))
@@ -47,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "inspect": _keep.inspect,
             "verify": _keep.verify,
             "package": _keep.package,
+            "export": _export.export,
+            "keygen": _sign.keygen,
+            "sign": _sign.sign,
             "openapi": _openapi.openapi,
             "sample": _keep.sample,
         }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from maas.serving.front import Front
 
 _OPTIONS = ("instances", "port", "host", "certificate", "key", "keys", "otel", "drain_seconds", "logs")
-_OF_INSTANCES = ("imports", "workers", "batch_size", "max_batch_delay_ms", "threads", "timeout")
+_OF_INSTANCES = ("imports", "workers", "batch_size", "max_batch_delay_ms", "threads", "timeout", "public_keys")
 
 
 def serve(options: Namespace) -> bool:

@@ -70,10 +70,11 @@ def _describe(stored: Artifact, named: str | None) -> list[str]:
 def verify(options: Namespace) -> bool:
     import maas
 
-    digest = maas.verify(options.path)
+    digest = maas.verify(options.path, public_keys=options.public_keys)
+    signed = "" if options.public_keys is None else "is signed by a key that was given, "
     tell(
         options,
-        f"{options.path} is whole, and answers its golden rows as it did when it was saved\ndigest {digest}",
+        f"{options.path} {signed}is whole, and answers its golden rows as it did when it was saved\ndigest {digest}",
     )
     print_json(options, {"path": str(options.path), "digest": digest})
     return False

@@ -11,7 +11,7 @@ exit codes:
   0    done
   1    a row was refused, --preflight found what would waste a training, or bfloat16 does not hold its accuracy
   2    the command, the data or a file in it cannot be used
-  3    an artifact or archive is damaged, or answers otherwise here; a run does not go on to the bit
+  3    an artifact or archive is damaged, unsigned or answers otherwise here; a run does not go on to the bit
   4    a server cannot be started, or does not answer
   130  interrupted
   141  whoever read the output stopped reading
@@ -37,8 +37,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"maas {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     from maas.cli._call_parser import add_call, add_ready  # here: they share options that are defined below
+    from maas.cli._export import add_export
     from maas.cli._fit_parser import add_fit
     from maas.cli._serve_parser import add_serving
+    from maas.cli._sign_parser import add_keygen, add_sign
     from maas.cli._tune_parser import add_cross_validate, add_learning_rate, add_tune
     from maas.cli._tune_serving import add_tune_serving
 
@@ -123,6 +125,8 @@ def build_parser() -> argparse.ArgumentParser:
         )
         _imports(command)
         command.add_argument("path", metavar="DIR|MAR", help="a saved model, or a .mar")
+        if name == "verify":
+            _public_keys(command, "it must be signed by one of them")
         _json(command)
 
     package = _command(
@@ -149,6 +153,9 @@ def build_parser() -> argparse.ArgumentParser:
     package.add_argument("--print-config", action="store_true", help="print model-config.yaml and write nothing")
     _json(package)
 
+    add_export(commands)
+    add_keygen(commands)
+    add_sign(commands)
     add_serving(commands)
 
     add_tune_serving(commands)
@@ -228,6 +235,12 @@ def _reading(command: argparse.ArgumentParser) -> None:
     command.add_argument("--delimiter", metavar="C", help="of a CSV (default: comma)")
     command.add_argument("--encoding", default="utf8", help="of a CSV (default: %(default)s)")
     _json(command)
+
+
+def _public_keys(command: argparse.ArgumentParser, text: str) -> None:
+    command.add_argument(
+        "--public-key", dest="public_keys", action="append", metavar="PEM", help=f"a file of public keys; {text}"
+    )
 
 
 def _json(command: argparse.ArgumentParser) -> None:

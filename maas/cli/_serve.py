@@ -25,6 +25,7 @@ _OPTIONS = (
     "key",
     "token_minutes",
     "metrics_port",
+    "public_keys",
 )
 _DEPLOYMENT = ("workers", "batch_size", "max_batch_delay_ms", "threads")
 

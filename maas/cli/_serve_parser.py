@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from maas.cli._front_parser import add_front, add_front_options
-from maas.cli._parser import _command, _imports, _json
+from maas.cli._parser import _command, _imports, _json, _public_keys
 
 _SERVE = """\
 examples:
@@ -119,6 +119,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     serve.add_argument(
         "--metrics-port", type=int, metavar="N", help="of the metrics for Prometheus, on loopback (default: a free one)"
     )
+    _public_keys(serve, "every archive, also what is deployed later, must be signed by one of them")
     add_front_options(serve)
     serve.add_argument("--dry-run", action="store_true", help="print every generated file and start nothing")
     _drain(serve)

@@ -106,7 +106,11 @@ class AudioCNN(nn.Module):
         for convolution, normalization in zip(self.convolutions, self.normalizations, strict=True):
             features = _normalized(normalization, convolution(features), valid)
             if self.pool_size > 1:
-                features = F.max_pool2d(features.masked_fill(~valid, -torch.inf), self.pool_size, ceil_mode=True)
+                features = features.masked_fill(~valid, -torch.inf)
+                if torch.compiler.is_exporting():  # a graph for any number of frames cannot round up, it rounds down
+                    more = self.pool_size - 1
+                    features = F.pad(features, (0, more, 0, more), value=-torch.inf)
+                features = F.max_pool2d(features, self.pool_size, ceil_mode=not torch.compiler.is_exporting())
                 lengths = (lengths + self.pool_size - 1) // self.pool_size
                 valid = valid_steps(features[:, 0], lengths)[:, None]
                 features = features.masked_fill(~valid, 0.0)  # of infinities an activation has no derivative

@@ -84,7 +84,9 @@ class MatrixFactorization(nn.Module):
         """
         vectors = self.users(user)  # (batch, embedding_dim)
         new = (user == 0).nonzero()[:, 0]
-        if len(new):
+        if torch.compiler.is_exporting():  # a graph cannot ask whether there are some
+            vectors = torch.where((user == 0)[:, None], self._folded(history, history_lengths), vectors)
+        elif len(new):
             vectors = vectors.index_copy(0, new, self._folded(history[new], history_lengths[new]))
         vectors = self.dropout(vectors)
         if candidates is None:
@@ -94,7 +96,10 @@ class MatrixFactorization(nn.Module):
     def _folded(self, history: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Vectors of those who are not known, (batch, embedding_dim)."""
         vectors = sum_of(self.items.weight, history, lengths)
-        middle = self.users.weight[1:].norm(dim=1).median()
+        norms = self.users.weight[1:].norm(dim=1)
+        # ONNX has no median: it is the least of the upper half.
+        half = len(norms) - (len(norms) - 1) // 2
+        middle = norms.topk(half).values[-1] if torch.compiler.is_exporting() else norms.median()
         folded: torch.Tensor = vectors * (middle / vectors.norm(dim=1, keepdim=True).clamp(min=1e-12))
         return folded
 

@@ -41,4 +41,4 @@ class Popularity(nn.Module):
 
     def forward(self, user: torch.Tensor, history: torch.Tensor, history_lengths: torch.Tensor) -> torch.Tensor:
         """Numbers (batch,), (batch, longest) and (batch,), int64 -> scores (batch, num_items)."""
-        return self.counts.repeat(len(user), 1)
+        return self.counts.repeat(user.shape[0], 1)

@@ -22,7 +22,7 @@ def valid_steps(sequence: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
 def pool(sequence: torch.Tensor, lengths: torch.Tensor, how: str) -> torch.Tensor:
     """(batch, steps, features) -> (batch, features): the last valid step, or the mean or maximum of the valid ones."""
     if how == "last":
-        return sequence[torch.arange(len(sequence), device=sequence.device), lengths - 1]
+        return sequence[torch.arange(sequence.shape[0], device=sequence.device), lengths - 1]
     valid = valid_steps(sequence, lengths)
     if how == "max":
         return sequence.masked_fill(~valid, -torch.inf).amax(dim=1)

@@ -68,6 +68,8 @@ class TextBag(nn.Module):
         valid = mask_of(tokens_lengths, tokens.shape[1])
         bag = (tokens * (valid[:, :, None] if tokens.dim() == 3 else valid)).flatten(1)  # (batch, steps * orders)
         counts = (bag > 0).sum(dim=1, keepdim=True).clamp(min=1)
-        sums = F.embedding_bag(bag, self.embedding.weight, mode="sum", padding_idx=0)  # (batch, embedding_dim)
+        # What embedding_bag makes of a matrix; said here, since it then exports for a batch of one too.
+        starts = torch.arange(bag.shape[0], device=bag.device) * bag.shape[1]
+        sums = F.embedding_bag(bag.flatten(), self.embedding.weight, starts, mode="sum", padding_idx=0)  # (batch, dim)
         scores: torch.Tensor = self.output(self.dropout(sums / counts.sqrt().to(sums.dtype)))
         return scores

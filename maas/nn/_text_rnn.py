@@ -119,5 +119,5 @@ class TextRNN(nn.Module):
 
 def _reversed(lengths: torch.Tensor, steps: int) -> torch.Tensor:
     """For each row the places that turn its valid steps round and leave the padding, int64 (batch, steps)."""
-    places = torch.arange(steps, device=lengths.device).expand(len(lengths), steps)
+    places = torch.arange(steps, device=lengths.device).expand(lengths.shape[0], steps)
     return torch.where(mask_of(lengths, steps), lengths[:, None] - 1 - places, places)

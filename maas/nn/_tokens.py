@@ -87,6 +87,9 @@ def parts(
     network: nn.Module, tokens: torch.Tensor, lengths: torch.Tensor
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """The rows, and where nothing is learned so few of them at once that memory is bounded."""
+    if torch.compiler.is_exporting():  # a graph has no loop over as many parts as there will be
+        yield tokens, lengths
+        return
     rows = max(1, len(tokens) if network.training else _MOST_STEPS // max(1, tokens.shape[1]))
     for start in range(0, max(1, len(tokens)), rows):
         yield tokens[start : start + rows], lengths[start : start + rows]

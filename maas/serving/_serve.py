@@ -22,6 +22,8 @@ from maas.serving._renew import TokenRenewal
 from maas.serving._server import Server, is_running
 from maas.serving._settings import Instance
 from maas.serving._store import Stored, choose
+from maas.serving._trust import keep_keys
+from maas.signing import PublicKey, read_public_keys
 
 _TOKEN_MINUTES = 12 * 60
 
@@ -36,6 +38,7 @@ class Plan:
         java: the runtime.
         imports: modules that workers import first.
         deployment: keys of model-config.yaml that stand in place of the archives' own.
+        public_keys: one of them must have signed each archive; None: nothing need be signed.
     """
 
     archives: Sequence[Stored]
@@ -43,6 +46,7 @@ class Plan:
     java: Path
     imports: Sequence[str] = ()
     deployment: Mapping[str, int] = field(default_factory=dict)
+    public_keys: Sequence[PublicKey] | None = None
 
     @property
     def files(self) -> dict[str, str]:
@@ -81,6 +85,7 @@ def serve(
     key: str | Path | None = None,
     token_minutes: int = _TOKEN_MINUTES,
     metrics_port: int | None = None,
+    public_keys: Sequence[str | Path] | None = None,
 ) -> Server:
     """Start TorchServe on archives of a model store, and wait until every model answers.
 
@@ -102,6 +107,7 @@ def serve(
         certificate, key: PEM files: inference speaks TLS.
         token_minutes: life of a token; a new one is made at three quarters of it.
         metrics_port: of the metrics for Prometheus, on loopback; by default a free one.
+        public_keys: PEM files: every archive, also what is deployed later, must be signed by a key in one of them.
 
     Returns:
         The server. Use it in a `with` block, or call its `stop`.
@@ -110,6 +116,7 @@ def serve(
         ServingError: TorchServe or Java is missing, the port is taken, or a model cannot be loaded; the message has
             the worker's traceback.
         ArchiveError: an archive is damaged, or a number is none.
+        SignatureError: an archive is not signed by one of the keys, or a file holds none.
     """
     deployment = deployment_keys(
         workers=workers, batch_size=batch_size, max_batch_delay_ms=max_batch_delay_ms, threads=threads
@@ -118,6 +125,7 @@ def serve(
         planned = plan(
             store, models, port=port, imports=imports, deployment=deployment, logs=logs, host=host,
             certificate=certificate, key=key, token_minutes=token_minutes, metrics_port=metrics_port,
+            public_keys=public_keys,
         )  # fmt: skip
         try:
             return _start(planned, timeout)
@@ -140,12 +148,14 @@ def plan(
     key: str | Path | None,
     token_minutes: int,
     metrics_port: int | None = None,
+    public_keys: Sequence[str | Path] | None,
 ) -> Plan:
     """What `serve` would start; nothing is written.
 
     Raises:
-        ServingError, ArchiveError: as in `serve`, as far as it can be seen before a start.
+        ServingError, ArchiveError, SignatureError: as in `serve`, as far as it can be seen before a start.
     """
+    keys = None if public_keys is None else read_public_keys(public_keys)
     archives = choose(store, models)
     for one in archives:
         replace(one.says.deployment, **deployment)
@@ -173,7 +183,7 @@ def plan(
         certificate=pair[0],
         key=pair[1],
     )
-    return Plan(archives, instance, find_java(), imports, deployment)
+    return Plan(archives, instance, find_java(), imports, deployment, keys)
 
 
 def _start(planned: Plan, timeout: float) -> Server:
@@ -187,9 +197,11 @@ def _start(planned: Plan, timeout: float) -> Server:
         instance.logs.mkdir(parents=True, exist_ok=True)
         (instance.folder / "config.properties").write_text(instance.config_properties())
         (instance.folder / "log4j2.xml").write_text(instance.log4j2_xml())
+        keep_keys(instance.folder, planned.public_keys)
         for one in planned.archives:
             says = replace(one.says.deployment, **planned.deployment)
-            copy_archive(one.path, instance.store / planned.files[one.says.name], says)
+            copied = instance.store / planned.files[one.says.name]
+            copy_archive(one.path, copied, says, public_keys=planned.public_keys)
         logs = [Log(file) for file in (instance.server_log, instance.model_log, instance.console_log)]
         process = _java_command.start(planned.java, instance, planned.files, planned.imports)
     except BaseException:

@@ -117,6 +117,7 @@ class Server:
         Raises:
             ServingError: a step failed; the message says which, and which version serves.
             ArchiveError: the archive is not whole; nothing was changed.
+            SignatureError: it is not signed by a key that the server was told to trust; nothing was changed.
         """
         from maas.serving import _release  # it loads models: torch
 

@@ -162,6 +162,9 @@ class Anomaly(Task):
                 found[name] = plain.settle(plain.answers(held_out), None).answers(errors)
         return found
 
+    def meaning(self) -> dict[str, Any]:
+        return {"apply": None, "answer": "the score is outputs[:, 0] / threshold, in float64; anomalous is above 1"}
+
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         return {
             "normal": None if self.normal is None else list(self.normal),

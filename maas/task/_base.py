@@ -116,6 +116,15 @@ class Task(ABC):
     def baselines(self, schema: Schema, train: Columns, target: Target, test: Columns) -> dict[str, Answers]:
         """What simple methods, taught by the training rows, answer to the test rows."""
 
+    def meaning(self) -> dict[str, Any]:
+        """What the network's outputs mean, for who has the network without this class.
+
+        Returns:
+            `apply`, "softmax" or "sigmoid" or None, and `answer`: in words, how answers come of what that gives; names
+            stand for what is in `state`.
+        """
+        return {"apply": None, "answer": f"as the task {self.kind!r} says, which is not one of maas"}
+
     @abstractmethod
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         """All that was learned, as JSON and arrays."""

@@ -199,6 +199,14 @@ class Classification(Task):
                     judges[name] = replace(self, threshold=0.5 if chosen is None else chosen)
         return {name: judges[name].answers(probabilities) for name, probabilities in found.items()}
 
+    def meaning(self) -> dict[str, Any]:
+        if self.num_outputs == 1:
+            answer = (
+                "the probability of classes[1], which is the label where it is above the threshold (0.5 without one)"
+            )
+            return {"apply": "sigmoid", "answer": answer}
+        return {"apply": "softmax", "answer": "the probabilities of classes; the label is that of the greatest"}
+
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         state: dict[str, Any] = {"classes": list(self.classes)}
         if self.threshold != 0.5 or self.chosen_by is not None:

@@ -87,6 +87,10 @@ class Forecast(Task):
         found = forecast_baselines(schema, train, _numbers(target, "target"), test)
         return {name: Answers({"values": values}) for name, values in found.items()}
 
+    def meaning(self) -> dict[str, Any]:
+        shape = ["batch", self.horizon, *self.mean.shape]
+        return {"apply": None, "answer": f"the values are outputs, reshaped to {shape}, * scale + mean, in float64"}
+
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         return {"horizon": self.horizon}, {"mean": self.mean, "scale": self.scale}
 

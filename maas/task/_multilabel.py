@@ -173,6 +173,10 @@ class MultiLabel(Task):
                 judges[name] = replace(self, thresholds=_or_half(chosen))
         return {name: judges[name].answers(probabilities) for name, probabilities in found.items()}
 
+    def meaning(self) -> dict[str, Any]:
+        answer = "the probabilities of classes; the labels are those whose probability is above their threshold"
+        return {"apply": "sigmoid", "answer": answer}
+
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         return {"classes": list(self.classes), "thresholds": list(self.thresholds), "chosen_by": self.chosen_by}, {}
 

@@ -131,6 +131,13 @@ class Ranking(Task):
                 found[name] = self.join(answers for part in _parts(seen, test) for answers in self.run(network, part))
         return found
 
+    def meaning(self) -> dict[str, Any]:
+        answer = (
+            "a score for each of the schema's items, in their order; those in the row's history are left out, then the "
+            "`top` greatest are the items, of equals the first"
+        )
+        return {"apply": None, "answer": answer}
+
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         return {"top": self.top}, {}
 

@@ -81,6 +81,9 @@ class Regression(Task):
         found = regression_baselines(schema, train, _floats(target, "target"), test)
         return {name: Answers({"value": values}) for name, values in found.items()}
 
+    def meaning(self) -> dict[str, Any]:
+        return {"apply": None, "answer": "the value is outputs[:, 0] * scale + mean, in float64"}
+
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         return {"mean": self.mean, "scale": self.scale}, {}
 

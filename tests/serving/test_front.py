@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,13 +23,22 @@ import pytest
 import maas
 from maas.cli import main
 from maas.serving.front._start import serve_front
+from maas.signing import keygen
 
 MAAS = [sys.executable, "-m", "maas.cli"]
 
 
 @pytest.fixture(scope="module")
-def releases(wine_artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def public_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its other half signs what is released here."""
+    return keygen(tmp_path_factory.mktemp("front-keys") / "key")[1]
+
+
+@pytest.fixture(scope="module")
+def releases(wine_artifact: Path, public_key: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = tmp_path_factory.mktemp("front-store")
+    wine_artifact = shutil.copytree(wine_artifact, store / "signed" / "wine")
+    maas.sign(wine_artifact, public_key.with_name("key.private.pem"))
     for version in ("1.0", "2.0"):
         maas.package(wine_artifact, store=store, name="wine", version=version)
     return store
@@ -42,9 +52,10 @@ def own() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def running(releases: Path, own: dict[str, str]) -> Iterator[dict[str, Any]]:
+def running(releases: Path, public_key: Path, own: dict[str, str]) -> Iterator[dict[str, Any]]:
     """What `maas serve --front` says of itself. At the end SIGTERM stops it and all behind it in order."""
     command = [*MAAS, "serve", "wine@1.0", "--store", str(releases), "--front", "--json"]
+    command += ["--public-key", str(public_key)]
     process = subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stderr is not None
@@ -52,6 +63,7 @@ def running(releases: Path, own: dict[str, str]) -> Iterator[dict[str, Any]]:
     try:
         assert line, process.stderr.read()
         said = json.loads(line)
+        public_key.unlink()  # the front remembers
         yield said
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
@@ -178,18 +190,23 @@ def test_a_release_is_taken_back(running: dict[str, Any], own: dict[str, str]) -
 
 
 def test_a_release_that_fails_leaves_what_was(
-    running: dict[str, Any], own: dict[str, str], releases: Path, http: httpx.Client
+    running: dict[str, Any], own: dict[str, str], releases: Path, wine_artifact: Path, http: httpx.Client
 ) -> None:
+    """One that is damaged, and one that nobody signed."""
     before = front(own, "status")
-    (releases / "wine@3.0.mar").write_bytes((releases / "wine@2.0.mar").read_bytes()[:-100])
+    damaged = releases / "wine@3.0.mar"
+    damaged.write_bytes((releases / "wine@2.0.mar").read_bytes()[:-100])
+    unsigned = maas.package(wine_artifact, store=releases, name="wine", version="4.0")
     try:
-        done = subprocess.run(
-            [*MAAS, "front", "deploy", "wine", "--version", "3.0"], env=own, capture_output=True, text=True
-        )
-        assert done.returncode == 4
-        assert "not a whole archive" in done.stderr
+        for version, said in (("3.0", "not a whole archive"), ("4.0", "is not trusted: it is not signed")):
+            command = [*MAAS, "front", "deploy", "wine", "--version", version]
+            done = subprocess.run(command, env=own, capture_output=True, text=True)
+            assert done.returncode == 4
+            assert said in done.stderr
+            damaged.unlink(missing_ok=True)
     finally:
-        (releases / "wine@3.0.mar").unlink()
+        damaged.unlink(missing_ok=True)
+        unsigned.unlink()
     assert front(own, "status") == before
     assert http.get("/v2/health/ready").status_code == 200
 

@@ -20,11 +20,13 @@ from maas.serving._ports import free_ports, is_free
 from maas.serving._serve import serve
 from maas.serving._server import DRAIN_SECONDS, Server, is_running
 from maas.serving._store import choose
+from maas.serving._trust import TRUSTED, keep_keys
 from maas.serving.front import _caddy
 from maas.serving.front._config import FrontSettings
 from maas.serving.front._front import Front, Instance
 from maas.serving.front._keys import make_keys, read_keys
 from maas.serving.front._slots import Slots, spread
+from maas.signing import read_public_keys
 
 KEYS = "keys"
 NAME = "front"
@@ -76,6 +78,7 @@ def serve_front(
     otel: bool = False,
     drain_seconds: float = DRAIN_SECONDS,
     logs: str | Path | None = None,
+    public_keys: Sequence[str | Path] | None = None,
     **instance: Any,
 ) -> Front:
     """Start TorchServe instances and Caddy before them, and wait until every model answers.
@@ -91,12 +94,14 @@ def serve_front(
         otel: whether traces are sent to where the OTEL_ environment variables say; they are when one of these is set.
         drain_seconds: that requests in flight have at the end.
         logs: folder of the logs, kept after the end; by default in the front's own folder.
+        public_keys: as in `maas.serve`, read once: what is deployed, or started again, later is held against them too.
         instance: further arguments of `maas.serve`, for each instance.
 
     Raises:
         ServingError: Caddy is missing or does not start, an address or a file cannot be used, or as in `maas.serve`.
-        ArchiveError, ArtifactError: an archive is damaged.
+        ArchiveError, ArtifactError: an archive is damaged, or not signed by one of the keys.
     """
+    trusted = None if public_keys is None else read_public_keys(public_keys)
     planned = plan_front(
         store, models, instances=instances, port=port, host=host, certificate=certificate, key=key, keys=keys,
         otel=otel, drain_seconds=drain_seconds, logs=logs,
@@ -109,10 +114,12 @@ def serve_front(
 
     def launch(wanted: Sequence[str], at: int) -> Server:
         own = settings.logs / f"instance-{at}"
-        return serve(store, wanted, port=at, token_minutes=_TOKEN_MINUTES, logs=own, **instance)
+        keys = None if trusted is None else [settings.folder / TRUSTED]
+        return serve(store, wanted, port=at, token_minutes=_TOKEN_MINUTES, logs=own, public_keys=keys, **instance)
 
     try:
         settings.logs.mkdir(parents=True, exist_ok=True)
+        keep_keys(settings.folder, trusted)
         keys_file = planned.keys or settings.folder / KEYS
         if planned.keys is None:
             make_keys(keys_file)
