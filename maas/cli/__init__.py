@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"maas: {message}\n"  # not where in the code it arose
     try:
-        from maas.cli import _answer, _call, _front, _keep, _learn, _openapi, _serve, _tune, _tune_serving
+        from maas.cli import _answer, _call, _front, _keep, _learn, _openapi, _registry, _serve, _tune, _tune_serving
 
         if parsed.command != "serve":  # there the workers import them
             _import(getattr(parsed, "imports", []))
@@ -47,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "inspect": _keep.inspect,
             "verify": _keep.verify,
             "package": _keep.package,
+            "push": _registry.push,
+            "promote": _registry.promote,
+            "registry": _registry.registry,
             "openapi": _openapi.openapi,
             "sample": _keep.sample,
         }

@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     from maas.cli._call_parser import add_call, add_ready  # here: they share options that are defined below
     from maas.cli._fit_parser import add_fit
+    from maas.cli._registry_parser import add_registry
     from maas.cli._serve_parser import add_serving
     from maas.cli._tune_parser import add_cross_validate, add_learning_rate, add_tune
     from maas.cli._tune_serving import add_tune_serving
@@ -149,6 +150,7 @@ def build_parser() -> argparse.ArgumentParser:
     package.add_argument("--print-config", action="store_true", help="print model-config.yaml and write nothing")
     _json(package)
 
+    add_registry(commands)
     add_serving(commands)
 
     add_tune_serving(commands)

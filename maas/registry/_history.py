@@ -57,7 +57,7 @@ class History:
         self._folder = layout.history(name)
         self._name = name
         self.records: list[Record] = []
-        while state := read_record(self._file(len(self.records) + 1)):
+        while (state := read_record(self._file(len(self.records) + 1))) is not None:
             self.records.append(self._read(state))
         # One more may be claimed and not written yet; beyond that one was lost, and with it who holds what.
         if self._file(len(self.records) + 2).exists():
