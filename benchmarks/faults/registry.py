@@ -4,12 +4,12 @@
     python benchmarks/faults/registry.py --publishers 3 --versions 10 --kills 8
 
 Each publisher pushes artifacts of its own (a small model, whose card says which one it is), half of them under one
-name that all push to, half under a name of its own, and notes what `push` gave. It kills itself with SIGKILL before or
-after a call of fsync, link or unlink within a push, drawn at random. The next process goes on after the last note, and
-so pushes again what may or may not have come through. In the end each noted version must be there and verify, and hold
-what was pushed; each artifact must have one version, no more; the index of each name must equal a scan of its records;
-and the removal of what the killed have left must leave one artifact for each version. Exits with 1 where that is not
-so.
+name that all push to, half under a name of its own, and notes what `push` gave. Half of the kills come from outside, at
+a moment drawn at random; of the others the publisher is its own killer, before or after a call of fsync, link or unlink
+within a push, drawn at random too. The next process goes on after the last note, and so pushes again what may or may
+not have come through. In the end each noted version must be there and verify, and hold what was pushed; each artifact
+must have one version, no more; the index of each name must equal a scan of its records; and the removal of what the
+killed have left must leave one artifact for each version. Exits with 1 where that is not so.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -37,6 +38,7 @@ from maas import artifact
 from maas.data import from_arrays
 
 CALLS = ("fsync", "link", "unlink")
+MOST_SECONDS = 0.2  # that a push takes, roughly
 CALLS_A_PUSH = {"fsync": 11, "link": 1, "unlink": 2}
 
 
@@ -60,21 +62,27 @@ def run(folder: Path, given: argparse.Namespace) -> int:
     most_ahead = max(1, 2 * given.publishers * given.versions // max(1, given.kills) - 1)
     left, killed = given.kills, 0
     running: dict[int, BaseProcess] = {}
+    ends: dict[int, float] = {}
     todo = set(range(given.publishers))
     while todo:
         for publisher in todo - running.keys():
             death = None
-            if left:
+            ends.pop(publisher, None)
+            if left and left % 2:
+                ends[publisher] = time.monotonic() + chance.uniform(0, MOST_SECONDS * most_ahead)
+            elif left:
                 call = chance.choice(CALLS)
                 at = chance.randrange(CALLS_A_PUSH[call]) + CALLS_A_PUSH[call] * chance.randrange(most_ahead)
                 death = Death(call, at, after=chance.random() < 0.5)
-                left -= 1
+            left -= left > 0
             arguments = (folder, publisher, given.versions, death)
             running[publisher] = multiprocessing.get_context("fork").Process(target=publish, args=arguments)
             running[publisher].start()
         time.sleep(0.01)
         for publisher, process in list(running.items()):
             if process.exitcode is None:
+                if time.monotonic() > ends.get(publisher, math.inf):
+                    process.kill()
                 continue
             del running[publisher]
             killed += process.exitcode == -signal.SIGKILL

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -20,12 +17,12 @@ import httpx
 import pytest
 
 import maas
+from maas.client import folder_of_servers
 from maas.data import Rows, read_table
 from maas.errors import RegistryError, ServingError
 from maas.registry import Registry
-from maas.serving import Server, _promote
-from maas.serving._follow import Follower
-from maas.serving._registered import Source, from_registry
+from maas.serving import Server, _promote, attach
+from maas.serving._registered import from_registry
 
 MAAS = [sys.executable, "-m", "maas.cli"]
 
@@ -46,13 +43,29 @@ def registry(
 
 
 @pytest.fixture(scope="module")
-def running(registry: Registry) -> Iterator[Server]:
-    with (
-        from_registry(registry.path, ["wine@production"]) as (source, models),
-        maas.serve(source.store, models, port=None) as server,
-    ):
-        source.write(server.folder)
-        yield server
+def process(registry: Registry) -> Iterator[subprocess.Popen[str]]:
+    """`maas serve --registry`, which follows; at the end SIGTERM stops it, and leaves nothing."""
+    command = [*MAAS, "serve", "--registry", str(registry.path), "wine@production", "--follow", "0.3", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        yield process
+        process.terminate()
+        assert process.wait(60) == 0, process.stderr.read()
+        assert not list(folder_of_servers().glob(f"*{process.pid}-*"))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def running(process: subprocess.Popen[str]) -> Server:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    line = process.stdout.readline()
+    assert line, process.stderr.read()
+    return attach(json.loads(line)["url"])
 
 
 @pytest.fixture(scope="module")
@@ -92,15 +105,20 @@ def served(server: Server) -> list[str]:
     return [one["modelVersion"] for one in server.manage("/models/wine/all")]
 
 
-def test_a_promotion_is_a_release_and_so_is_the_way_back(
-    registry: Registry, running: Server, row: dict[str, Any]
+def test_promoted_here_or_elsewhere_no_client_loses_a_request(
+    registry: Registry, process: subprocess.Popen[str], running: Server, row: dict[str, Any]
 ) -> None:
+    assert process.stderr is not None
+    assert (running.models, served(running)) == (("wine",), ["1"])
     with load(running.url, running.token(), row) as counts:
         assert _promote.release(registry, registry.check_promotion("wine", "2")) == [running.url]
         assert (served(running), registry.aliases("wine")) == (["2"], {"production": "2"})
+        time.sleep(0.5)
+        assert served(running) == ["2"]  # it follows the alias, which has changed: there is nothing to do
+        registry.rollback("wine")  # as another machine does it
+        assert process.stderr.readline() == "maas: wine@1 serves\n"
+        assert served(running) == ["1"]
         time.sleep(0.2)
-        assert _promote.release(registry, registry.check_rollback("wine")) == [running.url]
-        assert (served(running), registry.aliases("wine")) == (["1"], {"production": "1"})
     assert set(counts) == {"1", "2"}
 
 
@@ -150,25 +168,22 @@ def test_a_schema_that_breaks_clients_is_never_released(
     assert served(running) == ["1"]
 
 
-def test_what_another_machine_promotes_is_followed(registry: Registry, running: Server) -> None:
-    source = Source.read(running.folder)
-    assert source is not None
-    said: list[str] = []
-    follower = Follower(running.folder, source, {"wine": "1"})
-    follower.look(said.append)
-    registry.promote("wine", "2")
-    follower.look(said.append)
-    assert (served(running), said) == (["2"], ["wine@2 serves"])
-    # As a promotion here does it: released, and the alias not set yet. It is left alone.
-    running.deploy("wine", "1", store=source.store)
-    follower.look(said.append)
+def test_what_cannot_be_followed_is_told(
+    registry: Registry, process: subprocess.Popen[str], running: Server, wine_csv: Path, tmp_path: Path
+) -> None:
+    """A damaged version, promoted with a reason; then the way back is nothing to release."""
+    assert process.stderr is not None
+    rows = read_table(wine_csv, target="cultivar")
+    recipe = maas.recipe(maas.nn.MLP, hidden=(4,))
+    model = maas.fit(recipe, rows, epochs=1, device="cpu", progress=False)
+    pushed = registry.push(model.save(tmp_path / "wine"), "wine")
+    promotion = registry.check_promotion("wine", pushed.version, force="to break it")
+    (registry.path / "artifacts" / pushed.artifact / "model.safetensors").write_bytes(b"")
+    registry.make(promotion)
+    assert f"wine@{pushed.version} is production and is not released here: wine@" in process.stderr.readline()
+    assert "promote another" in process.stderr.readline()
     registry.rollback("wine")
-    follower.look(said.append)
-    assert (served(running), said) == (["1"], ["wine@2 serves"])
-    (registry.path / "maas-registry.json").rename(registry.path / "away")
-    follower.look(said.append)
-    (registry.path / "away").rename(registry.path / "maas-registry.json")
-    assert "wine@production is not followed" in said[-1]
+    assert served(running) == ["1"]
 
 
 def test_what_cannot_be_served(registry: Registry) -> None:
@@ -177,35 +192,3 @@ def test_what_cannot_be_served(registry: Registry) -> None:
             from_registry(registry.path, models).__enter__()
     with pytest.raises(RegistryError, match="no version of wine is its staging"):
         from_registry(registry.path, ["wine@staging"]).__enter__()
-
-
-def test_promoted_and_followed_through_the_front_no_client_loses_a_request(
-    registry: Registry, row: dict[str, Any]
-) -> None:
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="maas-t") as folder:
-        own = {**os.environ, "TMPDIR": folder, "MAAS_REGISTRY": str(registry.path)}
-        command = [*MAAS, "serve", "--registry", str(registry.path), "wine@production", "--front", "--follow", "0.5"]
-        process = subprocess.Popen(
-            [*command, "--json"], env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        assert process.stderr is not None
-        try:
-            line = process.stdout.readline()
-            assert line, process.stderr.read()
-            said = json.loads(line)
-            with load(said["url"], Path(said["keys"]).read_text().strip(), row) as counts:
-                done = subprocess.run([*MAAS, "promote", "wine@2", "--json"], env=own, capture_output=True, text=True)
-                assert done.returncode == 0, done.stderr
-                assert json.loads(done.stdout)["released"] == ["the front"]
-                while not counts["2"]:
-                    time.sleep(0.05)
-                counts.clear()
-                registry.rollback("wine")  # as another machine does it
-                assert "wine@1 serves" in process.stderr.readline()
-                time.sleep(0.2)
-            assert set(counts) == {"1", "2"}
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
-        assert not list(Path(folder).glob("maas-*/*"))
