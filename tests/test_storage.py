@@ -231,7 +231,7 @@ def test_a_lock_is_gone_after_its_block(tmp_path: Path) -> None:
 def test_each_file_is_created_by_one_process_whole(tmp_path: Path) -> None:
     children = {mark: child(CREATE_WHOLE, tmp_path / "claims", mark) for mark in "abc"}
     made = {mark: process.communicate()[0].split() for mark, process in children.items()}
-    assert sorted(sum(made.values(), [])) == sorted(map(str, range(200)))
+    assert sorted(name for names in made.values() for name in names) == sorted(map(str, range(200)))
     for mark, names in made.items():
         assert all((tmp_path / "claims" / name).read_text() == mark * 100 for name in names)
     assert len(list((tmp_path / "claims").iterdir())) == 200

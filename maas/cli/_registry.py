@@ -31,7 +31,6 @@ def promote(options: Namespace) -> bool:
     from maas.registry import Registry
 
     registry, (name, version) = Registry(options.registry), options.model
-    options.groups = []
     rows = options.data and labelled(options, Model.from_artifact(registry.read(name, version)), options.data)
     return _release(
         options, registry, registry.check_promotion(name, version, options.to, test=rows, force=options.force)

@@ -53,6 +53,7 @@ def add_registry(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     promote.add_argument("--data", metavar="DATA", help="rows with their target that score both (default: their cards)")
     promote.add_argument("--force", metavar="REASON", help="promote against the rule; the reason is recorded")
     _labelled(promote)
+    promote.set_defaults(groups=[])
     _place(promote, reading=True)
     _add_actions(
         _command(commands, "registry", "look into a registry of models, and tidy it", _REGISTRY).add_subparsers(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,19 @@ from maas.errors import IntegrityError, RegistryError, show
 from maas.model import Model
 from maas.registry import _collect
 from maas.registry._catalog import Catalog
-from maas.registry._content import content_digest, read_content, remove_content, write_content
+from maas.registry._content import read_content, remove_content
 from maas.registry._diff import difference
 from maas.registry._history import History, Record
 from maas.registry._layout import FORMAT, MARK, Layout, aliased, folder_of, named, read_record, versioned
 from maas.registry._lineage import Ancestor, chain
 from maas.registry._promotion import Promotion
+from maas.registry._push import push
 from maas.registry._rule import check_compatible, compare_on, compare_stored
-from maas.registry._version import Version, version_of
+from maas.registry._version import Version
 from maas.storage import atomic_folder, create_whole
 
 PRODUCTION = "production"
 _DAY_SECONDS = 86_400.0
-_LATE_SECONDS = 0.02
 
 
 class Registry:
@@ -86,31 +85,9 @@ class Registry:
             ArtifactError: the artifact is damaged, or answers otherwise here.
             RegistryError: the name or version cannot be used, or the version holds other content.
         """
-        name, wanted = named(name), None if version is None else versioned(version)
-        files = artifact.read_files(path)
-        stored = artifact.parse(files)
-        Model.from_artifact(stored)
-        digest = content_digest(files)
-        identity: str | None = None
-        try:
-            while True:
-                # First: what others claim from here on is met at this number, and then looked at.
-                number = wanted or self._next(name)
-                if found := self._same(name, wanted, digest):
-                    read_content(self._layout, found)
-                    return found
-                identity = identity or write_content(self._layout, files)
-                made = version_of(stored, name=name, version=number, digest=digest, artifact=identity)
-                if self._catalog.claim(made):
-                    break
-                if wanted and self._catalog.find(name, wanted) is None:
-                    raise RegistryError(
-                        f"{name}@{wanted} is being pushed by another, or its writer died; push it as another version"
-                    )
-                time.sleep(_LATE_SECONDS)  # a share may show the other's claim a little later
-        finally:
-            if identity and not self._is_named(name, identity):
-                remove_content(self._layout.artifact(identity))
+        made = push(
+            self._layout, self._catalog, Path(path), named(name), None if version is None else versioned(version)
+        )
         self.write_index(name)
         return made
 
@@ -384,26 +361,3 @@ class Registry:
         except IntegrityError:
             self._find(version.name, version.version, History(self._layout, version.name))  # deleted meanwhile?
             raise
-
-    def _same(self, name: str, wanted: str | None, digest: str) -> Version | None:
-        """The version that holds a content already: the one that is wanted, or any."""
-        history = History(self._layout, name)
-        if wanted is None:
-            same = [one for one in self._catalog.versions(name) if one.digest == digest]
-            return next((one for one in same if not history.deletion(one.version)), None)
-        found = self._catalog.find(name, wanted)
-        if found and history.deletion(found.version):
-            raise RegistryError(f"{found} was deleted, and its number is not given again; push it as another version")
-        if found and found.digest != digest:
-            raise RegistryError(
-                f"{found} holds another model, pushed by {found.by} on {found.created}, and a version never changes; "
-                f"push it as another version, or without one to get the next"
-            )
-        return found
-
-    def _is_named(self, name: str, identity: str) -> bool:
-        """Whether a version names an artifact: an interrupted claim may have been made."""
-        return any(one.artifact == identity for one in self._catalog.versions(name))
-
-    def _next(self, name: str) -> str:
-        return str(1 + max((int(one.partition(".")[0]) for one in self._catalog.claimed(name)), default=0))

@@ -348,3 +348,25 @@ def test_diff_names_what_changed(registry: Registry, wine_split: Any, wine_artif
     assert "fields" not in found
     assert "breaks" not in found
     assert registry.diff("wine", "1", "1") == {}
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_an_interrupted_claim(
+    registry: Registry, wine_artifact: Path, monkeypatch: pytest.MonkeyPatch, made: bool
+) -> None:
+    """Ctrl-C before or after the link: what the version names stays, and what none names goes."""
+    real = os.link
+
+    def link(source: Path, target: Path) -> None:
+        if made:
+            real(source, target)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", link)
+        with pytest.raises(KeyboardInterrupt):
+            registry.push(wine_artifact, "wine")
+    there = Registry(registry.path)
+    assert len(list((registry.path / "artifacts").iterdir())) == made
+    assert there.push(wine_artifact, "wine") == there.verify("wine", "1")
+    assert json.loads((registry.path / "models/wine/index.json").read_text()) == there.scan("wine")
