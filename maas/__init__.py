@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from maas.metrics import Evaluation
     from maas.model import Model, load
     from maas.nn import Recipe, network, recipe
+    from maas.registry import Registry
     from maas.reporting import report
     from maas.serving import serve
     from maas.signing import sign
@@ -37,6 +38,7 @@ _WHERE = {
     "MaasError": "maas.errors",
     "Model": "maas.model",
     "Recipe": "maas.nn",
+    "Registry": "maas.registry",
     "Run": "maas.training",
     "cross_validate": "maas.tuning",
     "data": "",
@@ -69,6 +71,7 @@ __all__ = [
     "MaasError",
     "Model",
     "Recipe",
+    "Registry",
     "Run",
     "__version__",
     "cross_validate",

@@ -54,13 +54,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         try:
             yield fresh
             for file in fresh.iterdir():
-                _sync(file)
-            _sync(fresh)
+                sync(file)
+            sync(fresh)
             if path.exists():
                 _exchange(fresh, path)  # now `fresh` is the name of the old folder
             else:
                 fresh.rename(path)
-            _sync(path.parent)
+            sync(path.parent)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
 
@@ -75,9 +75,40 @@ def write_atomic(path: Path, data: bytes) -> None:
     fresh = path.with_name(f".{path.name}.tmp-{secrets.token_hex(6)}")
     try:
         fresh.write_bytes(data)
-        _sync(fresh)
+        sync(fresh)
         fresh.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def create_whole(path: Path, data: bytes) -> bool:
+    """Create a file with all of its content, unless there is one; needs no lock, so that many machines may try.
+
+    It is written under another name and linked to its own. A file system without links, as most object stores'
+    mounts, creates it exclusively and writes it at once: a writer that dies between the two leaves it empty.
+
+    Returns:
+        Whether it was created here; False where there was one.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.tmp-{secrets.token_hex(6)}")
+    try:
+        fresh.write_bytes(data)
+        sync(fresh)
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            return os.path.samefile(fresh, path)  # NFS may have linked it, and say so of a second try
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+            return _create(path, data)
+        sync(path.parent)
+        return True
     finally:
         fresh.unlink(missing_ok=True)
 
@@ -107,7 +138,18 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _sync(path: Path) -> None:
+def _create(path: Path, data: bytes) -> bool:
+    try:
+        with open(path, "xb", buffering=0) as file:
+            file.write(data)
+            os.fsync(file.fileno())
+    except FileExistsError:
+        return False
+    return True
+
+
+def sync(path: Path) -> None:
+    """Let a file's bytes, or a folder's names, reach the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

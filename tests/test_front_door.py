@@ -8,7 +8,7 @@ import pytest
 import maas
 
 NAMES = [
-    "Answers", "AsyncClient", "Client", "Evaluation", "MaasError", "Model", "Recipe", "Run", "__version__",
+    "Answers", "AsyncClient", "Client", "Evaluation", "MaasError", "Model", "Recipe", "Registry", "Run", "__version__",
     "cross_validate", "data", "export", "fit", "load", "metrics", "network", "nn", "package", "preprocess", "recipe",
     "report", "schema", "serve", "sign", "sklearn", "task", "training", "tune", "tuning", "verify",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from maas.storage import atomic_folder, locked, sha256, write_atomic
+from maas.storage import atomic_folder, create_whole, locked, sha256, write_atomic
 
 FILES = ("a", "b", "c")
 HEAD = "import sys, time; from pathlib import Path; from maas.storage import *; path = Path(sys.argv[1])\n"
@@ -41,6 +42,9 @@ with locked(path):
     print("in", flush=True)
     sys.stdin.readline()
     Path(sys.argv[2]).write_text("first")
+"""
+CREATE_WHOLE = """
+print(*(number for number in range(200) if create_whole(path / str(number), sys.argv[2].encode() * 100)))
 """
 TAKE_LOCK = """
 print("trying", flush=True)
@@ -222,3 +226,44 @@ def test_a_lock_is_gone_after_its_block(tmp_path: Path) -> None:
         with locked(tmp_path / "lock"):
             assert os.listdir(tmp_path) == ["lock"]
     assert os.listdir(tmp_path) == []
+
+
+def test_each_file_is_created_by_one_process_whole(tmp_path: Path) -> None:
+    children = {mark: child(CREATE_WHOLE, tmp_path / "claims", mark) for mark in "abc"}
+    made = {mark: process.communicate()[0].split() for mark, process in children.items()}
+    assert sorted(name for names in made.values() for name in names) == sorted(map(str, range(200)))
+    for mark, names in made.items():
+        assert all((tmp_path / "claims" / name).read_text() == mark * 100 for name in names)
+    assert len(list((tmp_path / "claims").iterdir())) == 200
+
+
+def test_a_file_is_created_where_there_are_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(os, "link", link)
+    assert create_whole(tmp_path / "one", b"first")
+    assert not create_whole(tmp_path / "one", b"second")
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("one", b"first")]
+
+
+def test_a_link_that_the_share_made_and_denies_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS asks again when an answer is lost, and then hears that there is one: its own."""
+    real = os.link
+
+    def link(source: Path, target: Path) -> None:
+        real(source, target)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    monkeypatch.setattr(os, "link", link)
+    assert create_whole(tmp_path / "one", b"first")
+
+
+def test_a_full_disk_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(OSError, match="No space left"):
+        create_whole(tmp_path / "one", b"first")
+    assert list(tmp_path.iterdir()) == []

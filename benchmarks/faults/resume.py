@@ -75,7 +75,7 @@ class Death:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-SYNC, RUN = maas.storage._sync, Eager.run
+SYNC, RUN = maas.storage.sync, Eager.run
 DEATH = Death()
 
 
@@ -122,7 +122,7 @@ def train(recipe: maas.Recipe, rows: Rows, epochs: int, run: Run, death: Death) 
     sys.stdout.flush()
     if (child := os.fork()) == 0:
         DEATH = death
-        maas.storage._sync = death.sync
+        maas.storage.sync = death.sync
         Eager.run = run_step  # type: ignore[method-assign]
         code = 1
         try:

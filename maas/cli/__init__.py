@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _keep,
             _learn,
             _openapi,
+            _registry,
             _serve,
             _sign,
             _tune,
@@ -62,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "export": _export.export,
             "keygen": _sign.keygen,
             "sign": _sign.sign,
+            "push": _registry.push,
+            "promote": _registry.promote,
+            "registry": _registry.registry,
             "openapi": _openapi.openapi,
             "sample": _keep.sample,
         }

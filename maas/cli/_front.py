@@ -6,6 +6,7 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
+from maas.cli import _registry
 from maas.cli._print import print_json, tell
 from maas.errors import ServingError
 
@@ -37,6 +38,7 @@ def serve(options: Namespace) -> bool:
         tell(options, "stopped before it was ready")
         return False
     try:
+        _registry.remember(options, front.folder)
         _tell_started(options, front)
         notify("READY=1")
         code = front.wait()

@@ -39,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     from maas.cli._call_parser import add_call, add_ready  # here: they share options that are defined below
     from maas.cli._export import add_export
     from maas.cli._fit_parser import add_fit
+    from maas.cli._registry_parser import add_registry
     from maas.cli._serve_parser import add_serving
     from maas.cli._sign_parser import add_keygen, add_sign
     from maas.cli._tune_parser import add_cross_validate, add_learning_rate, add_tune
@@ -156,6 +157,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_export(commands)
     add_keygen(commands)
     add_sign(commands)
+    add_registry(commands)
     add_serving(commands)
 
     add_tune_serving(commands)

@@ -9,7 +9,7 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from maas.cli import _front
+from maas.cli import _front, _registry
 from maas.cli._print import print_json, tell
 from maas.errors import MaasError, ServingError
 
@@ -33,6 +33,10 @@ _DEPLOYMENT = ("workers", "batch_size", "max_batch_delay_ms", "threads")
 def serve(options: Namespace) -> bool:
     from maas.serving import serve
 
+    if options.registry is not None:
+        return _registry.serve(options)
+    if options.follow is not None and options.source is None:
+        raise ServingError("--follow looks at an alias of a registry; say which with --registry")
     given: dict[str, Any] = {name: getattr(options, name) for name in _OPTIONS}
     if options.dry_run and not options.front:
         return _dry_run(options, given)
@@ -52,6 +56,7 @@ def serve(options: Namespace) -> bool:
         tell(options, "stopped before it was ready")
         return False
     try:
+        _registry.remember(options, server.folder)
         _tell_started(options, server)
         notify("READY=1")
         code = server.wait()

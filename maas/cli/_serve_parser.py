@@ -6,6 +6,7 @@ import argparse
 
 from maas.cli._front_parser import add_front, add_front_options
 from maas.cli._parser import _command, _imports, _json, _public_keys
+from maas.cli._registry_parser import add_serving_from
 
 _SERVE = """\
 examples:
@@ -15,6 +16,7 @@ examples:
   maas serve wine --host 0.0.0.0 --certificate host.pem --key host.key --logs /var/log/maas
   maas serve mine --import mypackage.networks
   maas serve wine --front --instances 2
+  maas serve --registry /shared/registry wine@production --follow 30
 
 it stays in the foreground, for a terminal, systemd (Type=notify) or a container; SIGTERM, SIGINT or SIGHUP drain and
 stop it, a second one stops it at once. Exit codes: 0 it was told to stop, 3 an archive is damaged, 4 it could not
@@ -121,6 +123,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     _public_keys(serve, "every archive, also what is deployed later, must be signed by one of them")
     add_front_options(serve)
+    add_serving_from(serve)
     serve.add_argument("--dry-run", action="store_true", help="print every generated file and start nothing")
     _drain(serve)
     _json(serve)

@@ -22,6 +22,7 @@ import pytest
 
 import maas
 from maas.cli import main
+from maas.serving._registered import FILE, Source
 from maas.serving.front._start import serve_front
 from maas.signing import keygen
 
@@ -222,6 +223,45 @@ def test_an_instance_that_died_is_started_again(
         time.sleep(0.2)
     assert [one["percent"] for one in status["instances"]] == [50, 50]
     assert psutil.pid_exists(status["instances"][1]["pid"])
+
+
+def test_a_promotion_in_a_registry_loses_no_request(
+    running: dict[str, Any], own: dict[str, str], releases: Path, http: httpx.Client, wine_model: maas.Model
+) -> None:
+    """As `maas serve --registry --front` would have begun: with its registry beside it."""
+    folder = Path(own["TMPDIR"])
+    registry = maas.Registry.create(folder / "registry")
+    for count, version in enumerate(("1.8", "1.9"), 2):
+        rows = wine_model.preprocess.examples(count)
+        registry.push(wine_model.save(folder / "artifact", examples=rows), "wine", version)
+    registry.promote("wine", "1.8")
+    Source(str(registry.path), str(releases), {"wine": "production"}).write(Path(running["folder"]))
+    counts: Counter[str] = Counter()
+    over = threading.Event()
+
+    def ask() -> None:
+        row = wine_model.preprocess.examples(1)[0]
+        while not over.wait(0.02):
+            answer = http.post("/predictions/wine", json=row)
+            counts[answer.json()["model"]["version"] if answer.is_success else answer.text] += 1
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        command = [*MAAS, "promote", "wine@1.9", "--registry", str(registry.path), "--json"]
+        refused = subprocess.run(command, env=own, capture_output=True, text=True)
+        assert (refused.returncode, registry.show("wine").version) == (2, "1.8")
+        assert "was saved without an evaluation" in refused.stderr
+        done = subprocess.run([*command, "--force", "to try"], env=own, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["released"] == ["the front"]
+        time.sleep(0.5)
+    finally:
+        over.set()
+        thread.join()
+        (Path(running["folder"]) / FILE).unlink()
+    assert set(counts) == {"2.0", "1.9"}
+    assert [one["models"] for one in front(own, "status")["instances"]] == [["wine@1.9"]] * 2
 
 
 def test_a_dry_run_shows_the_configuration_without_keys(
