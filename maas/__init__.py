@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from maas._version import __version__
 
 if TYPE_CHECKING:
-    from maas import data, metrics, nn, preprocess, schema, sklearn, task, training, tuning
+    from maas import compress, data, metrics, nn, preprocess, schema, sklearn, task, training, tuning
     from maas.archive import package, verify
     from maas.client import AsyncClient, Client
     from maas.errors import MaasError
@@ -36,6 +36,7 @@ _WHERE = {
     "Model": "maas.model",
     "Recipe": "maas.nn",
     "Run": "maas.training",
+    "compress": "",
     "cross_validate": "maas.tuning",
     "data": "",
     "fit": "maas.training",
@@ -67,6 +68,7 @@ __all__ = [
     "Recipe",
     "Run",
     "__version__",
+    "compress",
     "cross_validate",
     "data",
     "fit",

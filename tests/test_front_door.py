@@ -9,8 +9,8 @@ import maas
 
 NAMES = [
     "Answers", "AsyncClient", "Client", "Evaluation", "MaasError", "Model", "Recipe", "Run", "__version__",
-    "cross_validate", "data", "fit", "load", "metrics", "network", "nn", "package", "preprocess", "recipe", "report",
-    "schema", "serve", "sklearn", "task", "training", "tune", "tuning", "verify",
+    "compress", "cross_validate", "data", "fit", "load", "metrics", "network", "nn", "package", "preprocess",
+    "recipe", "report", "schema", "serve", "sklearn", "task", "training", "tune", "tuning", "verify",
 ]  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"maas: {message}\n"  # not where in the code it arose
     try:
-        from maas.cli import _answer, _call, _front, _keep, _learn, _openapi, _serve, _tune, _tune_serving
+        from maas.cli import _answer, _call, _compress, _front, _keep, _learn, _openapi, _serve, _tune, _tune_serving
 
         if parsed.command != "serve":  # there the workers import them
             _import(getattr(parsed, "imports", []))
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "learning-rate": _tune.learning_rate,
             "evaluate": _learn.evaluate,
             "vouch": _learn.vouch,
+            "compress": _compress.compress,
             "report": _learn.report,
             "predict": _answer.predict,
             "serve": _serve.serve,
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(error, UNTRUSTED)
     except (errors.ServingError, errors.ClientError) as error:
         return _say(error, REFUSED if isinstance(error, errors.RequestRefused) else UNAVAILABLE)
+    except errors.CompressionError as error:
+        return _say(error, REFUSED)
     except BrokenPipeError:  # whoever reads the answers, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CUT_OFF

@@ -1,5 +1,9 @@
 """A trained model made smaller or faster, within a loss that is stated beforehand."""
 
 from maas.compress._budget import Outcome, hold
+from maas.compress._found import Candidate, Search, Unseen
+from maas.compress._grid import smaller
+from maas.compress._measure import Measured
+from maas.compress._search import search
 
-__all__ = ["Outcome", "hold"]
+__all__ = ["Candidate", "Measured", "Outcome", "Search", "Unseen", "hold", "search", "smaller"]

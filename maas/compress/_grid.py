@@ -1,0 +1,93 @@
+"""What a search tries: a few compressions, alone and one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from maas.compress._distil import distil
+from maas.compress._prune import prune
+from maas.compress._quantize import quantize
+from maas.errors import CompressionError
+from maas.model import Model
+from maas.nn import Recipe
+
+AS_IT_IS = "as it is"
+ANY_DROP = 0.999  # the search judges what a candidate costs, and shows it
+_WIDTHS: Mapping[str, Sequence[str]] = {
+    "mlp": ("hidden",),
+    "cnn": ("filters", "hidden"),
+    "cnn1d": ("filters",),
+    "audio_cnn": ("filters",),
+    "resnet": ("width",),
+    "rnn": ("hidden_size",),
+    "text_bag": ("embedding_dim",),
+    "text_cnn": ("embedding_dim", "channels"),
+    "text_rnn": ("embedding_dim", "hidden_size"),
+    "text_transformer": ("width", "feed_forward"),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A candidate of the search.
+
+    Args:
+        name: of what it makes.
+        make: a model to a smaller one; raises CompressionError where it cannot.
+        after: name of the candidate that it goes on from.
+    """
+
+    name: str
+    make: Callable[[Model], Model]
+    after: str = AS_IT_IS
+
+
+def grid(data: Any, train: Any, *, shares: Sequence[float], epochs: int, fit_options: Mapping[str, Any]) -> list[Step]:
+    """The candidates, each after the one it goes on from.
+
+    Args:
+        data, train, shares, epochs, fit_options: as of `search`.
+    """
+
+    def quantized(method: str) -> Callable[[Model], Model]:
+        return lambda model: quantize(model, data, method=method, max_drop=ANY_DROP, calibration=train)
+
+    def pruned(share: float) -> Callable[[Model], Model]:
+        return lambda model: prune(
+            model, data, share=share, train=train, epochs=epochs, max_drop=ANY_DROP, **fit_options
+        )
+
+    def distilled(model: Model) -> Model:
+        recipe = smaller(model.recipe)
+        return distil(model, data, recipe=recipe, train=train, epochs=epochs, max_drop=ANY_DROP, **fit_options)
+
+    def untrained(model: Model) -> Model:
+        raise CompressionError("needs rows to go on training with: train=")
+
+    taught: dict[str, Callable[[Model], Model]] = {f"pruned {share:g}": pruned(share) for share in shares}
+    taught["distilled"] = distilled
+    steps = [Step(method, quantized(method)) for method in ("bfloat16", "int8_weights", "int8")]
+    for name, make in taught.items():
+        steps.append(Step(name, untrained if train is None else make))
+        steps += [Step(f"{name} + {method}", quantized(method), name) for method in ("int8_weights", "int8")]
+    return steps
+
+
+def smaller(recipe: Recipe) -> Recipe:
+    """The same kind of network of half the width.
+
+    Raises:
+        CompressionError: it is not known what that is for this kind.
+    """
+    halved: dict[str, int | list[int]] = {}
+    for name in _WIDTHS.get(recipe.kind, ()):
+        value = recipe.arguments.get(name)
+        if isinstance(value, int) and value > 1:
+            halved[name] = value // 2
+        elif isinstance(value, list) and value:
+            halved[name] = [max(1, one // 2) for one in value]
+    if not halved:
+        raise CompressionError(f"no smaller {recipe.kind} follows by itself; give distil a recipe")
+    return Recipe(recipe.kind, {**recipe.arguments, **halved})
