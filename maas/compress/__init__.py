@@ -4,6 +4,7 @@ from maas.compress._budget import Outcome, hold
 from maas.compress._found import Candidate, Search, Unseen
 from maas.compress._grid import smaller
 from maas.compress._measure import Measured
+from maas.compress._quantize import quantize
 from maas.compress._search import search
 
-__all__ = ["Candidate", "Measured", "Outcome", "Search", "Unseen", "hold", "search", "smaller"]
+__all__ = ["Candidate", "Measured", "Outcome", "Search", "Unseen", "hold", "quantize", "search", "smaller"]

@@ -14,7 +14,7 @@ from maas.model import Model
 from maas.nn import Recipe
 
 AS_IT_IS = "as it is"
-ANY_DROP = 0.999  # the search judges what a candidate costs, and shows it
+ANY_DROP = 0.999  # where a candidate cannot hold the budget, the table is to show what it costs
 _WIDTHS: Mapping[str, Sequence[str]] = {
     "mlp": ("hidden",),
     "cnn": ("filters", "hidden"),
@@ -29,18 +29,22 @@ _WIDTHS: Mapping[str, Sequence[str]] = {
 }
 
 
+Make = Callable[[Model, float], Model]
+
+
 @dataclass(frozen=True)
 class Step:
     """A candidate of the search.
 
     Args:
         name: of what it makes.
-        make: a model to a smaller one; raises CompressionError where it cannot.
+        make: a model, and by how much its score may drop, to a smaller one, which may cost more all the same; raises
+            CompressionError where it cannot.
         after: name of the candidate that it goes on from.
     """
 
     name: str
-    make: Callable[[Model], Model]
+    make: Make
     after: str = AS_IT_IS
 
 
@@ -51,22 +55,27 @@ def grid(data: Any, train: Any, *, shares: Sequence[float], epochs: int, fit_opt
         data, train, shares, epochs, fit_options: as of `search`.
     """
 
-    def quantized(method: str) -> Callable[[Model], Model]:
-        return lambda model: quantize(model, data, method=method, max_drop=ANY_DROP, calibration=train)
+    def quantized(method: str) -> Make:
+        def make(model: Model, max_drop: float) -> Model:
+            try:  # within a budget, the layers that cost most stay in float32
+                return quantize(model, data, method=method, max_drop=max_drop, calibration=train)
+            except CompressionError:
+                return quantize(model, data, method=method, max_drop=ANY_DROP, calibration=train)
 
-    def pruned(share: float) -> Callable[[Model], Model]:
-        return lambda model: prune(
-            model, data, share=share, train=train, epochs=epochs, max_drop=ANY_DROP, **fit_options
-        )
+        return make
 
-    def distilled(model: Model) -> Model:
+    def pruned(share: float) -> Make:
+        how = {"train": train, "epochs": epochs, **fit_options}
+        return lambda model, _: prune(model, data, share=share, max_drop=ANY_DROP, **how)
+
+    def distilled(model: Model, _: float) -> Model:
         recipe = smaller(model.recipe)
         return distil(model, data, recipe=recipe, train=train, epochs=epochs, max_drop=ANY_DROP, **fit_options)
 
-    def untrained(model: Model) -> Model:
+    def untrained(model: Model, _: float) -> Model:
         raise CompressionError("needs rows to go on training with: train=")
 
-    taught: dict[str, Callable[[Model], Model]] = {f"pruned {share:g}": pruned(share) for share in shares}
+    taught: dict[str, Make] = {f"pruned {share:g}": pruned(share) for share in shares}
     taught["distilled"] = distilled
     steps = [Step(method, quantized(method)) for method in ("bfloat16", "int8_weights", "int8")]
     for name, make in taught.items():

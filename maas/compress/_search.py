@@ -123,26 +123,29 @@ def _try(
 ) -> tuple[dict[str, Model], list[Candidate]]:
     """The models that could be made, by name, and a candidate for each step, without what it takes."""
     made = {AS_IT_IS: model}
-    before = scores.values[scores.primary]
-    candidates = [Candidate(AS_IT_IS, before, scores.drop_to(scores))]
-    costs = {AS_IT_IS: 0.0}
+    tried = {AS_IT_IS: Candidate(AS_IT_IS, scores.values[scores.primary], scores.drop_to(scores))}
     for step in steps:
-        if step.after not in made or costs[step.after] > max_drop:
-            reason = "could not be made" if step.after not in made else "is over budget by itself"
-            candidates.append(Candidate(step.name, skipped=f"{step.after} {reason}"))
-            continue
         progress(step.name)
+        cost = tried[step.after].drop
+        if cost is None or cost > max_drop:
+            reason = "could not be made" if cost is None else "is over budget by itself"
+            tried[step.name] = Candidate(step.name, skipped=f"{step.after} {reason}")
+            continue
+        left = max_drop - cost if scores.greater_is_better else (1 + max_drop) / (1 + cost) - 1
         try:
-            one = step.make(made[step.after])
+            one = step.make(made[step.after], min(left, ANY_DROP))
         except (CompressionError, RecipeError, DivergedError) as error:
-            reason = str(error).partition(f", and may cost {ANY_DROP:g}")[0]  # the search's own budget comes later
-            candidates.append(Candidate(step.name, skipped=reason))
+            reason = str(error).partition(f", and may cost {ANY_DROP:g}")[0]  # that is not the search's own budget
+            tried[step.name] = Candidate(step.name, skipped=reason)
+            continue
+        alike = [other.name for other in steps if other.after == step.after and other.name in made]
+        if twins := [name for name in alike if made[name].recipe == one.recipe]:
+            tried[step.name] = Candidate(step.name, skipped=f"comes to the same as {twins[0]}")
             continue
         after = float(one.card["compression"][-1]["after"])
         drop = scores.drop_to(replace(scores, values={**scores.values, scores.primary: after}))
-        made[step.name], costs[step.name] = one, drop
-        candidates.append(Candidate(step.name, after, drop))
-    return made, candidates
+        made[step.name], tried[step.name] = one, Candidate(step.name, after, drop)
+    return made, list(tried.values())
 
 
 def _to_time(model: Model, rows: Rows) -> list[dict[str, Any]]:

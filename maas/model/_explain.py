@@ -24,6 +24,11 @@ def explained(model: Model, prepared: Prepared, label: Any) -> list[dict[str, An
             f"rows of the kind {model.preprocess.kind!r} cannot be explained: their preprocessing does not say how its "
             f"tensors lead back to fields; tables, images, texts and sequences can be"
         )
+    if stuck := [one.kind for one in model.recipe.transforms if not one.differentiable]:
+        raise DataError(
+            f"a network that went through {stuck[0]!r} has no gradients, so its answers cannot be explained; explain "
+            f"those of the model that it was made from"
+        )
     baselines = model.preprocess.baselines()
     found = []
     for start in range(0, len(prepared.kept), _ROWS_AT_ONCE):

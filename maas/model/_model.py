@@ -115,9 +115,15 @@ class Model:
         holds its accuracy. Answers in bfloat16 also depend on their neighbours in a batch, by about 1 in 100.
 
         Raises:
-            DataError: it is another precision.
+            DataError: it is another precision, or the network computes in int8 and keeps to that.
         """
         check_precision(precision)
+        stuck = [one.kind for one in self.recipe.transforms if not one.differentiable]
+        if stuck and precision != "float32":
+            raise DataError(
+                f"a network that went through {stuck[0]!r} computes in integers and has no other precision; take the "
+                f"model that it was made from"
+            )
         self._lowered = None if precision == "float32" else Lowered(self.network)
         return self
 

@@ -9,13 +9,15 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from maas.nn._int8 import Int8Conv2d, Int8Embedding
+
 _LEAST_WORK_TO_SHARE = 2**24  # multiplications a pass, about; measured on two cores
 _WEIGHTS_A_PASS = 9e6
 
 
 def work_of(network: nn.Module) -> float:
     """Multiplications a row, about; infinite for a convolution, whose weights are used at every place of a row."""
-    if any(isinstance(module, (nn.Conv1d, nn.Conv2d)) for module in network.modules()):
+    if any(isinstance(module, (nn.Conv1d, nn.Conv2d, Int8Conv2d)) for module in network.modules()):
         return math.inf
     return sum(parameter.numel() for parameter in network.parameters())
 
@@ -31,7 +33,8 @@ def steps_a_pass(network: nn.Module) -> float:
     On one core a pass of the recurrent, convolutional and transformer networks of this room began with 0.25 ms, and a
     thousand weights, those of embeddings left out, took 0.03 us a step.
     """
-    embedded = sum(module.weight.numel() for module in network.modules() if isinstance(module, nn.Embedding))
+    tables = (nn.Embedding, Int8Embedding)
+    embedded = sum(module.weight.numel() for module in network.modules() if isinstance(module, tables))
     weights = sum(parameter.numel() for parameter in network.parameters()) - embedded
     return _WEIGHTS_A_PASS / max(1, weights)
 

@@ -1,5 +1,18 @@
 """What was done to a network after its class built it, as values that a recipe and an artifact carry."""
 
+from maas.nn.transforms._bfloat16_weights import Bfloat16Weights
+from maas.nn.transforms._folded_batch_norm import FoldedBatchNorm
+from maas.nn.transforms._int8 import Int8, Int8Form
+from maas.nn.transforms._int8_weights import Int8Weights
 from maas.nn.transforms._transform import Transform, from_json, transform
 
-__all__ = ["Transform", "from_json", "transform"]
+__all__ = [
+    "Bfloat16Weights",
+    "FoldedBatchNorm",
+    "Int8",
+    "Int8Form",
+    "Int8Weights",
+    "Transform",
+    "from_json",
+    "transform",
+]

@@ -28,7 +28,9 @@ class Transform(ABC):
 
     kind: ClassVar[str]
     trainable: ClassVar[bool] = True
-    """Whether gradients go through what it makes, so that `maas.fit` may go on with the network."""
+    """Whether `maas.fit` may go on with the network."""
+    differentiable: ClassVar[bool] = True
+    """Whether gradients go through what it makes, and its numbers are floats that may be taken in fewer bits."""
     tolerance: ClassVar[float] = 0.0
     """By how much golden answers may differ on another machine, where that is more than the dtype's own."""
 
