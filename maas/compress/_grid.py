@@ -75,11 +75,11 @@ def grid(data: Any, train: Any, *, shares: Sequence[float], epochs: int, fit_opt
     def untrained(model: Model, _: float) -> Model:
         raise CompressionError("needs rows to go on training with: train=")
 
-    taught: dict[str, Make] = {f"pruned {share:g}": pruned(share) for share in shares}
-    taught["distilled"] = distilled
     steps = [Step(method, quantized(method)) for method in ("bfloat16", "int8_weights", "int8")]
-    for name, make in taught.items():
-        steps.append(Step(name, untrained if train is None else make))
+    if train is None:
+        return [*steps, Step("pruned", untrained), Step("distilled", untrained)]
+    for name, make in ({f"pruned {share:g}": pruned(share) for share in shares} | {"distilled": distilled}).items():
+        steps.append(Step(name, make))
         steps += [Step(f"{name} + {method}", quantized(method), name) for method in ("int8_weights", "int8")]
     return steps
 

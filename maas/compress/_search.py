@@ -125,12 +125,12 @@ def _try(
     made = {AS_IT_IS: model}
     tried = {AS_IT_IS: Candidate(AS_IT_IS, scores.values[scores.primary], scores.drop_to(scores))}
     for step in steps:
-        progress(step.name)
         cost = tried[step.after].drop
         if cost is None or cost > max_drop:
             reason = "could not be made" if cost is None else "is over budget by itself"
             tried[step.name] = Candidate(step.name, skipped=f"{step.after} {reason}")
             continue
+        progress(step.name)
         left = max_drop - cost if scores.greater_is_better else (1 + max_drop) / (1 + cost) - 1
         try:
             one = step.make(made[step.after], min(left, ANY_DROP))

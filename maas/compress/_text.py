@@ -24,7 +24,7 @@ def as_text(search: Search) -> str:
         cells = ""
         if one.measured is not None and one.score is not None and one.drop is not None:
             cells = (
-                "".join(f"{cell:>10}" for cell in (number(one.score), number(one.drop), *taken(one.measured))) + "  "
+                "".join(f"{cell:>10}" for cell in (number(one.score), f"{one.drop:.4f}", *taken(one.measured))) + "  "
             )
         lines.append(f"{one.name:<{wide}}{cells}{'; '.join(search.notes(one))}".rstrip())
     return "\n".join([*lines, verdict(search)])
@@ -41,11 +41,12 @@ def verdict(search: Search) -> str:
     best, plain = search.best, search.as_it_is
     if best is plain or best.measured is None or plain.measured is None:
         return f"nothing chosen: {search.why_none()}"
-    faster = f"{plain.measured.p50_ms / best.measured.p50_ms:.2f} times as fast"
+    gain = plain.measured.p50_ms / best.measured.p50_ms
+    faster = f"{gain:.2f} times as fast" if best.measured.is_faster_than(plain.measured) else "no faster"
     smaller = plain.measured.weights_bytes / best.measured.weights_bytes
     said = (
-        f"chosen for {search.optimize}: {best.name}, {smaller:.1f} times smaller and "
-        f"{faster if best.measured.is_faster_than(plain.measured) else 'no faster'} for one row; {search.primary} {number(plain.score)} -> {number(best.score)}"
+        f"chosen for {search.optimize}: {best.name}, {smaller:.1f} times smaller and {faster} for one row; "
+        f"{search.primary} {number(plain.score)} -> {number(best.score)}"
     )
     if search.tested is None:
         return f"{said}, on the rows that chose it, so a little optimistic"

@@ -86,7 +86,7 @@ def compression(state: Any) -> Html:
     for one in search.candidates:
         cells = [""] * (2 + len(TAKEN))
         if one.measured is not None and one.score is not None and one.drop is not None:
-            cells = [number(one.score), number(one.drop), *taken(one.measured)]
+            cells = [number(one.score), f"{one.drop:.4f}", *taken(one.measured)]
         name = f"{numbers[one.name]}  {one.name}" if one.name in numbers else one.name
         notes = tag("small", cut("; ".join(search.notes(one))))
         head = tag("th", cut(name, 80), tag("br"), notes, scope="row")
