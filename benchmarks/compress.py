@@ -58,17 +58,35 @@ def digits(data: Path, kept: Path) -> Parts:
     return train, valid, test
 
 
+MLP: dict[str, Any] = {
+    "recipe": maas.recipe(maas.nn.MLP, hidden=(256, 128), dropout=0.2),
+    "epochs": 60,
+    "weight_decay": 0.1,
+    "schedule": "cosine",
+    "keep": "last",
+    "validation": 0,
+}
 # By name: the rows, what `maas.fit` is given, what the search is given.
 MODELS: dict[str, tuple[Callable[[Path, Path], Parts], dict[str, Any], dict[str, Any]]] = {
-    "fashion": (fashion, fashion_mnist.NETWORKS["resnet"], {"shares": (0.5,), "epochs": 3, "optimize": "latency"}),
-    "tweets": (texts, tweets.NETWORKS["rnn"], {"epochs": 2, "optimize": "size"}),
-    "table": (
-        digits,
-        {"recipe": maas.recipe(maas.nn.MLP, hidden=(256, 128), dropout=0.2), "epochs": 60, "weight_decay": 0.1,
-         "schedule": "cosine", "keep": "last", "validation": 0},
-        {"epochs": 30, "optimize": "size"},
+    "fashion": (
+        fashion,
+        fashion_mnist.NETWORKS["resnet"],
+        {
+            "optimize": "latency",
+            "shares": (0.5,),
+            "epochs": 3,
+            "batch_size": 128,
+            "learning_rate": 2e-3,
+            "augment": maas.preprocess.AugmentImages(flip=True, crop=2),
+        },
     ),
-}  # fmt: skip
+    "tweets": (
+        texts,
+        tweets.NETWORKS["rnn"],
+        {"optimize": "size", "epochs": 3, "batch_size": 64, "learning_rate": 3e-3},
+    ),
+    "table": (digits, MLP, {"optimize": "size", "epochs": 40, "learning_rate": 3e-3}),
+}
 
 
 def main() -> None:

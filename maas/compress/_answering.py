@@ -1,6 +1,6 @@
 """The processes in which saved models are measured: one each, forked from one that has imported torch and maas only.
 
-So each begins alike and at once, and what it takes beyond that is the model's. `maas.compress._measure` starts this.
+So each begins alike and at once, and what it takes beyond that is the model's. `maas.compress._measure` runs this file.
 """
 
 from __future__ import annotations

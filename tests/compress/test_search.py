@@ -177,7 +177,7 @@ class Own(nn.Module):
 
 def test_measuring(wine_split: tuple[Rows, Rows], tmp_path: Path) -> None:
     train, test = wine_split
-    for name, hidden in (("narrow", (4,)), ("wide", (2000, 2000))):
+    for name, hidden in (("narrow", (4,)), ("wide", (1500, 1500))):
         recipe = maas.recipe(maas.nn.MLP, hidden=hidden)
         maas.fit(recipe, train, epochs=1, device="cpu", progress=False).save(tmp_path / name)
     folders = {name: tmp_path / name for name in ("narrow", "wide")}
@@ -205,7 +205,7 @@ def test_measuring(wine_split: tuple[Rows, Rows], tmp_path: Path) -> None:
 def whole(wine_split: tuple[Rows, Rows]) -> tuple[maas.Model, Search, list[str]]:
     """A search with all that there is, of few epochs and rounds."""
     train, test = wine_split
-    model = maas.fit(maas.recipe(maas.nn.MLP, hidden=(64, 32)), train, epochs=20, device="cpu", progress=False)
+    model = maas.fit(maas.recipe(maas.nn.MLP, hidden=(128, 64)), train, epochs=20, device="cpu", progress=False)
     said: list[str] = []
     valid, rest = test.split(0.5, seed=1)
     search_ = search(
