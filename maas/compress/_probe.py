@@ -38,11 +38,9 @@ def units_by_layers(network: nn.Module, inputs: Inputs) -> list[list[Unit]]:
     """
     probe = _Probe(network, inputs)
     classes = _Classes()
-    probe.shift(_STEP)
-    for (name, side), changed in probe.changes({}).items():
+    for (name, side), changed in probe.changes_by_others().items():
         for number in changed.nonzero()[:, 0].tolist():
             classes.join(_STAYS, probe.slot(name, side, number))
-    probe.shift(-_STEP)
     for reached in _apart(probe):
         _follow(probe, classes, reached)
     return _grouped(probe, classes)
@@ -59,7 +57,7 @@ class _Probe:
             if isinstance(module, nn.Embedding):  # its table may be read without its forward
                 module.weight.uniform_(0.5, 1.0)
             else:
-                module.forward = _MadeUp(self, name, module)  # type: ignore[method-assign]
+                module.forward = _MadeUp(self, name, module)
         self.steps: Mapping[str, torch.Tensor] = {}
         self.before: dict[str, list[torch.Tensor]] = {}
         self.changed: dict[str, list[torch.Tensor]] = {}
@@ -76,10 +74,16 @@ class _Probe:
             return _STAYS
         return name, "given" if is_by_channel(self.layers[name]) else side, number
 
-    def shift(self, step: float) -> None:
-        """Change all that the layers' numbers meet on the way: inputs, and parameters outside of these layers."""
-        for tensor in (*self._others, *(one for one in self.inputs.values() if one.is_floating_point())):
-            tensor.add_(step)
+    def changes_by_others(self) -> dict[Place, torch.Tensor]:
+        """As `changes`, once all is changed that comes from no layer: inputs, and parameters outside of the layers."""
+        others = [*self._others, *(one for one in self.inputs.values() if one.is_floating_point())]
+        before = [one.clone() for one in others]
+        for one in others:
+            one.add_(_STEP)
+        found = self.changes({})
+        for one, old in zip(others, before, strict=True):
+            one.copy_(old)
+        return found
 
     def changes(self, steps: Mapping[str, torch.Tensor]) -> dict[Place, torch.Tensor]:
         """Which numbers that layers take, or that the network gives, change once those of some layers do by `steps`."""

@@ -122,12 +122,8 @@ def _deaf(network: nn.Module, kept: Kept) -> nn.Module:
 
 def _normalized(module: nn.LayerNorm, kept: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """What a layer normalisation of the kept features gives, zeros in the places of the others."""
-    chosen = F.layer_norm(
-        values[..., kept],
-        (len(kept),),
-        *[None if one is None else one[kept] for one in (module.weight, module.bias)],
-        eps=module.eps,
-    )
+    weight, bias = (None if one is None else one[kept] for one in (module.weight, module.bias))
+    chosen = F.layer_norm(values[..., kept], (len(kept),), weight, bias, module.eps)
     return torch.zeros_like(values).index_copy(-1, kept, chosen)
 
 

@@ -121,7 +121,7 @@ def _narrow_channels(module: nn.Module, kept: Kept) -> None:
 def _narrow_recurrent(module: nn.RNNBase, taken: Kept, given: Kept) -> None:
     """A unit has a row in the weights and biases of each gate, and a column in those of the state."""
     for name, tensor in list(module.named_parameters(recurse=False)):
-        gates = tensor.unflatten(0, (-1, module.hidden_size))  # (gates, hidden_size, ...)
+        gates = tensor.reshape(-1, module.hidden_size, *tensor.shape[1:])  # (gates, hidden_size, ...)
         rows = _taken(gates, 1, given).flatten(0, 1)
         if name.startswith("weight"):
             rows = _taken(rows, 1, taken if name.startswith("weight_ih") else given)
