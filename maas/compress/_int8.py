@@ -16,7 +16,7 @@ from maas.nn.transforms._int8 import padding_of
 from maas.nn.transforms._int8_weights import to_int8
 
 Inputs = Mapping[str, torch.Tensor]
-_LEAST_WORK = 2**21  # multiplications a row, below which float32 is as fast
+_LEAST_WORK = 3e6  # multiplications a row, below which float32 is as fast
 _LEAST_WEIGHTS = 2**19  # or weights, which take longest to fetch
 _LEAST_SHARE = 64  # multiplications for each number read, below which making codes of it costs as much
 _LEAST_TABLE = 2**16

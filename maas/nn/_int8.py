@@ -11,17 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-_CODES = 256
-
-
-def to_uint8(x: torch.Tensor, scale: float, zero_point: int) -> torch.Tensor:
-    """Numbers as codes: x / scale + zero_point, rounded and held from 0 to 255.
-
-    Through int8, because torch converts float32 to that in vectors, and to uint8 one by one.
-    """
-    offset = torch.tensor(float(zero_point - _CODES // 2), device=x.device)
-    codes = torch.add(offset, x.float(), alpha=1.0 / scale).round_().clamp_(-_CODES // 2, _CODES // 2 - 1)
-    return codes.to(torch.int8).view(torch.uint8).bitwise_xor_(_CODES // 2)
+from maas.nn._codes import Codes
 
 
 @dataclass(frozen=True)
@@ -31,15 +21,15 @@ class Ready:
     Args:
         weight: as the kernel wants it, or without a kernel the codes in float32.
         zero_points: of the weights, all 0.
-        scale, zero_point: of the input's codes.
-        to: scale and zero point of the output's codes; None: it is float32.
+        read: the input's codes.
+        give: the output's; None: it is float32.
+        kernel: whether there is one.
     """
 
     weight: torch.Tensor
     zero_points: torch.Tensor
-    scale: float
-    zero_point: int
-    to: tuple[float, int] | None
+    read: Codes
+    give: Codes | None
     kernel: bool
 
 
@@ -70,31 +60,33 @@ class Int8Layer(nn.Module):
         ready = self._ready
         if ready is None:
             ready = self._ready = self.made_ready(kernel=self.weight.device.type == "cpu" and has_kernels())
-        codes = x if x.dtype == torch.uint8 else to_uint8(x, ready.scale, ready.zero_point)
-        return self.run(codes, ready)
+        return self.run(x if x.dtype == torch.uint8 else ready.read.of(x), ready)
 
     def made_ready(self, *, kernel: bool) -> Ready:
         """What `run` wants, once for all rows."""
-        scale, zero_point = float(self.get_buffer("input_scale")), int(self.get_buffer("input_zero_point"))
-        to = None
-        if self.uint8:
-            to = float(self.get_buffer("output_scale")), int(self.get_buffer("output_zero_point"))
-        weight = self._packed(scale, zero_point) if kernel else self.weight.float()
+        read = self._codes("input")
+        weight = self._packed(read) if kernel else self.weight.float()
         zero_points = torch.zeros(len(self.weight), dtype=torch.int32)
-        return Ready(weight, zero_points, scale, zero_point, to, kernel)
+        return Ready(weight, zero_points, read, self._codes("output") if self.uint8 else None, kernel)
+
+    def _codes(self, end: str) -> Codes:
+        scale, zero_point = self.get_buffer(f"{end}_scale"), self.get_buffer(f"{end}_zero_point")
+        return Codes(float(scale), int(zero_point), scale.device)
 
     def run(self, codes: torch.Tensor, ready: Ready) -> torch.Tensor:
         """The outputs for codes of the input."""
         if ready.kernel:
             return self._by_kernel(codes, ready)
-        outputs = self._sums(codes.float() - ready.zero_point, ready.weight)  # zeros beyond an image's rim are zeros
-        outputs *= self._by_channel(self.weight_scale * ready.scale)
+        outputs = self._sums(
+            codes.float() - ready.read.zero_point, ready.weight
+        )  # zeros beyond an image's rim are zeros
+        outputs *= self._by_channel(self.weight_scale * ready.read.scale)
         if self.bias is not None:
             outputs += self._by_channel(self.bias)
         outputs = outputs.relu_() if self.relu else outputs
-        return outputs if ready.to is None else to_uint8(outputs, *ready.to)
+        return outputs if ready.give is None else ready.give.of(outputs)
 
-    def _packed(self, scale: float, zero_point: int) -> torch.Tensor:
+    def _packed(self, read: Codes) -> torch.Tensor:
         raise NotImplementedError
 
     def _by_kernel(self, codes: torch.Tensor, ready: Ready) -> torch.Tensor:
@@ -108,7 +100,9 @@ class Int8Layer(nn.Module):
 
     def _ends(self, ready: Ready) -> tuple[float, int, torch.dtype]:
         """What a kernel is told of its output: scale, zero point, dtype."""
-        return (*(ready.to or (1.0, 0)), torch.float32 if ready.to is None else torch.uint8)
+        if ready.give is None:
+            return 1.0, 0, torch.float32
+        return ready.give.scale, ready.give.zero_point, torch.uint8
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Int8Layer:
         def moved(one: torch.Tensor) -> torch.Tensor:  # to another device, but not to a dtype that rounds the scales
@@ -133,14 +127,22 @@ class Int8Linear(Int8Layer):
     def __init__(self, in_features: int, out_features: int, *, bias: bool, relu: bool, uint8: bool) -> None:
         super().__init__((out_features, in_features), bias=bias, relu=relu, uint8=uint8)
 
-    def _packed(self, scale: float, zero_point: int) -> torch.Tensor:
+    def _packed(self, read: Codes) -> torch.Tensor:
         packed: torch.Tensor = torch.ops.onednn.qlinear_prepack(self.weight, None)
         return packed
 
     def _by_kernel(self, codes: torch.Tensor, ready: Ready) -> torch.Tensor:
         rows = codes.reshape(-1, codes.shape[-1])
         outputs: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
-            *(rows, ready.scale, ready.zero_point, ready.weight, self.weight_scale, ready.zero_points, self.bias),
+            *(
+                rows,
+                ready.read.scale,
+                ready.read.zero_point,
+                ready.weight,
+                self.weight_scale,
+                ready.zero_points,
+                self.bias,
+            ),
             *self._ends(ready),
             *("relu" if self.relu else "none", [], ""),
         )
@@ -171,17 +173,25 @@ class Int8Conv2d(Int8Layer):
         super().__init__(shape, bias=bias, relu=relu, uint8=uint8)
         self.places = (list(stride), list(padding), list(dilation), groups)
 
-    def _packed(self, scale: float, zero_point: int) -> torch.Tensor:
+    def _packed(self, read: Codes) -> torch.Tensor:
         weight = self.weight.contiguous()
         packed: torch.Tensor = torch.ops.onednn.qconv_prepack(
-            weight, self.weight_scale, scale, zero_point, *self.places, None
+            weight, self.weight_scale, read.scale, read.zero_point, *self.places, None
         )
         return packed
 
     def _by_kernel(self, codes: torch.Tensor, ready: Ready) -> torch.Tensor:
         codes = codes.contiguous(memory_format=torch.channels_last)
         outputs: torch.Tensor = torch.ops.onednn.qconv2d_pointwise(
-            *(codes, ready.scale, ready.zero_point, ready.weight, self.weight_scale, ready.zero_points, self.bias),
+            *(
+                codes,
+                ready.read.scale,
+                ready.read.zero_point,
+                ready.weight,
+                self.weight_scale,
+                ready.zero_points,
+                self.bias,
+            ),
             *self.places,
             *self._ends(ready),
             *("relu" if self.relu else "none", [], ""),

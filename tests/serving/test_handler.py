@@ -15,6 +15,7 @@ import torch
 import maas
 from maas.archive import HANDLER, handler_path
 from maas.client import DESCRIPTION
+from maas.compress import quantize
 from maas.serving import Handler
 
 
@@ -330,3 +331,20 @@ def test_the_handler_file_has_one_class_and_imports_nothing(tmp_path: Path) -> N
     assert handler_path().name == HANDLER
     assert text.count("\nclass ") == 1
     assert not [line for line in text.splitlines() if line.startswith(("import", "from"))]
+
+
+def test_a_quantised_model_is_served_as_any_other(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(64, 12)).astype(np.float32)
+    rows = x, (x[:, 0] > 0).astype(np.int64)
+    recipe = maas.recipe(maas.nn.MLP, hidden=(1024, 512), normalization="batch")
+    model = quantize(maas.fit(recipe, rows, epochs=1, progress=False), rows, max_drop=0.5)
+    assert "int8" in [one.kind for one in model.recipe.transforms]
+    context = FakeContext(model.save(tmp_path / "small"))
+    threads = torch.get_num_threads()
+    served = Handler(context)
+    torch.set_num_threads(threads)
+    ((status, answer), (bad, _)) = ask(served, context, [{"instances": [{"x": row.tolist()} for row in x]}, {"x": []}])
+    assert (status, bad) == (200, 422)
+    for one, wanted in zip(answer["predictions"], model.predict(x).to_dicts(), strict=True):
+        assert one["probabilities"] == pytest.approx(wanted["probabilities"], abs=1e-5)

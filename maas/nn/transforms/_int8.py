@@ -47,7 +47,7 @@ class Int8(Transform):
     fused: tuple[str, ...]
     trainable = False
     differentiable = False
-    tolerance = 0.02  # where a number lies between two codes, another processor may take the other
+    tolerance = 0.01  # where a number lies between two codes, another processor may take the other
 
     def __post_init__(self) -> None:
         if not isinstance(self.layers, (list, tuple)):
