@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from maas._version import __version__
 
 if TYPE_CHECKING:
-    from maas import data, metrics, nn, preprocess, schema, sklearn, task, training, tuning
+    from maas import compress, data, metrics, nn, preprocess, schema, sklearn, task, training, tuning
     from maas.archive import package, verify
     from maas.client import AsyncClient, Client
     from maas.errors import MaasError
@@ -40,6 +40,7 @@ _WHERE = {
     "Recipe": "maas.nn",
     "Registry": "maas.registry",
     "Run": "maas.training",
+    "compress": "",
     "cross_validate": "maas.tuning",
     "data": "",
     "export": "maas.exporting",
@@ -74,6 +75,7 @@ __all__ = [
     "Registry",
     "Run",
     "__version__",
+    "compress",
     "cross_validate",
     "data",
     "export",

@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from maas.cli import (
             _answer,
             _call,
+            _compress,
             _export,
             _front,
             _keep,
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "learning-rate": _tune.learning_rate,
             "evaluate": _learn.evaluate,
             "vouch": _learn.vouch,
+            "compress": _compress.compress,
             "report": _learn.report,
             "predict": _answer.predict,
             "serve": _serve.serve,
@@ -75,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(error, UNTRUSTED)
     except (errors.ServingError, errors.ClientError) as error:
         return _say(error, REFUSED if isinstance(error, errors.RequestRefused) else UNAVAILABLE)
+    except errors.CompressionError as error:
+        return _say(error, REFUSED)
     except BrokenPipeError:  # whoever reads the answers, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CUT_OFF

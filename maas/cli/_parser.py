@@ -9,7 +9,8 @@ from maas._version import __version__
 _EXITS = """\
 exit codes:
   0    done
-  1    a row was refused, --preflight found what would waste a training, or bfloat16 does not hold its accuracy
+  1    a row was refused, --preflight found what would waste a training, bfloat16 does not hold its accuracy, or a
+       model cannot be compressed within its budget
   2    the command, the data or a file in it cannot be used
   3    an artifact or archive is damaged, unsigned or answers otherwise here; a run does not go on to the bit
   4    a server cannot be started, or does not answer
@@ -37,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"maas {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     from maas.cli._call_parser import add_call, add_ready  # here: they share options that are defined below
+    from maas.cli._compress import add_compress
     from maas.cli._export import add_export
     from maas.cli._fit_parser import add_fit
     from maas.cli._registry_parser import add_registry
@@ -85,6 +87,8 @@ def build_parser() -> argparse.ArgumentParser:
     vouch.add_argument("--device", default="cpu", metavar="D", help="such as cuda (default: %(default)s)")
     vouch.set_defaults(groups=[])
     _reading(vouch)
+
+    add_compress(commands)
 
     report = _command(
         commands,

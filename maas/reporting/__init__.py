@@ -1,5 +1,6 @@
-"""Pages that people look at: an evaluation as one self-contained HTML file."""
+"""Pages and pictures that people look at: an evaluation as one HTML file, a search for compressions as an SVG."""
 
+from maas.reporting._pareto import pareto
 from maas.reporting._report import report
 
-__all__ = ["report"]
+__all__ = ["pareto", "report"]

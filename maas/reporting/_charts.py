@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 from maas.reporting._html import Html, join, tag
 
 NUM_SERIES = 10
-_WIDTH, _HEIGHT = 370, 245
+WIDTH, HEIGHT = 370, 245
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 10, 42
 _TICK_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _LARGEST, _LEAST = 1e100, 1e-300
@@ -67,12 +67,12 @@ class Area:
 
     x: Axis
     y: Axis
-    height: float = _HEIGHT
+    height: float = HEIGHT
     left: float = _LEFT
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """A point in the drawing's own units."""
-        right, bottom = _WIDTH - _RIGHT, self.height - _BOTTOM
+        right, bottom = WIDTH - _RIGHT, self.height - _BOTTOM
         return self.left + self.x.share(x) * (right - self.left), bottom - self.y.share(y) * (bottom - _TOP)
 
     def line(self, points: Iterable[Sequence[float]], class_: str) -> Html:
@@ -95,7 +95,11 @@ class Area:
             marks: lines, dots and bars.
             ticks_y: whether the vertical axis has numbers.
         """
-        right, bottom = _WIDTH - _RIGHT, self.height - _BOTTOM
+        return svg(title, WIDTH, self.height, self.drawn(*marks, ticks_y=ticks_y))
+
+    def drawn(self, *marks: str, ticks_y: bool = True) -> Html:
+        """What is in the chart, to be put into a drawing."""
+        right, bottom = WIDTH - _RIGHT, self.height - _BOTTOM
         parts = []
         for value in self.x.ticks():
             x, _ = self.at(value, self.y.low)
@@ -111,7 +115,7 @@ class Area:
         if self.y.label:
             turn = f"rotate(-90 12 {middle:g})"
             parts.append(tag("text", self.y.label, x=12, y=middle, text_anchor="middle", transform=turn))
-        return svg(title, _WIDTH, self.height, *parts, *marks)
+        return join(*parts, *marks)
 
 
 def svg(title: str, width: float, height: float, *parts: str, class_: str = "chart") -> Html:

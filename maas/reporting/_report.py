@@ -14,6 +14,7 @@ from maas.reporting._classes import class_table, confusion, precision_recall, re
 from maas.reporting._facts import data_facts, model_facts, stated
 from maas.reporting._html import Html, cut, join, tag
 from maas.reporting._page import page
+from maas.reporting._pareto import compression
 from maas.reporting._rows import worst_rows
 from maas.reporting._scores import beside_baselines, group_tables, tiles, verdict, warnings
 from maas.reporting._values import by_step, learning_curves, predicted_against_true, residuals
@@ -40,6 +41,7 @@ def report(evaluation: Evaluation, path: str | Path, *, model: Model | None = No
 
     Raises:
         DataError: `test` are other rows than the evaluation's, or `path` is a folder.
+        FormatError: the model's card holds what no maas wrote.
     """
     path = Path(path)
     if path.is_dir():
@@ -73,6 +75,7 @@ def _page(evaluation: Evaluation, model: Model | None, test: Rows | None) -> str
         ("Classes", _classes(evaluation)),
         ("Charts", _charts(evaluation, details, card)),
         ("Answered worst", _worst(details, test)),
+        ("Compression", compression(card["compression_search"]) if card.get("compression_search") else ""),
         ("Intended use and limits", "" if model is None else stated(card)),
         ("Data", data_facts(evaluation, card)),
         ("Model", "" if model is None else model_facts(model)),

@@ -1,5 +1,7 @@
 """How the page looks: light and dark, wide and narrow, on paper."""
 
+import re
+
 _LIGHT = """
 --page:#f5f6f8;--card:#fff;--text:#1b1f24;--muted:#57606a;--rule:#d5dbe2;--grid:#e7ebef;--accent:#0b57c2;
 --good:#1a7f37;--bad:#b3261e;--note:#fff6dd;--right:11 87 194;--wrong:190 45 20;
@@ -41,6 +43,7 @@ table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums
 caption{text-align:left;color:var(--muted);font-size:.875rem;padding:0 0 6px}
 th,td{padding:5px 10px;border-bottom:1px solid var(--rule);text-align:right;white-space:nowrap}
 th{font-weight:600}
+th small{font-weight:400;color:var(--muted)}
 thead th{color:var(--muted);font-weight:500;vertical-align:bottom}
 tr>th:first-child{text-align:left;padding-left:0;min-width:7.5em;white-space:normal}
 tr.own th,tr.own td,td.primary{font-weight:650}
@@ -66,6 +69,7 @@ summary{cursor:pointer;color:var(--accent);margin:2px 0}
 .dot{stroke:none}
 .faint{fill-opacity:.45}
 .guess{stroke:var(--muted);stroke-dasharray:4 4;stroke-width:1.4}
+.ring{fill:none;stroke:var(--text);stroke-width:1.5}
 .gap{stroke:var(--bad);stroke-width:1.5}
 .whisker{stroke-width:3}
 .good{color:var(--good)}
@@ -136,3 +140,9 @@ STYLE = (
     f"@media screen and (prefers-color-scheme:dark){{:root{{{_DARK}}}}}\n"
     f"{_RULES}{_series()}\n{_shades()}\n"
 )
+
+
+def in_light(rules: str) -> str:
+    """Rules whose colours are those of the light page, for a drawing that stands alone."""
+    colours = dict(re.findall(r"--([a-z0-9]+):([^;]+);", _LIGHT))
+    return re.sub(r"var\(--([a-z0-9]+)\)", lambda found: colours[found[1]], rules)
