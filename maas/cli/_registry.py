@@ -151,11 +151,16 @@ def _diff(options: Namespace, registry: Registry) -> bool:
 
 
 def _pairs(pairs: dict[str, list[Any]]) -> str:
+    for side, word in ((0, "new"), (1, "gone")):
+        if "dtype" in pairs and pairs["dtype"][side] is None:  # a field that only one of them has
+            return word
     return ", ".join(f"{name} {_side(old)} -> {_side(new)}" for name, (old, new) in pairs.items())
 
 
 def _side(value: Any) -> str:
-    return show(str(value) if isinstance(value, (list, dict)) else value).strip("'\"")
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return show(str(value) if isinstance(value, (list, dict)) else value, 40).strip("'\"")
 
 
 def _pull(options: Namespace, registry: Registry) -> bool:

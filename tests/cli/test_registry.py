@@ -109,6 +109,20 @@ def test_options_that_are_wrong(arguments: list[str], says: str, capsys: pytest.
     assert says in capsys.readouterr().err
 
 
+def test_a_diff_names_the_fields(
+    place: Path, wine_artifact: Path, wine_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = maas.data.read_table(wine_csv, target="cultivar", drop=["hue"])
+    model = maas.fit(maas.recipe(maas.nn.MLP, hidden=(4,)), rows, epochs=1, device="cpu", progress=False)
+    main(["push", str(wine_artifact), "--name", "wine"])
+    main(["push", str(model.save(tmp_path / "less")), "--name", "wine"])
+    text = told(capsys, "registry", "diff", "wine", "1", "2")
+    assert "network: in_features 13 -> 12, hidden [16] -> [4]\n" in text
+    assert "  hue: gone\n" in text
+    assert "breaks clients:\n  field 'hue' is gone\n" in text
+    assert "  hue: new\n" in told(capsys, "registry", "diff", "wine", "2", "1")
+
+
 def test_a_registry_must_be_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("MAAS_REGISTRY", raising=False)
     with pytest.raises(SystemExit):
