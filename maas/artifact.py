@@ -26,12 +26,12 @@ FORMAT = 1
 SUMS = "SHA256SUMS"
 WEIGHTS = "model.safetensors"
 SIGNATURE = "model.sig"
+MOST_SIGNATURE_BYTES = 1 << 16
 DOCUMENTS = ("artifact.json", "card.json", "example.json")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _LINE = re.compile(rf"([0-9a-f]{{64}})  ({_NAME.pattern})")
 _MOST_SUMS_BYTES = 1 << 16
 _MOST_JSON_BYTES = 1 << 26
-_MOST_SIGNATURE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,7 @@ def _read_files(path: Path) -> dict[str, bytes]:
             files[name] = _read_file(folder, name, _MOST_JSON_BYTES if name in DOCUMENTS else None)
         _check_sums(files)
         if SIGNATURE in there:
-            files[SIGNATURE] = _read_file(folder, SIGNATURE, _MOST_SIGNATURE_BYTES)
+            files[SIGNATURE] = _read_file(folder, SIGNATURE, MOST_SIGNATURE_BYTES)
         return files
     finally:
         os.close(folder)

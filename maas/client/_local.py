@@ -33,6 +33,7 @@ class LocalServer:
         metrics_url: of its metrics, which need no token.
         certificate: PEM file that its inference address shows, where it speaks TLS.
         deployment: what was said at the start in place of the archives' own: keys of model-config.yaml.
+        trusted: PEM texts of the public keys that may sign what it serves; empty where nothing need be signed.
     """
 
     folder: str
@@ -43,6 +44,7 @@ class LocalServer:
     metrics_url: str = ""
     certificate: str | None = None
     deployment: tuple[tuple[str, int], ...] = ()
+    trusted: str = ""
 
     def inference_token(self) -> str:
         """The token that predictions want."""

@@ -17,7 +17,7 @@ from maas.serving import _management, _record
 from maas.serving._idle import ask_inference, wait_idle
 from maas.serving._ready import Log, wait_ready
 from maas.serving._store import find
-from maas.serving._trust import kept_keys
+from maas.signing import public_keys_of
 from maas.storage import locked
 
 _LATE_SECONDS = 0.2
@@ -41,8 +41,8 @@ def deploy(server: LocalServer, name: str, version: str, *, store: Path, drain_s
         if old == version:
             raise ServingError(f"{name} {version} is served already; package the new model under another version")
         says = replace(found.says.deployment, **dict(server.deployment))
-        folder = Path(server.folder)
-        copy_archive(found.path, folder / "store" / file, says, public_keys=kept_keys(folder))
+        trusted = public_keys_of(server.trusted) if server.trusted else None
+        copy_archive(found.path, Path(server.folder) / "store" / file, says, public_keys=trusted)
         _swap(server, name, old, version, "deploy", drain_seconds)
         if old is None:
             server = replace(server, models=(*server.models, name))

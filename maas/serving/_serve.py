@@ -22,7 +22,6 @@ from maas.serving._renew import TokenRenewal
 from maas.serving._server import Server, is_running
 from maas.serving._settings import Instance
 from maas.serving._store import Stored, choose
-from maas.serving._trust import keep_keys
 from maas.signing import PublicKey, read_public_keys
 
 _TOKEN_MINUTES = 12 * 60
@@ -148,7 +147,7 @@ def plan(
     key: str | Path | None,
     token_minutes: int,
     metrics_port: int | None = None,
-    public_keys: Sequence[str | Path] | None,
+    public_keys: Sequence[str | Path] | None = None,
 ) -> Plan:
     """What `serve` would start; nothing is written.
 
@@ -197,7 +196,6 @@ def _start(planned: Plan, timeout: float) -> Server:
         instance.logs.mkdir(parents=True, exist_ok=True)
         (instance.folder / "config.properties").write_text(instance.config_properties())
         (instance.folder / "log4j2.xml").write_text(instance.log4j2_xml())
-        keep_keys(instance.folder, planned.public_keys)
         for one in planned.archives:
             says = replace(one.says.deployment, **planned.deployment)
             copied = instance.store / planned.files[one.says.name]
@@ -216,6 +214,7 @@ def _start(planned: Plan, timeout: float) -> Server:
         f"http://127.0.0.1:{instance.metrics_port}/metrics",
         None if instance.certificate is None else str(instance.certificate),
         tuple(planned.deployment.items()),
+        "".join(key.pem for key in planned.public_keys or ()),
     )
 
     def check() -> None:

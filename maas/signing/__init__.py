@@ -3,7 +3,7 @@
 `docs/signing.md` says what a signature covers, and what it does not.
 """
 
-from maas.signing._keys import PublicKey, keygen, read_public_keys
+from maas.signing._keys import PublicKey, keygen, public_keys_of, read_public_keys
 from maas.signing._sign import check_signed, check_signs, sign
 
-__all__ = ["PublicKey", "check_signed", "check_signs", "keygen", "read_public_keys", "sign"]
+__all__ = ["PublicKey", "check_signed", "check_signs", "keygen", "public_keys_of", "read_public_keys", "sign"]

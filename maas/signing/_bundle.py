@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from maas.artifact import SIGNATURE, parse_json
+from maas.artifact import MOST_SIGNATURE_BYTES, SIGNATURE, parse_json
 from maas.errors import FormatError, SignatureError, show
 from maas.storage import sha256
 
@@ -121,6 +121,8 @@ def read_bundle(data: bytes) -> Bundle:
     Raises:
         SignatureError: the file is damaged, or a signature of another kind.
     """
+    if len(data) > MOST_SIGNATURE_BYTES:  # that of an archive
+        raise SignatureError(f"{SIGNATURE} is larger than {MOST_SIGNATURE_BYTES} bytes; {_AGAIN}")
     try:
         document: dict[str, Any] = parse_json(SIGNATURE, data)
         if document["mediaType"] != _MEDIA:

@@ -125,6 +125,12 @@ def read_public_keys(paths: Sequence[str | Path]) -> list[PublicKey]:
     return found
 
 
+def public_keys_of(pem: str) -> list[PublicKey]:
+    """The keys in the PEM texts of `PublicKey`s, end to end."""
+    need_cryptography()
+    return [_public("the text", match[1], match[0] + "\n") for match in _BLOCK.finditer(pem)]
+
+
 def public_key_of(private: ec.EllipticCurvePrivateKey) -> PublicKey:
     """The public half of a private key."""
     return PublicKey(_pem_of(private.public_key()), private.public_key())

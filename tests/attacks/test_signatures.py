@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,17 @@ def test_a_signature_that_is_huge_or_no_file(signed: Path) -> None:
     _refused(signed, "model.sig is not a regular file", IntegrityError)
     with pytest.raises(IntegrityError, match=r"model\.sig is not a regular file"):
         maas.load(signed)
+
+
+def test_a_huge_signature_in_an_archive(signed: Path) -> None:
+    archive = maas.package(signed, store=signed.parent)
+    with zipfile.ZipFile(archive) as read:
+        members = {info.filename: read.read(info) for info in read.infolist()}
+    with zipfile.ZipFile(archive, "w") as written:
+        for name, data in members.items():
+            written.writestr(name, b"[" * (1 << 20) if name == SIGNATURE else data)
+    with pytest.raises(SignatureError, match=r"model\.sig is larger than 65536 bytes"):
+        maas.verify(archive, public_keys=[signed.parent / "key.public.pem"])
 
 
 def test_a_key_file_without_end(tmp_path: Path) -> None:

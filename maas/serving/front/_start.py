@@ -20,7 +20,6 @@ from maas.serving._ports import free_ports, is_free
 from maas.serving._serve import serve
 from maas.serving._server import DRAIN_SECONDS, Server, is_running
 from maas.serving._store import choose
-from maas.serving._trust import TRUSTED, keep_keys
 from maas.serving.front import _caddy
 from maas.serving.front._config import FrontSettings
 from maas.serving.front._front import Front, Instance
@@ -29,6 +28,7 @@ from maas.serving.front._slots import Slots, spread
 from maas.signing import read_public_keys
 
 KEYS = "keys"
+TRUSTED = "trusted.public.pem"
 NAME = "front"
 _TOKEN_MINUTES = 10**7
 """Of an instance's tokens, which stay between this user's own processes. Clients have keys, which can be changed."""
@@ -119,7 +119,8 @@ def serve_front(
 
     try:
         settings.logs.mkdir(parents=True, exist_ok=True)
-        keep_keys(settings.folder, trusted)
+        if trusted is not None:
+            (settings.folder / TRUSTED).write_text("".join(key.pem for key in trusted))
         keys_file = planned.keys or settings.folder / KEYS
         if planned.keys is None:
             make_keys(keys_file)
