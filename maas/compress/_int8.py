@@ -13,7 +13,7 @@ from torch import nn
 from maas.compress._trace import Trace, trace
 from maas.nn.transforms import Int8, Int8Form
 from maas.nn.transforms._int8 import padding_of
-from maas.nn.transforms._int8_weights import to_int8
+from maas.nn.transforms._int8_weights import has_short_rows, to_int8
 
 Inputs = Mapping[str, torch.Tensor]
 _LEAST_WORK = 3e6  # multiplications a row, below which float32 is as fast
@@ -52,11 +52,7 @@ def plan(network: nn.Module, batches: Iterable[Inputs]) -> Plan:
         for name in found.alone(nn.Linear, nn.Conv2d)
         if _is_worth_it(found.modules[name], found.work[name]) and not name.startswith(tuple(inside))
     ]
-    tables = [
-        name
-        for name in found.alone(nn.Embedding)
-        if found.modules[name].get_parameter("weight").numel() >= _LEAST_TABLE and found.modules[name].max_norm is None
-    ]
+    tables = [name for name in found.alone(nn.Embedding) if _is_large(found.modules[name])]
     return Plan(tuple(layers), tuple(tables), found, _ranges(network, layers, batches))
 
 
@@ -103,6 +99,11 @@ def _is_worth_it(layer: nn.Module, work: float) -> bool:
         share = weight.numel() / layer.in_channels / steps
         return padding_of(layer) is not None and work >= _LEAST_WORK and share >= _LEAST_SHARE
     return len(weight) >= _LEAST_SHARE and (work >= _LEAST_WORK or weight.numel() >= _LEAST_WEIGHTS)
+
+
+def _is_large(table: nn.Module) -> bool:
+    weight = table.get_parameter("weight")
+    return weight.numel() >= _LEAST_TABLE and not has_short_rows(weight) and table.max_norm is None
 
 
 def _what_follows(found: Trace, name: str, chosen: Collection[str]) -> tuple[bool, str | None, list[str]]:

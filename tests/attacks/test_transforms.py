@@ -105,7 +105,7 @@ ATTACKS: dict[str, tuple[Callable[[Path], None], str]] = {
     "codes of another shape": (_tensor(f"{LAYER}.weight", lambda one: one[:, 1:]), NETWORK),
     "codes missing": (_tensor(f"{LAYER}.weight", lambda one: None), NETWORK),
     "scales NaN": (_tensor(f"{LAYER}.weight_scale", lambda one: one * torch.nan), "finite and above 0"),
-    "scales of another length": (_tensor(f"{LAYER}.weight_scale", lambda one: one[1:]), "must be float32, one a row"),
+    "scales of another length": (_tensor(f"{LAYER}.weight_scale", lambda one: one[1:]), "must be float32 of shape"),
     "an input scale of 0": (_tensor(f"{LAYER}.input_scale", lambda one: one * 0), "finite and above 0"),
     "an input scale of many": (_tensor(f"{LAYER}.input_scale", lambda one: one.repeat(9)), NETWORK),
     "an input scale of complex numbers": (_tensor(f"{LAYER}.input_scale", lambda one: one + 1j), "describe a model"),

@@ -40,14 +40,17 @@ def test_what_was_restored_is_stored_again_as_the_same_bytes(transform):
     assert all(one.dtype == tensors()[name].dtype for name, one in restored.items())
 
 
-def test_int8_is_within_half_a_step_of_each_row():
+def test_int8_is_within_half_a_step_of_each_row_or_narrow_column():
     restored = Int8Weights().restored(Int8Weights().stored(tensors()))
     for name in ("plain", "spread", "kernel", "zeros", "one"):
         rows, found = tensors()[name].flatten(1).double(), restored[name].flatten(1).double()
         step = rows.abs().amax(dim=1, keepdim=True) / 127 * (1 + 2**-15)
         assert ((rows - found).abs() <= step / 2).all(), name
     assert (restored["tiny"] == 0).all()
-    for name in ("bias", "narrow", "few", "infinite", "counts"):
+    narrow = tensors()["narrow"].double()
+    step = narrow.abs().amax(dim=0) / 127 * (1 + 2**-15)
+    assert ((narrow - restored["narrow"]).abs() <= step / 2).all()
+    for name in ("bias", "few", "infinite", "counts"):
         assert torch.equal(restored[name], tensors()[name])
 
 
@@ -58,6 +61,7 @@ def test_what_is_stored_takes_a_quarter_and_half_the_bytes():
     given = {"weight": torch.randn(512, 512)}
     assert size(Int8Weights().stored(given)) == 512 * 512 + 4 * 512
     assert size(Bfloat16Weights().stored(given)) == 512 * 512 * 2
+    assert size(Int8Weights().stored({"narrow": torch.randn(2000, 3)})) == 2000 * 3 + 4 * 3
 
 
 @pytest.mark.parametrize(
@@ -67,8 +71,10 @@ def test_what_is_stored_takes_a_quarter_and_half_the_bytes():
         ({"w": torch.zeros(64, 32)}, "must be int8 of two or more dimensions"),
         ({"w": torch.zeros(64, dtype=torch.int8)}, "must be int8 of two or more dimensions"),
         ({"w": torch.full((64, 32), -128, dtype=torch.int8)}, "from -127 to 127"),
-        ({"w:scale": torch.ones(63)}, r"one a row, got \(63,\)"),
-        ({"w:scale": torch.ones(64, 1)}, r"one a row, got \(64, 1\)"),
+        ({"w:scale": torch.ones(63)}, r"float32 of shape \(64,\), got torch.float32 \(63,\)"),
+        ({"w:scale": torch.ones(64, 1)}, r"float32 of shape \(64,\), got torch.float32 \(64, 1\)"),
+        ({"w:scale": torch.ones(1, 32)}, r"float32 of shape \(64,\), got torch.float32 \(1, 32\)"),
+        ({"w": torch.ones(64, 3, dtype=torch.int8)}, r"float32 of shape \(1, 3\), got torch.float32 \(64,\)"),
         ({"w:scale": torch.ones(64, dtype=torch.float64)}, "must be float32"),
         ({"w:scale": torch.full((64,), torch.nan)}, "finite and above 0"),
         ({"w:scale": torch.full((64,), torch.inf)}, "finite and above 0"),

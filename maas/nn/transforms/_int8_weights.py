@@ -12,7 +12,7 @@ from maas.nn.transforms._transform import Transform, transform
 
 _SCALE = ":scale"
 _LEAST_NUMBERS = 1024
-_LEAST_ROW = 8  # numbers; of shorter rows the scales would take what the codes save
+LEAST_ROW = 8  # numbers
 _MOST = 127
 _NOTHING = 2.0**-100  # a row of nothing larger stands as zeros
 
@@ -20,7 +20,8 @@ _NOTHING = 2.0**-100  # a row of nothing larger stands as zeros
 @transform("int8_weights")
 @dataclass(frozen=True)
 class Int8Weights(Transform):
-    """Float32 tensors of two or more dimensions stored in int8: code times the scale of its row, or output channel.
+    """Float32 tensors of two or more dimensions stored in int8: code times the scale of its row, or output channel,
+    or of its column where rows are short.
 
     A scale has 16 significant bits and a code 7, so that their product is exact in float32, and what was restored is
     stored again as the same bytes. Not trained further: new weights would be rounded after they were measured.
@@ -53,31 +54,44 @@ def is_large(tensor: torch.Tensor) -> bool:
     return (
         tensor.dtype == torch.float32
         and tensor.dim() >= 2
-        and tensor.numel() >= max(_LEAST_NUMBERS, _LEAST_ROW * len(tensor))
+        and tensor.numel() >= _LEAST_NUMBERS
         and bool(tensor.isfinite().all())
     )
 
 
+def has_short_rows(tensor: torch.Tensor) -> bool:
+    """Whether a scale a row would take what the codes save."""
+    return tensor.numel() < LEAST_ROW * len(tensor)
+
+
 def to_int8(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Codes from -127 to 127, int8 of the same shape, and the scale of each row, float32 of shape (rows,)."""
+    """Codes from -127 to 127, int8 of the same shape, and their scales, float32: one a row, of shape (rows,).
+
+    Where rows are short there is one a column, of shape (1, columns).
+    """
     tensor = tensor.detach()
-    largest = tensor.flatten(1).abs().amax(dim=1)
+    own = 1 if has_short_rows(tensor) else 0
+    largest = tensor.abs().amax(dim=[axis for axis in range(tensor.dim()) if axis != own])
     fraction, exponent = torch.frexp(largest / _MOST)
     scales = torch.ldexp(torch.ceil(fraction * 2**16) / 2**16, exponent)  # upwards, so that no code exceeds 127
     scales = torch.where(largest < _NOTHING, torch.ones_like(scales), scales)
+    scales = scales[None] if own else scales
     return (tensor / beside(scales, tensor)).round().to(torch.int8), scales
 
 
 def beside(scales: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
-    """The scales of rows, in a shape that multiplies a tensor."""
-    return scales.reshape(-1, *[1] * (tensor.dim() - 1))
+    """The scales in a shape that multiplies a tensor."""
+    return scales.reshape(*scales.shape, *[1] * (tensor.dim() - scales.dim()))
 
 
 def check_codes(name: str, codes: torch.Tensor, scales: torch.Tensor) -> None:
     """Raise FormatError for what `to_int8` cannot have given."""
     if codes.dtype != torch.int8 or codes.dim() < 2 or bool((codes == -_MOST - 1).any()):
         raise FormatError(f"{show(name)} must be int8 of two or more dimensions, from -127 to 127")
-    if scales.dtype != torch.float32 or scales.shape != (len(codes),):
-        raise FormatError(f"the scales of {show(name)} must be float32, one a row, got {tuple(scales.shape)}")
+    wanted = (1, codes.shape[1]) if has_short_rows(codes) else (len(codes),)
+    if scales.dtype != torch.float32 or scales.shape != wanted:
+        raise FormatError(
+            f"the scales of {show(name)} must be float32 of shape {wanted}, got {scales.dtype} {tuple(scales.shape)}"
+        )
     if not bool((scales.isfinite() & (scales > 0)).all()):
         raise FormatError(f"the scales of {show(name)} must be finite and above 0")
