@@ -74,6 +74,8 @@ def search(
         raise DataError(f"`optimize` must be 'latency' or 'size', got {show(optimize)}")
     if type(rounds) is not int or not 1 <= rounds <= 100:
         raise DataError(f"`rounds` must be an integer from 1 to 100, got {show(rounds)}")
+    if train is None and fit_options:
+        raise DataError(f"`{next(iter(fit_options))}` is for training: give rows to go on with as `train`")
     check_uncompressed(model)
     judging = sources.as_rows(data, task=model.task.kind)
     scores = model.score(judging)
