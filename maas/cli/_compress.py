@@ -115,6 +115,7 @@ def _searched(options: Namespace, model: Model, rows: dict[str, Rows | None]) ->
 def _compressed(options: Namespace, model: Model, rows: dict[str, Rows | None]) -> bool:
     """Save what one method makes of the model."""
     from maas.compress import distil, prune, quantize, smaller
+    from maas.nn import Recipe
 
     data, train = rows["data"], rows["train"]
     how: dict[str, Any] = {"max_drop": options.max_drop}
@@ -123,7 +124,8 @@ def _compressed(options: Namespace, model: Model, rows: dict[str, Rows | None]) 
         made = prune(model, data, train=train, **share, **how, **_training(options))
     elif options.method == "distil":
         arguments = {name: value_of(text) for name, text in (pair(text, "--set") for text in options.set)}
-        recipe = model.recipe.with_arguments(**arguments) if arguments else smaller(model.recipe)
+        given = Recipe(model.recipe.kind, {**model.recipe.arguments, **arguments})
+        recipe = given if arguments else smaller(model.recipe)
         made = distil(model, data, recipe=recipe, train=train, **how, **_training(options))
     else:
         made = quantize(model, data, method=options.method, calibration=train, **how)
@@ -147,8 +149,13 @@ def _check(options: Namespace) -> None:
     for name, method in (("share", "prune"), ("set", "distil")):
         if getattr(options, name) not in (None, []) and options.method != method:
             raise DataError(f"--{name} belongs to --method {method}")
+    for name in _training(options):
+        if options.train is None:
+            raise DataError(f"--{name.replace('_', '-')} is for training: give rows to go on with as --train")
     if options.method == "distil" and options.train is None:
         raise DataError("--method distil needs --train, the rows to teach with")
+    if Path(options.output).resolve() == Path(options.artifact).resolve():
+        raise DataError("--output is the model itself, which would be lost; choose another folder")
     if options.picture is not None and Path(options.picture).is_dir():
         raise DataError(f"--picture must be a file such as pareto.svg, got the folder {options.picture}")
 

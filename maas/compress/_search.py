@@ -74,6 +74,8 @@ def search(
         raise DataError(f"`optimize` must be 'latency' or 'size', got {show(optimize)}")
     if type(rounds) is not int or not 1 <= rounds <= 100:
         raise DataError(f"`rounds` must be an integer from 1 to 100, got {show(rounds)}")
+    if train is None and fit_options:
+        raise DataError(f"`{next(iter(fit_options))}` is for training: give rows to go on with as `train`")
     check_uncompressed(model)
     judging = sources.as_rows(data, task=model.task.kind)
     scores = model.score(judging)
@@ -121,14 +123,18 @@ def check_uncompressed(model: Model) -> None:
 def _try(
     model: Model, scores: Scores, steps: Sequence[Step], max_drop: float, progress: Callable[[str], None]
 ) -> tuple[dict[str, Model], list[Candidate]]:
-    """The models that could be made, by name, and a candidate for each step, without what it takes."""
+    """The models that could be made, by name, and the lines of the table, not measured yet.
+
+    What goes on from a model that could not be made is left out.
+    """
     made = {AS_IT_IS: model}
     tried = {AS_IT_IS: Candidate(AS_IT_IS, scores.values[scores.primary], scores.drop_to(scores))}
     for step in steps:
-        cost = tried[step.after].drop
-        if cost is None or cost > max_drop:
-            reason = "could not be made" if cost is None else "is over budget by itself"
-            tried[step.name] = Candidate(step.name, skipped=f"{step.after} {reason}")
+        if step.after not in made:
+            continue
+        cost = tried[step.after].drop or 0.0
+        if cost > max_drop:
+            tried[step.name] = Candidate(step.name, skipped=f"{step.after} is over budget by itself")
             continue
         progress(step.name)
         left = max_drop - cost if scores.greater_is_better else (1 + max_drop) / (1 + cost) - 1

@@ -146,7 +146,7 @@ def _labels(points: Sequence[tuple[float, float]], ringed: tuple[float, float]) 
     taken_up.append((ringed[0] - 9, ringed[1] - 9, ringed[0] + 9, ringed[1] + 9))
     found = []
     for place, (x, y) in enumerate(points, 1):
-        wide = _DIGIT * len(str(place))
+        wide = _DIGIT * len(str(place)) + 4
         boxes = [(x + right - wide / 2, y + down - _LINE + 2, right, down) for right, down in _PLACES]
         free = [
             (left, top, right, down)

@@ -107,6 +107,7 @@ def test_a_method_alone(
         ("--share 0.5", 2, "--share belongs to --method prune"),
         ("--method int8 --set hidden=[3]", 2, "--set belongs to --method distil"),
         ("--method distil", 2, "--method distil needs --train, the rows to teach with"),
+        ("--batch-size 8", 2, "--batch-size is for training: give rows to go on with as --train"),
         ("--picture .", 2, "--picture must be a file such as pareto.svg"),
         ("--max-drop 2", 2, "`max_drop` must be from 0 to below 1, got 2.0"),
         ("--target asch", 2, "asch"),
@@ -131,6 +132,9 @@ def test_what_is_no_artifact(capsys: Capture, wine_csv: Path, wine_artifact: Pat
     assert code == 2
     assert "--output: " in error
     assert "is not an artifact and will not be replaced" in error
+    code, _, error = run(capsys, "compress", wine_artifact, "--data", wine_csv, "--output", wine_artifact)
+    assert code == 2
+    assert "--output is the model itself, which would be lost; choose another folder" in error
     code, _, error = run(capsys, "compress", tmp_path / "full", "--data", wine_csv, "--output", tmp_path / "m")
     assert code == 3
     assert "is not an artifact" in error
