@@ -41,13 +41,16 @@ def test_the_first_screen_runs_and_prints_what_the_readme_says(tmp_path: Path) -
 
 
 def test_the_shell_commands_run(tmp_path: Path) -> None:
-    commands, of_training = blocks("bash")
+    commands, of_training, of_keeping = blocks("bash")
     printed = run(["bash", "-euo", "pipefail", "-c", commands], tmp_path)
     assert (tmp_path / "model_store" / "wine.mar").exists()
     assert printed.splitlines()[-1].startswith('{"label": 2, "probabilities": {"0": ')
     printed = run(["bash", "-euo", "pipefail", "-c", of_training], tmp_path)
     assert "suggested: " in printed
     assert (tmp_path / "artifacts" / "wine2.run" / "history.csv").read_text().count("\n") == 51
+    printed = run(["bash", "-euo", "pipefail", "-c", of_keeping], tmp_path)
+    assert "production" in printed.splitlines()[-1]
+    assert (tmp_path / "artifacts" / "wine-small" / "model.sig").exists()
 
 
 def test_the_network_of_ones_own_runs(tmp_path: Path) -> None:
