@@ -76,7 +76,9 @@ class Taught(Task):
         heard = _Heard(network)
         by_labels = self.inner.loss(heard, batch)  # type: ignore[arg-type]
         with torch.no_grad():
-            told = self.teacher.to(batch.device)(**batch.inputs)
+            if next(self.teacher.parameters()).device != batch.device:
+                self.teacher.to(batch.device)
+            told = self.teacher(**batch.inputs)
         by_teacher = LOSSES[self.kind](heard.outputs, told, self.temperature)
         losses: torch.Tensor = (1 - self.share) * by_labels + self.share * by_teacher
         return losses
