@@ -76,9 +76,7 @@ class Taught(Task):
         heard = _Heard(network)
         by_labels = self.inner.loss(heard, batch)  # type: ignore[arg-type]
         with torch.no_grad():
-            if next(self.teacher.parameters()).device != batch.device:
-                self.teacher.to(batch.device)
-            told = self.teacher(**batch.inputs)
+            told = self.teacher.to(batch.device)(**batch.inputs)
         by_teacher = LOSSES[self.kind](heard.outputs, told, self.temperature)
         losses: torch.Tensor = (1 - self.share) * by_labels + self.share * by_teacher
         return losses
