@@ -6,7 +6,7 @@ from typing import Any
 
 from maas import data as sources
 from maas.compress._budget import hold, lineage
-from maas.compress._learn import learned
+from maas.compress._learn import check_options, learned
 from maas.errors import DataError, RecipeError, show
 from maas.metrics import check_max_drop
 from maas.model import Model
@@ -61,11 +61,12 @@ def distil(
     if recipe.learns != "gradient":
         raise RecipeError(f"a {recipe.kind} learns in closed form, and no answers can teach it; give another `recipe`")
     check_max_drop(max_drop)
+    check_options(fit_options)
     judges = sources.as_rows(data, task=model.task.kind)
     before = model.score(judges)
     rows = sources.as_rows(train, task=model.task.kind)
     teaching = {"temperature": temperature, "share": teacher_share}
-    smaller = learned(recipe, rows, model, teaching, start=None, epochs=epochs, **fit_options)
+    smaller = learned(recipe, rows, model, {"epochs": epochs, **fit_options}, teaching=teaching)
     method = f"distil({smaller.recipe.kind}, epochs={epochs})"
     outcome = hold(method, before, smaller.score(judges), max_drop=max_drop, fingerprint=judges.fingerprint())
     lineage(model, smaller, outcome)

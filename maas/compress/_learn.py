@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from maas.data import Rows
 from maas.errors import CompressionError, DataError, MaasError
 from maas.model import Model
 from maas.nn import Recipe
+from maas.nn.transforms import Narrowed
 from maas.preprocess import Preprocess
 from maas.schema import Columns, Schema
 from maas.task import Anomaly, Classification, MultiLabel, Task
@@ -20,7 +22,13 @@ _OWN = ("task", "preprocess", "start")
 
 
 def learned(
-    recipe: Recipe, train: Rows, model: Model, teaching: dict[str, Any] | None, *, start: Model | None, **options: Any
+    recipe: Recipe,
+    train: Rows,
+    model: Model,
+    options: Mapping[str, Any],
+    *,
+    teaching: Mapping[str, Any] | None,
+    start: Model | None = None,
 ) -> Model:
     """A network trained by `maas.fit` to stand in for a model's.
 
@@ -28,15 +36,13 @@ def learned(
         train: rows to learn from.
         model: whose preprocessing and task it has. What its task chose by validation rows, such as a threshold, is
             chosen anew.
+        options: of `maas.fit`; see `check_options`.
         teaching: options of `Taught`; None: the model does not teach it.
         start: weights to start from.
-        options: of `maas.fit`.
 
     Raises:
-        DataError: an option is not free, or the rows are not such as the model takes.
+        DataError: the rows are not such as the model takes.
     """
-    if own := [name for name in _OWN if name in options]:
-        raise DataError(f"`{own[0]}` follows from the model here, and cannot be given")
     task = unsettled(model.task)
     found = fit(
         recipe,
@@ -51,12 +57,18 @@ def learned(
     return found
 
 
-def check_plain(model: Model, verb: str) -> None:
-    """Raise CompressionError for a model that cannot be trained any more."""
-    if stuck := [one.kind for one in model.recipe.transforms if not one.trainable]:
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise DataError for options of `maas.fit` that are not free."""
+    if own := [name for name in _OWN if name in options]:
+        raise DataError(f"`{own[0]}` follows from the model here, and cannot be given")
+
+
+def check_plain(model: Model) -> None:
+    """Raise CompressionError for a model that was compressed in another way than by pruning."""
+    if others := [one.kind for one in model.recipe.transforms if not isinstance(one, Narrowed)]:
         raise CompressionError(
-            f"a model that went through {stuck[0]!r} cannot be {verb}: take the model it was made of, and compress it "
-            f"again afterwards"
+            f"a model that went through {others[0]!r} cannot be pruned: prune the model it was made of, and do the "
+            f"other again afterwards"
         )
 
 

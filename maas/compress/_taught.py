@@ -54,7 +54,10 @@ class Taught(Task):
         self.inner, self.temperature, self.share = task, float(temperature), float(share)
         self.kind = task.kind  # type: ignore[misc]
         self.teacher = copy.deepcopy(teacher.network).eval().requires_grad_(False)
-        tensors = {name: one.cpu().contiguous() for name, one in self.teacher.state_dict().items()}
+        tensors: Mapping[str, torch.Tensor] = self.teacher.state_dict()
+        for one in teacher.recipe.transforms:
+            tensors = one.stored(tensors)
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
         self._digest = sha256(safetensors.torch.save(tensors))
 
     def __repr__(self) -> str:

@@ -141,6 +141,14 @@ def _argument(name: str, value: Any) -> Attack:
     return _put(value, "recipe", "arguments", name)
 
 
+def _narrowed(sizes: Any) -> Attack:
+    return _put([{"kind": "narrowed", "arguments": {"sizes": sizes}}], "transforms")
+
+
+def _one_unit() -> dict[str, Any]:
+    return {"kind": "narrowed", "arguments": {"sizes": {"hidden.0": [None, 1], "output": [1, None]}}}
+
+
 def _field(key: str, value: Any, place: int = 0) -> Attack:
     return _put(value, "schema", place, key)
 
@@ -364,9 +372,22 @@ FORMAT: dict[str, tuple[Attack, str]] = {
     "weights none": (_put([], "weights"), "artifact.json lists the weights"),
     "weights twice": (_put([WEIGHTS, WEIGHTS], "weights"), "artifact.json lists the weights"),
     "weights a text": (_put(WEIGHTS, "weights"), "artifact.json lists the weights"),
-    "transforms": (_put([{"kind": "quantize"}], "transforms"), "unknown transforms list of 1"),
-    "transforms null": (_put(None, "transforms"), "unknown transforms None"),
-    "transforms an object": (_put({}, "transforms"), "unknown transforms dict of 0"),
+    "transforms": (_put([{"kind": "quantize"}], "transforms"), "a transform is {kind: string"),
+    "transforms null": (_put(None, "transforms"), "transforms are a list, got None"),
+    "transforms an object": (_put({}, "transforms"), "transforms are a list, got dict of 0"),
+    "narrowed to more than there is": (_narrowed({"hidden.0": [None, 10**9]}), "it cannot be narrowed to"),
+    "narrowed to nothing": (_narrowed({"hidden.0": [None, 0]}), "must be .taken, given. by a layer's name"),
+    "narrowed by words": (_narrowed({"hidden.0": ["1", None]}), "must be .taken, given. by a layer's name"),
+    "narrowed a list": (_narrowed([["hidden.0", 1, 1]]), "must be .taken, given. by a layer's name"),
+    "narrowed a layer that is not there": (_narrowed({"hidden.7": [None, 1]}), "there is no layer 'hidden.7'"),
+    "narrowed what is no layer": (_narrowed({"": [None, 1]}), "the layer '', a MLP, cannot be narrowed"),
+    "narrowed by attributes": (_narrowed({"forward.__func__": [1, 1]}), "there is no layer 'forward.__func__'"),
+    "narrowed thousands": (_narrowed({str(i): [1, 1] for i in range(40_000)}), "there is no layer '0'"),
+    "narrowed and not its weights": (
+        _narrowed({"hidden.0": [None, 1], "output": [1, None]}),
+        "does not describe this network: 'hidden.0.",
+    ),
+    "narrowed twice": (_put([_one_unit(), _one_unit()], "transforms"), "does not describe this network: 'hidden.0."),
     # The tensors.
     "a pickle for weights": (_raw(WEIGHTS, lambda _: pickle.dumps(_Evil())), SAFE),
     "a header of 2**60 bytes": (_raw(WEIGHTS, lambda data: struct.pack("<Q", 2**60) + data[8:]), SAFE),
