@@ -3,7 +3,7 @@
     python benchmarks/compress_kernels.py                # all networks, batches of 1 and 8, one thread
     python benchmarks/compress_kernels.py --only resnet18 --threads 2
 
-Networks are made, not trained: this is about time. All forms of a network take turns, so that a busy moment hits each;
+Networks are made, not trained: this is about time. All forms of a network take turns, in any order, so that a busy moment hits each;
 a cell is the median and, in brackets, the tenth percentile. "without kernels" is int8 as a processor computes it that
 has none. Layers whose work is too little to pay stay in float32, as `maas.compress.quantize` leaves
 them; a network without any other is the same in int8. It needs `maas-torch[dev]` for torchvision.
@@ -11,6 +11,7 @@ them; a network without any other is the same in int8. It needs `maas-torch[dev]
 
 import argparse
 import copy
+import random
 import statistics
 import sys
 import time
@@ -43,13 +44,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=NETWORKS, nargs="+", default=list(NETWORKS))
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--torchao", action="store_true", help="its linear layers too, where torchao is installed")
     parser.add_argument("--commit", help="what to print as the commit, where this is no clone")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print("| network, batch | float32 | folded | int8 | bfloat16 | int8 without kernels | layers in int8 |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    heads = ["network, batch", "float32", "folded", "int8", "bfloat16", "int8 without kernels", "layers in int8"]
+    if options.torchao:
+        heads[-1:-1] = ["torchao, dynamic", "torchao, weights only"]
+    print(f"| {' | '.join(heads)} |")
+    print("| --- " * len(heads) + "|")
     for name in options.only:
         forms, count, shape = prepared(name)
+        if options.torchao:
+            forms += of_torchao(name)
         for batch in (1, 8):
             cells = [f"{middle:.3g} ({least:.3g})" for middle, least in raced(forms, batch, shape)]
             print(f"| {name}, {batch} | {' | '.join(cells)} | {count} |", flush=True)
@@ -76,6 +83,16 @@ def prepared(name: str) -> tuple[list[Callable[[torch.Tensor], torch.Tensor]], i
     return forms, len(transform.layers), shape
 
 
+def of_torchao(name: str) -> list[Callable[[torch.Tensor], torch.Tensor]]:
+    """The network with torchao's linear layers: inputs quantised as they come, and only weights."""
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig, quantize_
+
+    found = [NETWORKS[name][0]().eval() for _ in range(2)]
+    for network, how in zip(found, (Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig), strict=True):
+        quantize_(network, how())
+    return list(found)
+
+
 def raced(
     forms: list[Callable[[torch.Tensor], torch.Tensor]], batch: int, shape: tuple[int, ...]
 ) -> list[tuple[float, float]]:
@@ -87,11 +104,11 @@ def raced(
     began = time.perf_counter()
     with torch.inference_mode():
         while len(times[0]) < _LEAST_ROUNDS or time.perf_counter() - began < _SECONDS:
-            for form, found in zip(forms, times, strict=True):
-                form(x)  # what the form before has left in the caches is not this one's
+            for place in random.sample(range(len(forms)), len(forms)):  # a busy machine stops any
+                forms[place](x)  # what the form before has left in the caches is not this one's
                 started = time.perf_counter()
-                form(x)
-                found.append((time.perf_counter() - started) * 1e3)
+                forms[place](x)
+                times[place].append((time.perf_counter() - started) * 1e3)
     return [(statistics.median(found), statistics.quantiles(found, n=10)[0]) for found in times]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,13 +59,14 @@ class Int8Layer(nn.Module):
         """As the float layer's, but that codes, uint8, may come in or go out."""
         ready = self._ready
         if ready is None:
-            ready = self._ready = self.made_ready(kernel=self.weight.device.type == "cpu" and has_kernels())
+            kernel = self.weight.device.type == "cpu" and has_kernels()
+            ready = self._ready = self.made_ready(x.shape, kernel=kernel)
         return self.run(x if x.dtype == torch.uint8 else ready.read.of(x), ready)
 
-    def made_ready(self, *, kernel: bool) -> Ready:
-        """What `run` wants, once for all rows."""
+    def made_ready(self, shape: Sequence[int], *, kernel: bool) -> Ready:
+        """What `run` wants, once for all rows; fastest for one row of inputs of this shape."""
         read = self._codes("input")
-        weight = self._packed(read) if kernel else self.weight.float()
+        weight = self._packed(read, [1, *shape[1:]]) if kernel else self.weight.float()
         zero_points = torch.zeros(len(self.weight), dtype=torch.int32)
         return Ready(weight, zero_points, read, self._codes("output") if self.uint8 else None, kernel)
 
@@ -86,7 +87,7 @@ class Int8Layer(nn.Module):
         outputs = outputs.relu_() if self.relu else outputs
         return outputs if ready.give is None else ready.give.of(outputs)
 
-    def _packed(self, read: Codes) -> torch.Tensor:
+    def _packed(self, read: Codes, shape: list[int]) -> torch.Tensor:
         raise NotImplementedError
 
     def _by_kernel(self, codes: torch.Tensor, ready: Ready) -> torch.Tensor:
@@ -127,7 +128,7 @@ class Int8Linear(Int8Layer):
     def __init__(self, in_features: int, out_features: int, *, bias: bool, relu: bool, uint8: bool) -> None:
         super().__init__((out_features, in_features), bias=bias, relu=relu, uint8=uint8)
 
-    def _packed(self, read: Codes) -> torch.Tensor:
+    def _packed(self, read: Codes, shape: list[int]) -> torch.Tensor:
         packed: torch.Tensor = torch.ops.onednn.qlinear_prepack(self.weight, None)
         return packed
 
@@ -173,10 +174,10 @@ class Int8Conv2d(Int8Layer):
         super().__init__(shape, bias=bias, relu=relu, uint8=uint8)
         self.places = (list(stride), list(padding), list(dilation), groups)
 
-    def _packed(self, read: Codes) -> torch.Tensor:
+    def _packed(self, read: Codes, shape: list[int]) -> torch.Tensor:
         weight = self.weight.contiguous()
         packed: torch.Tensor = torch.ops.onednn.qconv_prepack(
-            weight, self.weight_scale, read.scale, read.zero_point, *self.places, None
+            weight, self.weight_scale, read.scale, read.zero_point, *self.places, shape
         )
         return packed
 
@@ -236,9 +237,9 @@ def has_kernels() -> bool:
         layer.weight.fill_(127)
         codes = torch.full(shape, 255, dtype=torch.uint8)
         try:
-            found = layer.run(codes, layer.made_ready(kernel=True))
+            found = layer.run(codes, layer.made_ready(shape, kernel=True))
         except (AttributeError, RuntimeError, TypeError):  # not there, or not of this form
             return False
-        if not torch.allclose(found, layer.run(codes, layer.made_ready(kernel=False))):
+        if not torch.allclose(found, layer.run(codes, layer.made_ready(shape, kernel=False))):
             return False
     return True

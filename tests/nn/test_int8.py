@@ -151,12 +151,12 @@ def test_kernels_that_compute_otherwise_are_not_used(monkeypatch):
     monkeypatch.setattr(
         Int8Linear, "_by_kernel", lambda self, codes, ready: self._sums(codes.float(), ready.weight) * 0
     )
-    monkeypatch.setattr(Int8Linear, "_packed", lambda self, read: self.weight.float())
+    monkeypatch.setattr(Int8Linear, "_packed", lambda self, read, shape: self.weight.float())
     assert not has_kernels.__wrapped__()
 
 
 def test_without_kernels_the_layers_compute_all_the_same(monkeypatch):
-    def missing(self: Int8Layer, read: Codes) -> torch.Tensor:
+    def missing(self: Int8Layer, read: Codes, shape: list[int]) -> torch.Tensor:
         raise AttributeError("'_OpNamespace' 'onednn' object has no attribute 'qlinear_prepack'")
 
     monkeypatch.setattr(Int8Linear, "_packed", missing)
