@@ -41,11 +41,13 @@ class Step:
         make: a model, and by how much its score may drop, to a smaller one, which may cost more all the same; raises
             CompressionError where it cannot.
         after: name of the candidate that it goes on from.
+        beyond: name of one that does the same to a lesser degree; where that is over budget, this is not tried.
     """
 
     name: str
     make: Make
     after: str = AS_IT_IS
+    beyond: str | None = None
 
 
 def grid(data: Any, train: Any, *, shares: Sequence[float], epochs: int, fit_options: Mapping[str, Any]) -> list[Step]:
@@ -75,13 +77,16 @@ def grid(data: Any, train: Any, *, shares: Sequence[float], epochs: int, fit_opt
     def untrained(model: Model, _: float) -> Model:
         raise CompressionError("needs rows to go on training with: train=")
 
+    def on_top(name: str) -> list[Step]:
+        return [Step(f"{name} + {method}", quantized(method), name) for method in ("int8_weights", "int8")]
+
     steps = [Step(method, quantized(method)) for method in ("bfloat16", "int8_weights", "int8")]
     if train is None:
         return [*steps, Step("pruned", untrained), Step("distilled", untrained)]
-    for name, make in ({f"pruned {share:g}": pruned(share) for share in shares} | {"distilled": distilled}).items():
-        steps.append(Step(name, make))
-        steps += [Step(f"{name} + {method}", quantized(method), name) for method in ("int8_weights", "int8")]
-    return steps
+    names = [f"pruned {share:g}" for share in sorted(shares)]
+    for name, share, lesser in zip(names, sorted(shares), [None, *names], strict=False):
+        steps += [Step(name, pruned(share), beyond=lesser), *on_top(name)]
+    return [*steps, Step("distilled", distilled), *on_top("distilled")]
 
 
 def smaller(recipe: Recipe) -> Recipe:

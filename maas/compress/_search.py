@@ -20,7 +20,7 @@ from maas.metrics import Scores, check_max_drop
 from maas.model import Model
 
 _TIMED_ROWS = 32
-_SHARES = (0.5, 0.75)
+_SHARES = (0.25, 0.5, 0.75)
 
 
 def search(
@@ -55,7 +55,7 @@ def search(
         test: rows with their target that have no say.
         optimize: "latency" wants the least p50 of one row within the budget, "size" the fewest bytes of weights.
         max_drop: by how much the primary score may be worse: a score by this much, an error by this share of itself.
-        shares: of the hidden units or channels to prune.
+        shares: of the hidden units or channels to prune, until one is over budget.
         epochs: of training, for each network that is pruned or distilled.
         rounds: how often the candidates are measured in turn.
         imports: modules that register a user's own networks, for the processes.
@@ -135,6 +135,9 @@ def _try(
         cost = tried[step.after].drop or 0.0
         if cost > max_drop:
             tried[step.name] = Candidate(step.name, skipped=f"{step.after} is over budget by itself")
+            continue
+        if step.beyond is not None and (step.beyond not in made or (tried[step.beyond].drop or 0.0) > max_drop):
+            tried[step.name] = Candidate(step.name, skipped=f"{step.beyond} is over budget, or could not be made")
             continue
         progress(step.name)
         left = max_drop - cost if scores.greater_is_better else (1 + max_drop) / (1 + cost) - 1

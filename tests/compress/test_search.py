@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,9 @@ from torch import nn
 import maas
 from maas import artifact
 from maas.compress import Candidate, Measured, Search, Unseen, quantize, search, smaller
+from maas.compress._grid import Step
 from maas.compress._measure import measure
+from maas.compress._search import _try
 from maas.data import Rows
 from maas.errors import CompressionError, DataError, FormatError
 
@@ -253,6 +256,45 @@ def test_the_best_carries_the_table_and_comes_back(
     assert search.tested is not None
     assert search.tested.after == pytest.approx(loaded.score(rest).values["accuracy"])
     assert search.tested.before == pytest.approx(model.score(rest).values["accuracy"])
+
+
+def test_what_cannot_end_well_is_not_tried(wine_model: maas.Model, wine_split: tuple[Rows, Rows]) -> None:
+    def costs(drop: float) -> Any:
+        def make(model: maas.Model, max_drop: float) -> maas.Model:
+            allowed.append(max_drop)
+            made = copy.copy(model)
+            made.recipe = replace(model.recipe, kind="mlp", arguments={**model.recipe.arguments, "seed": len(allowed)})
+            made.card = {"compression": [{"after": scores.values["accuracy"] - drop}]}
+            return made
+
+        return make
+
+    def cannot(model: maas.Model, max_drop: float) -> maas.Model:
+        raise CompressionError("has no units that could go")
+
+    def never(model: maas.Model, max_drop: float) -> maas.Model:
+        raise AssertionError("tried")
+
+    allowed: list[float] = []
+    scores = wine_model.score(wine_split[1])
+    steps = [
+        Step("little", costs(0.02)),
+        Step("little + more", costs(0.04), "little"),
+        Step("much", costs(0.2), beyond="little"),
+        Step("much + more", never, "much"),
+        Step("most", never, beyond="much"),
+        Step("other", cannot),
+        Step("other + more", never, "other"),
+    ]
+    made, candidates = _try(wine_model, scores, steps, 0.05, lambda text: None)
+    assert list(made) == ["as it is", "little", "little + more", "much"]
+    assert allowed == pytest.approx([0.05, 0.03, 0.05])
+    assert {one.name: one.skipped for one in candidates if one.skipped} == {
+        "much + more": "much is over budget by itself",
+        "most": "much is over budget, or could not be made",
+        "other": "has no units that could go",
+    }
+    assert [one.drop for one in candidates if not one.skipped] == pytest.approx([0, 0.02, 0.04, 0.2])
 
 
 def test_what_is_compressed_is_not_searched_again(wine_model: maas.Model, wine_split: tuple[Rows, Rows]) -> None:
