@@ -3,10 +3,10 @@
     python benchmarks/compress_kernels.py                # all networks, batches of 1 and 8, one thread
     python benchmarks/compress_kernels.py --only resnet18 --threads 2
 
-Networks are made, not trained: this is about time. All forms of a network take turns, in any order, so that a busy moment hits each;
-a cell is the median and, in brackets, the tenth percentile. "without kernels" is int8 as a processor computes it that
-has none. Layers whose work is too little to pay stay in float32, as `maas.compress.quantize` leaves
-them; a network without any other is the same in int8. It needs `maas-torch[dev]` for torchvision.
+Networks are made, not trained: this is about time. All forms of a network take turns, in any order, so that a busy
+moment hits each; a cell is the median and, in brackets, the tenth percentile. "int8 without kernels" is what a
+processor computes that has none. Layers whose work is too little to pay stay in float32, as `maas.compress.quantize`
+leaves them. It needs `maas-torch[dev]` for torchvision.
 """
 
 import argparse

@@ -76,6 +76,8 @@ def quantize(
 def _in_integers(model: Model, rows: Rows, spanned: Rows, before: Scores, max_drop: float) -> tuple[Model, Scores]:
     """The model in int8, with as many layers in float32 as the budget asks for, and its scores."""
     batches = list(_batches(model, spanned))
+    if not batches:
+        raise CompressionError("`calibration` has no row that the model can read; give a few hundred of its kind")
     network = copy.deepcopy(model.network).cpu()
     folds = find_folds(network, batches[0])
     network = folds.folded(network) if folds.pairs else network

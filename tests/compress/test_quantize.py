@@ -212,6 +212,9 @@ def test_arguments_are_checked(table):
         quantize(model, test, max_drop=1.0)
     with pytest.raises(DataError, match="has no target"):
         quantize(model, test[0])
+    none = maas.data.from_arrays(test[0]).take([])
+    with pytest.raises(CompressionError, match="`calibration` has no row that the model can read"):
+        quantize(model, test, calibration=none)
 
 
 def test_tensors_of_a_file_are_checked(table):
