@@ -56,7 +56,7 @@ def search(
         optimize: "latency" wants the least p50 of one row within the budget, "size" the fewest bytes of weights.
         max_drop: by how much the primary score may be worse: a score by this much, an error by this share of itself.
         shares: of the hidden units or channels to prune, until one is over budget.
-        epochs: of training, for each network that is pruned or distilled.
+        epochs: of training, for each network that is pruned; one that is distilled begins anew and takes twice as many.
         rounds: how often the candidates are measured in turn.
         imports: modules that register a user's own networks, for the processes.
         progress: is told what is done, a line at a time.
