@@ -110,12 +110,12 @@ class Contender(ABC):
 class Maas(Contender):
     """`maas serve`, as it comes, with the load's batch size and delay packaged."""
 
-    vouched = False
+    artifact = "artifact"
 
     def start(self) -> Target:
         store = self.folder / "store"
         maas.package(
-            self.model.vouched if self.vouched else self.model.artifact,
+            getattr(self.model, self.artifact),
             store=store,
             name=self.model.name,
             batch_size=self.load.batch_size,
@@ -133,7 +133,13 @@ class Maas(Contender):
 class MaasVouched(Maas):
     """The same with an artifact that vouches for bfloat16, which the worker then computes in."""
 
-    vouched = True
+    artifact = "vouched"
+
+
+class MaasInt8(Maas):
+    """The same with an artifact that was compressed."""
+
+    artifact = "int8"
 
 
 class Stock(Contender):
@@ -239,6 +245,7 @@ class FastApi(Contender):
 CONTENDERS: dict[str, type[Contender]] = {
     "maas": Maas,
     "maas bf16": MaasVouched,
+    "maas int8": MaasInt8,
     "stock": Stock,
     "stock, quiet": StockQuiet,
     "stock, no batches": StockAlone,
