@@ -74,7 +74,7 @@ MODELS: dict[str, tuple[Callable[[Path, Path], Parts], dict[str, Any], dict[str,
         {
             "optimize": "latency",
             "shares": (0.4, 0.5),
-            "epochs": 4,
+            "epochs": 3,
             "batch_size": 128,
             "learning_rate": 2e-3,
             "augment": maas.preprocess.AugmentImages(flip=True, crop=2),
