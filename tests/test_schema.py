@@ -438,7 +438,7 @@ def test_a_field_stored_before_there_were_optional_ones_is_needed() -> None:
         ({"nullable": False}, "may be left out but must not be null"),
         ({"shape": [3]}, "has a shape, which only numbers have, and lists of labels"),
         ({"shape": [None, 2]}, "has a shape, which only numbers have, and lists of labels"),
-        ({"dtype": "string"}, "has a shape, which only numbers have, and lists of labels"),
+        ({"dtype": "bytes"}, "has a shape, which only numbers have, and lists of labels"),
     ],
 )
 def test_a_hostile_optional_field_is_refused(change: dict[str, Any], message: str) -> None:

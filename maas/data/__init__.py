@@ -2,6 +2,7 @@
 
 from maas.data._arrays import as_rows, from_arrays, from_dataset
 from maas.data._audio import read_audio
+from maas.data._corpus import read_corpus
 from maas.data._groups import group_values
 from maas.data._images import read_images
 from maas.data._interactions import read_interactions
@@ -27,6 +28,7 @@ __all__ = [
     "group_values",
     "read_audio",
     "read_columns",
+    "read_corpus",
     "read_images",
     "read_interactions",
     "read_items",

@@ -9,6 +9,7 @@ from maas.metrics._details import Curve, Details, WorstRow
 from maas.metrics._distribution import distribution
 from maas.metrics._drift import Drift, population_stability
 from maas.metrics._evaluation import Evaluation
+from maas.metrics._generation import generation_scores
 from maas.metrics._groups import Grouping, GroupScore
 from maas.metrics._intervals import score_interval
 from maas.metrics._multilabel import multilabel_scores, scores_by_label
@@ -42,6 +43,7 @@ __all__ = [
     "classification_scores",
     "distribution",
     "forecast_scores",
+    "generation_scores",
     "multilabel_scores",
     "paired_bootstrap",
     "population_stability",

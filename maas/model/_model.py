@@ -21,7 +21,6 @@ from maas.errors import (
     ArtifactError,
     DataError,
     FormatError,
-    MaasError,
     RowError,
     SkewError,
     show,
@@ -80,7 +79,7 @@ class Model:
         self.recipe = recipe.bound()
         self.schema = schema
         self.preprocess = preprocess
-        self.task = task
+        self.task = task.knowing(preprocess)
         self.target = target
         self.card = dict(card or {})
         self.digest: str | None = None  # of the artifact it was loaded from
@@ -199,6 +198,9 @@ class Model:
 
         Rows of very different lengths go through the network in several passes by length, where that pays.
         """
+        if self.task.streams:  # rows of any length side by side, and none waits for another
+            yield from self._run(batch)
+            return
         size = self.rows_at_once
         for start in range(0, len(batch), size):
             part = batch[start : start + size] if len(batch) > size else batch
@@ -469,10 +471,11 @@ class Model:
             if errors := prepared.errors:
                 length = len(rows) if hasattr(rows, "__len__") else len(errors) + len(prepared.kept)
                 raise as_one([error for _, error in sorted(errors.items())], length)
-            parts += self.stream(prepared.batch)
+            if len(prepared.kept):
+                parts.append(self.task.join(self.stream(prepared.batch)))
         if not parts:
             raise DataError("there is no row to answer")
-        return self.task.join(parts)
+        return Answers.join(parts)
 
     def _apply(
         self, columns: Columns, kept: np.ndarray[Any, Any], length: int
@@ -500,13 +503,11 @@ class Model:
             if prepared.errors:
                 raise prepared.errors[min(prepared.errors)]
             with torch.inference_mode():
-                outputs = self.network(**prepared.batch.to(self.device).inputs)
-        except (MaasError, TypeError, ValueError, RuntimeError) as error:
+                self.task.check_network(self.network, prepared.batch.to(self.device))
+        except (TypeError, ValueError, RuntimeError) as error:
+            if isinstance(error, DataError) and "wants" in str(error):
+                raise
             raise DataError(f"the network does not take what the preprocessing makes: {first_line(error)}") from error
-        wanted = (len(rows), self.task.num_outputs)
-        if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != wanted:
-            got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
-            raise DataError(f"a {self.task.kind} wants outputs of shape {wanted} for 2 rows, the network gives {got}")
 
 
 def load(path: str | Path, *, device: str | torch.device = "cpu", precision: str = "float32") -> Model:

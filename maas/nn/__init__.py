@@ -4,6 +4,7 @@ from maas.nn._attribution import Attribution, integrated_gradients
 from maas.nn._audio_cnn import AudioCNN
 from maas.nn._autoencoder import AutoEncoder, ImageAutoEncoder
 from maas.nn._backbone import Backbone
+from maas.nn._causal_transformer import CausalTransformer
 from maas.nn._cnn import CNN
 from maas.nn._content import ContentBased
 from maas.nn._conv1d import CNN1d
@@ -35,6 +36,7 @@ __all__ = [
     "AutoEncoder",
     "Backbone",
     "CNN1d",
+    "CausalTransformer",
     "ContentBased",
     "Fusion",
     "ImageAutoEncoder",

@@ -7,7 +7,9 @@ from maas.preprocess._decode import decode
 from maas.preprocess._ids import Ids
 from maas.preprocess._image import Image
 from maas.preprocess._interactions import InteractionOptions, Interactions
+from maas.preprocess._language import Language
 from maas.preprocess._mixed import Mixed, MixedOptions
+from maas.preprocess._prompt import Prompt, PromptOptions
 from maas.preprocess._sequence import Sequence
 from maas.preprocess._table import Table
 from maas.preprocess._text import Text, TextOptions
@@ -21,10 +23,13 @@ __all__ = [
     "Image",
     "InteractionOptions",
     "Interactions",
+    "Language",
     "Learner",
     "Mixed",
     "MixedOptions",
     "Preprocess",
+    "Prompt",
+    "PromptOptions",
     "Sequence",
     "Table",
     "Text",

@@ -5,6 +5,7 @@ that is `preprocess`. So a new modality adds nothing here.
 """
 
 from maas.schema._field import DType, Field, TensorSpec, label_text
+from maas.schema._generation import generation_schema
 from maas.schema._schema import Columns, Schema, suggestion
 
-__all__ = ["Columns", "DType", "Field", "Schema", "TensorSpec", "label_text", "suggestion"]
+__all__ = ["Columns", "DType", "Field", "Schema", "TensorSpec", "generation_schema", "label_text", "suggestion"]

@@ -165,6 +165,8 @@ def _check_label_lists(field: Field, values: Sequence[Any] | np.ndarray[Any, Any
 
 def _check_strings(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> Checked:
     wrong: dict[int, str] = {}
+    if field.shape:
+        return _check_string_lists(field, values, length)
     array = np.empty(length, object)
     for row, value in enumerate(values):
         if value is None and field.nullable:
@@ -177,6 +179,57 @@ def _check_strings(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], l
         else:
             array[row] = value
     return array, wrong
+
+
+def _check_string_lists(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> Checked:
+    """Lists of strings: a tuple of them a row, together of at most so many characters."""
+    wrong: dict[int, str] = {}
+    array = np.empty(length, object)
+    for row, value in enumerate(values):
+        if value is None and field.nullable:
+            continue
+        array[row] = ()
+        if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
+            wrong[row] = f"field {show(field.name)} must be a list of strings, got {show(value)}"
+        elif sum(map(len, value)) > field.longest:
+            wrong[row] = f"field {show(field.name)} must have at most {field.longest} characters in all"
+        else:
+            array[row] = tuple(value)
+    return array, wrong
+
+
+def _check_messages(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> Checked:
+    """Conversations: a tuple of pairs (role, content) a row, together of at most so many characters."""
+    wrong: dict[int, str] = {}
+    array = np.empty(length, object)
+    for row, value in enumerate(values):
+        if value is None and field.nullable:
+            continue
+        array[row] = (("user", ""),)
+        try:
+            array[row] = _messages(field, value)
+        except ValueError as problem:
+            wrong[row] = f"field {show(field.name)} {problem}"
+    return array, wrong
+
+
+def _messages(field: Field, value: Any) -> tuple[tuple[str, str], ...]:
+    """A conversation as pairs. A ValueError says what is wrong with it."""
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError(f"must be a list of messages, each with role and content, got {show(value)}")
+    pairs = []
+    for place, one in enumerate(value):
+        if isinstance(one, tuple) and len(one) == 2:  # our own canonical form
+            one = {"role": one[0], "content": one[1]}
+        if not isinstance(one, Mapping) or one.keys() != {"role", "content"}:
+            raise ValueError(f"must hold messages of role and content and nothing else, message {place} is {show(one)}")
+        for name in ("role", "content"):
+            if not isinstance(one[name], str):
+                raise ValueError(f"must hold strings, the {name} of message {place} is {show(one[name])}")
+        pairs.append((one["role"], one["content"]))
+    if sum(len(content) for _, content in pairs) > field.longest:
+        raise ValueError(f"must have at most {field.longest} characters in all")
+    return tuple(pairs)
 
 
 def _check_bytes(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> Checked:
@@ -208,6 +261,7 @@ _CHECKS: dict[str, Callable[[Field, Any, int], Checked]] = {
     "label": _check_labels,
     "string": _check_strings,
     "bytes": _check_bytes,
+    "messages": _check_messages,
 }
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from maas.errors import FormatError, show
 
-DType = Literal["number", "boolean", "label", "string", "bytes"]
+DType = Literal["number", "boolean", "label", "string", "bytes", "messages"]
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+", re.ASCII)
 _MOST_EXAMPLES = 100
 
@@ -43,9 +43,10 @@ class Field:
     Args:
         name: as clients write it.
         kind: what it means ("numeric", "categorical", "boolean", ...); decides which preprocessing takes it.
-        dtype: how it travels. A "label" is a string, a number or a boolean that stands for a category.
+        dtype: how it travels. A "label" is a string, a number or a boolean that stands for a category; "messages" are a
+            conversation, a list of `{"role": ..., "content": ...}`, both strings.
         shape: () for a single value, (k,) for a list of k numbers, (None, k) for any number of lists of k numbers. For
-            labels () or (None,), a list of them.
+            labels and strings () or (None,), a list of them.
         nullable: whether null is accepted: only where the table had missing values, or where the field is optional.
         range: least and greatest value seen in training. Informs; values outside are answered.
         values: categories seen in training. Informs; how others are answered is up to the preprocessing.
@@ -106,16 +107,21 @@ class Field:
             raise FormatError(f"field {show(field.name)} has the impossible shape {field.shape}")
         if field.values is not None and not all(type(value) is str for value in field.values):
             raise FormatError(f"field {show(field.name)} has values that are not strings")
-        if field.shape and field.dtype != "number" and (field.dtype, field.shape) != ("label", (None,)):
-            raise FormatError(f"field {show(field.name)} has a shape, which only numbers have, and lists of labels")
+        listed = field.dtype in ("label", "string") and field.shape == (None,)
+        if field.shape and field.dtype != "number" and not listed:
+            raise FormatError(
+                f"field {show(field.name)} has a shape, which only numbers have, and lists of labels and of strings"
+            )
         if field.optional and not field.nullable:
             raise FormatError(f"field {show(field.name)} may be left out but must not be null, which is the same")
         return field
 
     def json_schema(self) -> dict[str, Any]:
         """This field as JSON Schema (draft 2020-12)."""
+        if self.dtype == "messages":
+            return self._messages_schema()
         types = {"number": ["number"], "boolean": ["boolean"], "label": ["string", "number", "boolean"]}
-        listed = self.dtype == "label" and bool(self.shape)  # null stands for the whole list
+        listed = self.dtype in ("label", "string") and bool(self.shape)  # null stands for the whole list
         schema: dict[str, Any] = {
             "type": [*types.get(self.dtype, ["string"]), *["null"] * (self.nullable and not listed)]
         }
@@ -138,8 +144,15 @@ class Field:
             schema["description"] = "; ".join(notes)
         return schema
 
+    def _messages_schema(self) -> dict[str, Any]:
+        text = {"type": "string", "maxLength": self.longest}
+        message = {"type": "object", "properties": {"role": text, "content": text}, "required": ["role", "content"]}
+        return {"type": ["array", "null"] if self.nullable else "array", "items": message, "minItems": 1}
+
     def to_python(self, value: Any) -> Any:
         """One cell of this field's column as JSON writes it."""
+        if self.dtype == "messages" and value is not None:
+            return [{"role": role, "content": content} for role, content in value]
         if isinstance(value, (np.ndarray, tuple)):
             return [self.to_python(item) for item in value]
         if isinstance(value, bytes):

@@ -14,7 +14,7 @@ from torch import nn
 from maas.errors import DataError, FormatError, show
 from maas.metrics import Scores
 from maas.preprocess import Preprocess
-from maas.schema import Columns, Schema
+from maas.schema import Columns, Schema, TensorSpec
 from maas.task._answers import Answers, Batch
 
 ENTRY_POINTS = "maas.tasks"
@@ -27,6 +27,8 @@ class Task(ABC):
 
     kind: ClassVar[str]
     needs_target: ClassVar[bool] = True
+    streams: ClassVar[bool] = False
+    """Whether answers grow part by part: a server then lets rows join and leave between the parts."""
 
     @classmethod
     @abstractmethod
@@ -38,6 +40,10 @@ class Task(ABC):
             name: the target's, for errors.
             schema: the fields of the rows.
         """
+
+    def knowing(self, preprocess: Preprocess) -> Task:
+        """The same task with what it takes over from the preprocessing, as the tokens that answers are written in."""
+        return self
 
     @property
     @abstractmethod
@@ -69,6 +75,25 @@ class Task(ABC):
     @abstractmethod
     def encode(self, target: Target) -> torch.Tensor:
         """The target as `loss` wants it, one entry a row."""
+
+    def check_network(self, network: nn.Module, batch: Batch) -> None:
+        """Raise DataError for a network that does not give what `run` wants."""
+        outputs = network(**batch.inputs)
+        wanted = (len(batch), self.num_outputs)
+        if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != wanted:
+            got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+            raise DataError(
+                f"a {self.kind} wants outputs of shape {wanted} for {len(batch)} rows, the network gives {got}"
+            )
+
+    def lessons(self, batch: Batch, outputs: Mapping[str, TensorSpec]) -> Batch:
+        """What the network learns from prepared rows: themselves, unless they are better laid out in another way.
+
+        Args:
+            batch: all the rows.
+            outputs: of the preprocessing.
+        """
+        return batch
 
     @abstractmethod
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:

@@ -54,6 +54,7 @@ class Setup:
     fingerprint: str
     task: Task
     _lengths: torch.Tensor | None = None
+    _laid_out: int | None = None  # rows to learn from, where these are others than those given
 
     def batches(self) -> Iterator[Batch]:
         """The rows that teach, prepared in parts that fit in memory, on the model's device."""
@@ -64,7 +65,9 @@ class Setup:
         model, rows = self.model, self.learning
         convolves = any(isinstance(module, nn.Conv2d) for module in model.network.modules())
         if workers is None and fits(len(rows) * model.row_bytes, model.device):
-            batch = _batch(model, rows, self.given, self.positions)
+            batch = model.task.lessons(_batch(model, rows, self.given, self.positions), model.preprocess.outputs)
+            if len(batch) != len(rows):
+                self._laid_out = len(batch)
             self._lengths = batch.lengths()
             return Resident(batch, model.device, world, channels_last=convolves)
         prepare = partial(_prepare, model, rows, self.given, self.positions)
@@ -78,6 +81,8 @@ class Setup:
 
     def plan(self, batch_size: int, accumulate: int, seed: int) -> Plan:
         """Which rows each step learns from; rows of like length together where `feed` found lengths."""
+        if self._laid_out is not None:
+            return Plan(self._laid_out, batch_size, accumulate, seed, self._lengths, np.arange(self._laid_out))
         return Plan(len(self.learning), batch_size, accumulate, seed, self._lengths, self.positions)
 
     def validation(self) -> Batch | _Parts | None:
@@ -93,7 +98,7 @@ class Setup:
             rows = teaching(rows, self.task.teaching(rows.target))
         try:
             if fits(2 * len(rows) * model.row_bytes, model.device):
-                return _batch(model, rows, given).to(model.device)
+                return model.task.lessons(_batch(model, rows, given), model.preprocess.outputs).to(model.device)
             for _ in _batches(model, rows, given):  # what cannot be answered is found before the training
                 pass
             return _Parts(model, rows, given)
@@ -178,6 +183,7 @@ def set_up(
         prepared = learns.learn(learning.schema, learning.columns)
     except RowError as error:
         raise located(error, learning, given, positions) from error
+    answer = answer.knowing(prepared)
     sizes = prepared.outputs, answer.num_outputs
     resolved = reopened(recipe, source, *sizes).resolve(*sizes)
     if stuck := [one.kind for one in resolved.transforms if not one.trainable]:

@@ -1,0 +1,287 @@
+"""A decoder-only transformer of the Llama family: the next token from those before it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from maas.errors import RecipeError, show
+from maas.nn._register import network
+from maas.nn._tokens import check_arguments, check_choice
+from maas.schema import TensorSpec
+
+DTYPES = ("float32", "bfloat16", "float16")
+_SCALINGS = ("linear", "llama3")
+Layers = Sequence[tuple[torch.Tensor, torch.Tensor]]
+"""For each block the keys and the values of earlier tokens, (rows, kv_heads, context, head_dim): written in place."""
+
+
+@network("causal_transformer")
+class CausalTransformer(nn.Module):
+    """Pre-norm decoder blocks: root mean square norms, rotary positions, grouped-query attention, a gated feed-forward.
+
+    Weights of Llama, SmolLM, Mistral, Qwen2 and Qwen3 models fit into it; `maas import-hf` puts them there.
+
+    Args:
+        vocabulary: how many different tokens there are.
+        context: most tokens of a row.
+        width: numbers a token.
+        num_layers: decoder blocks.
+        num_heads: attention heads.
+        num_kv_heads: heads of keys and values, which divides `num_heads`; None: as many as heads.
+        head_dim: numbers a head, even; None: `width / num_heads`.
+        feed_forward: size of a block's hidden layer; None: 8/3 of the width, rounded up to a multiple of 8.
+        rope_theta: base of the rotary positions' wavelengths.
+        rope_scaling: None, or how positions are stretched: `{"type": "linear", "factor": 2.0}`, or "llama3" with
+            `factor`, `low_freq_factor`, `high_freq_factor` and `original_context`.
+        norm_epsilon: added to the mean square.
+        tied: whether the head shares the embedding's weights.
+        qkv_bias: whether queries, keys and values have a bias, as in Qwen2.
+        qk_norm: whether queries and keys are normalised, as in Qwen3.
+        dropout: share of numbers dropped in training, of what a block adds.
+        dtype: of the weights and of the computation: "float32", "bfloat16" or "float16".
+        seed: of the initial weights; by default torch's global generator draws them.
+
+    Raises:
+        RecipeError: an argument is out of its range.
+
+    Source: Touvron et al. 2023 (LLaMA), section 2.2; Su et al. 2021 (rotary positions); Ainslie et al. 2023 (grouped
+    queries); Shazeer 2020 (SwiGLU); Zhang and Sennrich 2019 (RMSNorm).
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        *,
+        context: int = 512,
+        width: int = 256,
+        num_layers: int = 4,
+        num_heads: int = 4,
+        num_kv_heads: int | None = None,
+        head_dim: int | None = None,
+        feed_forward: int | None = None,
+        rope_theta: float = 10_000.0,
+        rope_scaling: Mapping[str, Any] | None = None,
+        norm_epsilon: float = 1e-5,
+        tied: bool = True,
+        qkv_bias: bool = False,
+        qk_norm: bool = False,
+        dropout: float = 0.0,
+        dtype: str = "float32",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        kv_heads = num_heads if num_kv_heads is None else num_kv_heads
+        sizes = {"vocabulary": vocabulary, "context": context, "width": width, "num_heads": num_heads}
+        check_arguments({**sizes, "num_layers": num_layers, "num_kv_heads": kv_heads}, dropout, seed)
+        dim = width // num_heads if head_dim is None else head_dim
+        hidden = -(-width * 8 // 24) * 8 if feed_forward is None else feed_forward
+        check_arguments({"head_dim": dim, "feed_forward": hidden}, dropout, seed)
+        check_choice("dtype", dtype, DTYPES)
+        if num_heads % kv_heads:
+            raise RecipeError(f"`num_kv_heads` must divide `num_heads`, got {kv_heads} and {num_heads}")
+        if dim % 2 or (head_dim is None and width % num_heads):
+            raise RecipeError(f"`width` must be an even multiple of `num_heads`, got {width} and {num_heads}")
+        self.context, self.kv_heads, self.head_dim = context, kv_heads, dim
+        self._rates = rates_of(dim, rope_theta, rope_scaling)
+        self._angles: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = {}
+        with torch.random.fork_rng(devices=[], enabled=seed is not None):
+            if seed is not None:
+                torch.manual_seed(seed)
+            self.embedding = nn.Embedding(vocabulary, width)
+            blocks = (
+                Block(width, num_heads, kv_heads, dim, hidden, norm_epsilon, qkv_bias, qk_norm, dropout)
+                for _ in range(num_layers)
+            )
+            self.blocks = nn.ModuleList(blocks)
+            self.norm = nn.RMSNorm(width, eps=norm_epsilon)
+            self.head = None if tied else nn.Linear(width, vocabulary, bias=False)
+            self._draw(num_layers)
+        self.to(getattr(torch, dtype))
+
+    @classmethod
+    def sizes(cls, inputs: Mapping[str, TensorSpec], num_outputs: int) -> dict[str, Any]:
+        """The sizes that the data gives: the vocabulary and the context of the tokenizer."""
+        spec = inputs.get("tokens")
+        if spec is None or spec.limit is None or spec.longest is None:
+            raise RecipeError("a CausalTransformer takes `tokens`, as maas.data.read_corpus and its prompts give them")
+        return {"vocabulary": spec.limit, "context": spec.longest}
+
+    def forward(self, tokens: torch.Tensor, tokens_lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """Tokens (batch, steps) -> logits of the token after each, (batch, steps, vocabulary).
+
+        A row is padded at its end: what stands there is seen by no earlier step, so lengths are not needed.
+        """
+        cos, sin = self.positions(tokens.shape[1], tokens.device)
+        x = self.embedding(tokens)  # (batch, steps, width)
+        for block in self.blocks:
+            x = block(x, cos, sin)
+        return self.logits(x)
+
+    def advance(self, tokens: torch.Tensor, starts: torch.Tensor, layers: Layers) -> torch.Tensor:
+        """The next tokens of rows whose earlier ones stand in a cache, which takes these too.
+
+        Args:
+            tokens: int64 of shape (rows, steps).
+            starts: how many tokens of each row the cache holds already, int64 of shape (rows,), on the CPU.
+            layers: the cache.
+
+        Returns:
+            What the blocks make of them, of shape (rows, steps, width); `logits` makes scores of it.
+        """
+        steps = tokens.shape[1]
+        end = int(starts.max()) + steps
+        cos, sin = self.positions(end, tokens.device)
+        at = (starts[:, None] + torch.arange(steps)).to(tokens.device)  # (rows, steps)
+        cos, sin = cos[at][:, None], sin[at][:, None]  # (rows, 1, steps, head_dim)
+        seen = torch.arange(end, device=tokens.device) <= at[:, :, None]  # (rows, steps, end)
+        x = self.embedding(tokens)
+        for block, (keys, values) in zip(self.blocks, layers, strict=True):
+            assert isinstance(block, Block)
+            x = block.advance(x, cos, sin, at, seen, keys, values)
+        return x
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., width) -> (..., vocabulary)."""
+        weight = self.embedding.weight if self.head is None else self.head.weight
+        return F.linear(self.norm(x), weight)
+
+    def positions(self, steps: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines of the first steps' rotations, each (steps, head_dim)."""
+        if device not in self._angles:
+            with torch.inference_mode(False):  # they outlive whoever asks first, and may then be trained through
+                angles = torch.outer(torch.arange(self.context, dtype=torch.float32), self._rates)
+                angles = torch.cat([angles, angles], dim=1).to(device)
+                self._angles[device] = angles.cos(), angles.sin()
+        cos, sin = self._angles[device]
+        dtype = self.embedding.weight.dtype
+        return cos[:steps].to(dtype), sin[:steps].to(dtype)
+
+    def _draw(self, num_layers: int) -> None:
+        """Initial weights: deviation 0.02, less for what adds to the residual stream (Radford et al. 2019)."""
+        for name, parameter in self.named_parameters():
+            if parameter.dim() < 2:
+                continue
+            adds = name.endswith(("output.weight", "down.weight"))
+            nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * num_layers) if adds else 0.02)
+
+
+class Block(nn.Module):
+    """Self-attention to earlier tokens, then a gated feed-forward, each of a normalised input and added to it."""
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        kv_heads: int,
+        head_dim: int,
+        hidden: int,
+        epsilon: float,
+        bias: bool,
+        qk_norm: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.head_dim = heads, kv_heads, head_dim
+        self.attention_norm = nn.RMSNorm(width, eps=epsilon)
+        self.query = nn.Linear(width, heads * head_dim, bias=bias)
+        self.key = nn.Linear(width, kv_heads * head_dim, bias=bias)
+        self.value = nn.Linear(width, kv_heads * head_dim, bias=bias)
+        self.query_norm = nn.RMSNorm(head_dim, eps=epsilon) if qk_norm else nn.Identity()
+        self.key_norm = nn.RMSNorm(head_dim, eps=epsilon) if qk_norm else nn.Identity()
+        self.output = nn.Linear(heads * head_dim, width, bias=False)
+        self.feed_norm = nn.RMSNorm(width, eps=epsilon)
+        self.gate = nn.Linear(width, hidden, bias=False)
+        self.up = nn.Linear(width, hidden, bias=False)
+        self.down = nn.Linear(hidden, width, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        """x (batch, steps, width); cos, sin (steps, head_dim) -> (batch, steps, width)."""
+        query, key, value = self._heads(x, cos, sin)
+        heeded = F.scaled_dot_product_attention(
+            query, key, value, is_causal=True, enable_gqa=self.heads != self.kv_heads
+        )
+        return self._added(x, heeded)
+
+    def advance(
+        self,
+        x: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        at: torch.Tensor,
+        seen: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+    ) -> torch.Tensor:
+        """x (rows, steps, width), whose places in the cache are `at` (rows, steps); `seen` (rows, steps, end) heeds."""
+        query, key, value = self._heads(x, cos, sin)
+        rows = torch.arange(len(x), device=x.device)[:, None]
+        keys[rows, :, at] = key.transpose(1, 2)
+        values[rows, :, at] = value.transpose(1, 2)
+        end = seen.shape[2]
+        heeded = F.scaled_dot_product_attention(
+            query,
+            keys[:, :, :end],
+            values[:, :, :end],
+            attn_mask=seen[:, None],
+            enable_gqa=self.heads != self.kv_heads,
+        )
+        return self._added(x, heeded)
+
+    def _heads(
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries (batch, heads, steps, head_dim), keys and values (batch, kv_heads, steps, head_dim)."""
+        batch, steps, _ = x.shape
+        x = self.attention_norm(x)
+        query = self.query(x).view(batch, steps, self.heads, self.head_dim)
+        key = self.key(x).view(batch, steps, self.kv_heads, self.head_dim)
+        value = self.value(x).view(batch, steps, self.kv_heads, self.head_dim)
+        query, key = self.query_norm(query).transpose(1, 2), self.key_norm(key).transpose(1, 2)
+        return rotated(query, cos, sin), rotated(key, cos, sin), value.transpose(1, 2)
+
+    def _added(self, x: torch.Tensor, heeded: torch.Tensor) -> torch.Tensor:
+        """heeded (batch, heads, steps, head_dim) -> (batch, steps, width)."""
+        x = x + self.dropout(self.output(heeded.transpose(1, 2).flatten(2)))
+        fed = self.feed_norm(x)
+        out: torch.Tensor = x + self.dropout(self.down(F.silu(self.gate(fed)) * self.up(fed)))
+        return out
+
+
+def rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """x (..., steps, head_dim) turned by its positions; its two halves are pairs, as published weights want."""
+    one, two = x.chunk(2, dim=-1)
+    return x * cos + torch.cat([-two, one], dim=-1) * sin
+
+
+def rates_of(head_dim: int, theta: float, scaling: Mapping[str, Any] | None) -> torch.Tensor:
+    """Radians a position, float32 of shape (head_dim / 2,).
+
+    Raises:
+        RecipeError: an argument is out of its range.
+    """
+    if isinstance(theta, bool) or not isinstance(theta, (int, float)) or not 1 < theta < math.inf:
+        raise RecipeError(f"`rope_theta` must be a number above 1, got {show(theta)}")
+    with torch.device("cpu"):  # a network on the meta device has them too: they are no weights
+        rates = 1.0 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
+    if scaling is None:
+        return rates
+    try:
+        kind, factor = scaling["type"], float(scaling["factor"])
+        if kind == "linear" and factor >= 1:
+            return rates / factor
+        low, high = float(scaling["low_freq_factor"]), float(scaling["high_freq_factor"])
+        original = float(scaling["original_context"])
+        if kind != "llama3" or not (factor >= 1 and 0 < low < high and original > 0):
+            raise ValueError("out of range")
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecipeError(f"`rope_scaling` is of type {' or '.join(_SCALINGS)}, got {show(str(scaling))}") from error
+    waves = original * rates / (2 * math.pi)  # how often each turns within the original context
+    share = ((waves - low) / (high - low)).clamp(0, 1)
+    return rates * share + rates / factor * (1 - share)

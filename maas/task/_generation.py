@@ -1,0 +1,294 @@
+"""Text that goes on from a prompt, token by token."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from maas.errors import DataError
+from maas.generation import Engine, Request, TextStream
+from maas.metrics import Scores, generation_scores
+from maas.preprocess import Language, Preprocess
+from maas.schema import Columns, Schema, TensorSpec
+from maas.task._answers import Answers, Batch
+from maas.task._base import Arrays, Target, Task, task
+from maas.task._generation_baselines import ngram_baseline
+
+_SLOTS = 8
+
+
+@dataclass
+class Part:
+    """What a step adds to an answer.
+
+    Args:
+        text: that is certain by now; may be empty.
+        tokens: that the step added, 0 or 1.
+        logprob: of that token.
+        logprobs: where the row asks for them, a dict for the token: `token`, `logprob`, and the likeliest as `top`, a
+            list of such.
+        prompt_tokens: in the prompt.
+        prompt_logprob: where the row asks for `echo`, the sum over the prompt's tokens; told once.
+        finish_reason: "stop" or "length" in the last part; else None.
+    """
+
+    text: str = ""
+    tokens: int = 0
+    logprob: float = 0.0
+    logprobs: list[dict[str, Any]] | None = None
+    prompt_tokens: int = 0
+    prompt_logprob: float | None = None
+    finish_reason: str | None = None
+
+
+class Session:
+    """Rows that are answered side by side, token by token; others may join and leave between steps.
+
+    Args:
+        network: a `maas.nn.CausalTransformer`.
+        language: its tokens.
+        slots: most rows at once.
+    """
+
+    def __init__(self, network: Any, language: Language, *, slots: int, **options: Any) -> None:
+        self.engine = Engine(network, slots=slots, **options)
+        self.language = language
+        self._texts: dict[Hashable, tuple[Request, TextStream]] = {}
+
+    @property
+    def live(self) -> list[Hashable]:
+        """The rows that are not finished."""
+        return self.engine.live
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more row may join."""
+        return len(self.engine.live) < self.engine.slots
+
+    def join(self, key: Hashable, batch: Batch, row: int) -> None:
+        """Let a prepared row in.
+
+        Raises:
+            DataError: there is no room, or it is longer than the model takes.
+        """
+        request = request_of(batch, row)
+        self.engine.join(key, request)
+        self._texts[key] = request, TextStream(self.language.decode, request.stop)
+
+    def leave(self, key: Hashable) -> None:
+        """Let go of a row."""
+        self.engine.leave(key)
+        del self._texts[key]
+
+    def step(self) -> dict[Hashable, Part]:
+        """What the next step adds to each row; those whose part has a `finish_reason` have left."""
+        return {key: self._part(key, emitted) for key, emitted in self.engine.step().items()}
+
+    def _part(self, key: Hashable, emitted: Any) -> Part:
+        request, text = self._texts[key]
+        part = Part(prompt_tokens=len(request.tokens), finish_reason=emitted.finish, logprob=emitted.logprob)
+        if emitted.prompt_logprobs is not None:
+            part.prompt_logprob = math.fsum(emitted.prompt_logprobs)
+        if emitted.token is not None:
+            part.tokens = 1
+            if request.logprobs is not None:
+                top = [self._named(token, logprob) for token, logprob in emitted.top]
+                part.logprobs = [{**self._named(emitted.token, emitted.logprob), "top": top}]
+            if emitted.token in self.language.ends:
+                part.finish_reason = "stop"
+            else:
+                part.text = text.add(emitted.token)
+        if part.finish_reason is not None and not text.stopped:
+            part.text += text.end()
+        if text.stopped:
+            part.finish_reason = "stop"
+        if part.finish_reason is not None:
+            self.leave(key)
+        return part
+
+    def _named(self, token: int, logprob: float) -> dict[str, Any]:
+        return {"token": self.language.token(token), "logprob": logprob}
+
+
+@task("generation")
+@dataclass(frozen=True)
+class Generation(Task):
+    """Text that goes on from a prompt. The network learns each token from those before it.
+
+    Answers have `text`; `finish_reason`, "stop" where the text came to its end or to a stop string, else "length";
+    `prompt_tokens` and `completion_tokens`; `logprob`, the natural log probability of the text's tokens together;
+    `prompt_logprob`, that of the prompt's but the first, where the row says `echo`; `logprobs`, token by token, where
+    the row asks for them. A row with `max_tokens` 0 and `echo` is scored, which is how texts are evaluated.
+
+    Args:
+        language: the tokens, which the preprocessing has.
+    """
+
+    kind = "generation"
+    needs_target = False
+    streams = True
+
+    language: Language | None = field(default=None, repr=False)
+
+    @classmethod
+    def learn(cls, target: Target, name: str = "target", schema: Schema | None = None) -> Generation:
+        return cls()
+
+    def knowing(self, preprocess: Preprocess) -> Generation:
+        """The same task with the tokens that a preprocessing has."""
+        language = getattr(preprocess, "language", None)
+        if not isinstance(language, Language):
+            raise DataError("a generation needs a preprocessing of prompts, such as maas.preprocess.Prompt")
+        return replace(self, language=language)
+
+    @property
+    def num_outputs(self) -> int:
+        return 0 if self.language is None else len(self.language)
+
+    @property
+    def unit(self) -> float:
+        return 1.0
+
+    def check_network(self, network: nn.Module, batch: Batch) -> None:
+        outputs = network(batch.inputs["tokens"], batch.inputs["tokens_lengths"])
+        wanted = (*batch.inputs["tokens"].shape, self.num_outputs)
+        if tuple(outputs.shape) != wanted:
+            raise DataError(f"a generation wants logits of shape {wanted}, the network gives {tuple(outputs.shape)}")
+
+    def encode(self, target: Target) -> torch.Tensor:
+        """Nothing of the target is learned: it is the size of each text in bytes."""
+        return torch.zeros(len(target))
+
+    def lessons(self, batch: Batch, outputs: Mapping[str, TensorSpec]) -> Batch:
+        """The texts end to end, each with the token that ends it, cut into windows of a context and one token."""
+        assert self.language is not None
+        longest = outputs["tokens"].longest or 1
+        tokens, lengths = batch.inputs["tokens"], batch.inputs["tokens_lengths"]
+        end = torch.tensor(self.language.ends[:1], dtype=tokens.dtype)
+        joined = torch.cat(
+            [torch.cat([row[:length], end]) for row, length in zip(tokens, lengths.tolist(), strict=True)]
+        )
+        count = max(1, -(-(len(joined) - 1) // longest))
+        windows = torch.zeros(count, longest + 1, dtype=tokens.dtype)
+        found = torch.full((count,), longest + 1)
+        for place in range(count):
+            piece = joined[place * longest : (place + 1) * longest + 1]
+            windows[place, : len(piece)] = piece
+            found[place] = len(piece)
+        return Batch({"tokens": windows, "tokens_lengths": found})
+
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        """Cross entropy of each token after the first, in nats, summed over a row."""
+        tokens, lengths = batch.inputs["tokens"], batch.inputs["tokens_lengths"]
+        logits = network(tokens[:, :-1])  # (batch, steps, vocabulary)
+        losses = F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten(), reduction="none")
+        counts = torch.arange(1, tokens.shape[1], device=tokens.device) < lengths[:, None]
+        return (losses.view(counts.shape) * counts).sum(dim=1)
+
+    def units(self, batch: Batch) -> torch.Tensor | None:
+        return batch.inputs["tokens_lengths"] - 1
+
+    def session(self, network: nn.Module, *, slots: int = _SLOTS, **options: Any) -> Session:
+        """What answers rows side by side; servers let rows join and leave it between steps."""
+        assert self.language is not None
+        return Session(network, self.language, slots=slots, **options)
+
+    def run(self, network: nn.Module, batch: Batch) -> Iterator[Answers]:
+        session = self.session(network, slots=min(_SLOTS, len(batch)))
+        waiting = list(range(len(batch)))
+        while waiting or session.live:
+            while waiting and session.has_room:
+                row = waiting.pop(0)
+                session.join(row, batch, row)
+            found = session.step()
+            yield _answers([found.get(row, Part()) for row in range(len(batch))])
+
+    def join(self, stream: Iterable[Answers]) -> Answers:
+        parts = list(stream)
+        if len(parts) == 1:
+            return parts[0]
+        columns = {name: np.stack([part[name] for part in parts]) for name in parts[0].columns}
+        return Answers(
+            {
+                "text": _objects(["".join(cells) for cells in columns["text"].T]),
+                "finish_reason": _objects([_last(cells) for cells in columns["finish_reason"].T]),
+                "prompt_tokens": columns["prompt_tokens"].max(axis=0),
+                "completion_tokens": columns["completion_tokens"].sum(axis=0),
+                "logprob": columns["logprob"].sum(axis=0),
+                "prompt_logprob": _objects([_last(cells) for cells in columns["prompt_logprob"].T]),
+                "logprobs": _objects([_listed(cells) for cells in columns["logprobs"].T]),
+            }
+        )
+
+    def score(self, answers: Answers, truth: Target) -> Scores:
+        return generation_scores(truth, answers["prompt_logprob"], answers["prompt_tokens"])
+
+    def baselines(self, schema: Schema, train: Columns, target: Target, test: Columns) -> dict[str, Answers]:
+        assert self.language is not None
+        return ngram_baseline(self.language, list(train["prompt"]), list(test["prompt"]))
+
+    def meaning(self) -> dict[str, Any]:
+        return {"apply": "softmax", "answer": "the outputs are logits of the token after each"}
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+        return {}, {}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], arrays: Arrays, schema: Schema | None = None) -> Generation:
+        return cls()
+
+
+def request_of(batch: Batch, row: int) -> Request:
+    """What a prepared row asks for."""
+    inputs = batch.inputs
+    tokens = inputs["tokens"][row, : int(inputs["tokens_lengths"][row])].tolist()
+    most, temperature, top_k, top_p, penalty, seed, logprobs, echo = inputs["options"][row].tolist()
+    stop = bytes(inputs["stop"][row, : int(inputs["stop_lengths"][row])].tolist())
+    return Request(
+        tokens,
+        max_tokens=int(most),
+        temperature=temperature,
+        top_k=int(top_k),
+        top_p=top_p,
+        repetition_penalty=penalty,
+        seed=None if math.isnan(seed) else int(seed),
+        logprobs=None if math.isnan(logprobs) else int(logprobs),
+        echo=bool(echo),
+        stop=[one.decode() for one in stop.split(b"\0")[:-1]],
+    )
+
+
+def _answers(parts: list[Part]) -> Answers:
+    return Answers(
+        {
+            "text": _objects([part.text for part in parts]),
+            "finish_reason": _objects([part.finish_reason for part in parts]),
+            "prompt_tokens": np.array([part.prompt_tokens for part in parts], np.int64),
+            "completion_tokens": np.array([part.tokens for part in parts], np.int64),
+            "logprob": np.array([part.logprob for part in parts], np.float64),
+            "prompt_logprob": _objects([part.prompt_logprob for part in parts]),
+            "logprobs": _objects([part.logprobs for part in parts]),
+        }
+    )
+
+
+def _objects(values: list[Any]) -> np.ndarray[Any, Any]:
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column
+
+
+def _last(cells: Any) -> Any:
+    return next((one for one in reversed(cells.tolist()) if one is not None), None)
+
+
+def _listed(cells: Any) -> list[Any] | None:
+    found = [one for one in cells.tolist() if one is not None]
+    return [item for one in found for item in one] if found else None
