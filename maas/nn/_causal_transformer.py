@@ -140,7 +140,7 @@ class CausalTransformer(nn.Module):
         at = (starts[:, None] + torch.arange(steps)).to(tokens.device)  # (rows, steps)
         cos, sin = cos[at][:, None], sin[at][:, None]  # (rows, 1, steps, head_dim)
         seen = torch.arange(end, device=tokens.device) <= at[:, :, None]  # (rows, steps, end)
-        x = self.embedding(tokens)
+        x: torch.Tensor = self.embedding(tokens)
         for block, (keys, values) in zip(self.blocks, layers, strict=True):
             assert isinstance(block, Block)
             x = block.advance(x, cos, sin, at, seen, keys, values)
