@@ -76,15 +76,15 @@ class Task(ABC):
     def encode(self, target: Target) -> torch.Tensor:
         """The target as `loss` wants it, one entry a row."""
 
-    def check_network(self, network: nn.Module, batch: Batch) -> None:
-        """Raise DataError for a network that does not give what `run` wants."""
-        outputs = network(**batch.inputs)
-        wanted = (len(batch), self.num_outputs)
-        if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != wanted:
-            got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
-            raise DataError(
-                f"a {self.kind} wants outputs of shape {wanted} for {len(batch)} rows, the network gives {got}"
-            )
+    def misfit(self, network: nn.Module, batch: Batch) -> str | None:
+        """What is wrong with what a network gives for rows, as `run` wants it; None where nothing is."""
+        return self._misfit(network(**batch.inputs), (len(batch), self.num_outputs))
+
+    def _misfit(self, outputs: Any, wanted: tuple[int, ...]) -> str | None:
+        if isinstance(outputs, torch.Tensor) and tuple(outputs.shape) == wanted:
+            return None
+        got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+        return f"a {self.kind} wants outputs of shape {wanted} for {wanted[0]} rows, the network gives {got}"
 
     def lessons(self, batch: Batch, outputs: Mapping[str, TensorSpec]) -> Batch:
         """What the network learns from prepared rows: themselves, unless they are better laid out in another way.

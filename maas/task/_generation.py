@@ -156,11 +156,9 @@ class Generation(Task):
     def unit(self) -> float:
         return 1.0
 
-    def check_network(self, network: nn.Module, batch: Batch) -> None:
-        outputs = network(batch.inputs["tokens"], batch.inputs["tokens_lengths"])
-        wanted = (*batch.inputs["tokens"].shape, self.num_outputs)
-        if tuple(outputs.shape) != wanted:
-            raise DataError(f"a generation wants logits of shape {wanted}, the network gives {tuple(outputs.shape)}")
+    def misfit(self, network: nn.Module, batch: Batch) -> str | None:
+        tokens = batch.inputs["tokens"]
+        return self._misfit(network(tokens, batch.inputs["tokens_lengths"]), (*tokens.shape, self.num_outputs))
 
     def encode(self, target: Target) -> torch.Tensor:
         """Nothing of the target is learned: it is the size of each text in bytes."""
