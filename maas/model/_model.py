@@ -192,7 +192,7 @@ class Model:
     @property
     def rows_at_once(self) -> int:
         """How many rows are prepared and go through the network at once: fewer where a row is large."""
-        return rows_that_fit(self.row_bytes)
+        return min(rows_that_fit(self.row_bytes), self.task.most_rows)
 
     def stream(self, batch: Batch) -> Iterator[Answers]:
         """The answers to prepared rows, in order, part by part.
