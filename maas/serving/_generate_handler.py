@@ -181,9 +181,6 @@ class GenerateHandler:
 
     def _take(self, name: str, parts: Mapping[str, Any], headers: Mapping[str, Any]) -> _Request:
         one = _Request(begun := perf_counter(), told=begun)
-        if not headers and not parts:  # TorchServe has kept one that is answered
-            one.is_over = True
-            return one
         # Over gRPC there are no headers, but for those of the parts; a description is no stream.
         one.at_once = headers.keys() <= parts.keys() or headers.get("describe") == "True"
         try:
