@@ -11,7 +11,7 @@ from itertools import accumulate, islice
 import torch
 
 from maas.errors import DataError, show
-from maas.generation._memory import slots_that_fit
+from maas.generation._memory import slot_bytes, slots_that_fit
 from maas.generation._request import Request
 from maas.generation._sampling import Draw, pick
 from maas.nn import CausalTransformer, Piece
@@ -120,6 +120,11 @@ class Engine:
     def live(self) -> list[Hashable]:
         """The requests that have a slot."""
         return [one.key for one in self._live]
+
+    @property
+    def cache_bytes(self) -> int:
+        """What the cache takes."""
+        return self.slots * slot_bytes(self.network, self.context)
 
     def join(self, key: Hashable, request: Request) -> None:
         """Give a request a slot.
