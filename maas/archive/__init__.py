@@ -5,12 +5,13 @@ The archive is what `torch-model-archiver` makes of the same files, but determin
 
 from maas.archive._archive import copy_archive, package, read_archive, read_archived, verify
 from maas.archive._deployment import CONFIG, Deployment, deployment_keys, read_deployment
-from maas.archive._layout import ARCHIVER_VERSION, HANDLER, MANIFEST, Archive, handler_path
+from maas.archive._layout import ARCHIVER_VERSION, GENERATE, HANDLER, MANIFEST, Archive, handler_path
 from maas.archive._names import check_name, check_version
 
 __all__ = [
     "ARCHIVER_VERSION",
     "CONFIG",
+    "GENERATE",
     "HANDLER",
     "MANIFEST",
     "Archive",

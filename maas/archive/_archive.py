@@ -6,10 +6,23 @@ import contextlib
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from maas import artifact
 from maas.archive._deployment import CONFIG, Deployment, read_deployment
-from maas.archive._layout import HANDLER, MANIFEST, Archive, checked, handler_path, manifest_of, member, opened, zipped
+from maas.archive._layout import (
+    GENERATE,
+    HANDLER,
+    HANDLERS,
+    MANIFEST,
+    Archive,
+    checked,
+    handler_path,
+    manifest_of,
+    member,
+    opened,
+    zipped,
+)
 from maas.archive._names import check_name, check_version
 from maas.errors import ArchiveError, ArtifactError, FormatError, SignatureError
 from maas.model import Model
@@ -39,7 +52,7 @@ def package(
         name: of the model, lower-case letters, digits, '_' and '-'; by default the folder's.
         version: one to three numbers, such as "1.0".
         workers: worker processes; by default 1.
-        batch_size: most requests answered in one pass; by default 16.
+        batch_size: most requests answered in one pass; by default 16, or 8 where answers grow token by token.
         max_batch_delay_ms: milliseconds that a lone request waits for company; by default 1.
         config: a model-config.yaml, as `maas tune-serving` writes it, in place of these defaults.
 
@@ -53,13 +66,16 @@ def package(
     path = Path(path)
     name = check_name(Path(path).resolve().name if name is None else name)
     check_version(version)
-    deployment = read_deployment(config, workers=workers, batch_size=batch_size, max_batch_delay_ms=max_batch_delay_ms)
+    given: dict[str, Any] = {"workers": workers, "batch_size": batch_size, "max_batch_delay_ms": max_batch_delay_ms}
+    read_deployment(**given)  # a wrong number is told before a large model is loaded
     members = artifact.read_files(path)
-    Model.from_artifact(artifact.parse(members))
+    model = Model.from_artifact(artifact.parse(members))
     check_signs(members)
-    members[HANDLER] = handler_path().read_bytes()
-    members[CONFIG] = deployment.to_yaml().encode()
-    members[MANIFEST] = manifest_of(name, version).encode()
+    streams = model.task.streams
+    handler = GENERATE if streams else HANDLER
+    members[handler] = handler_path(handler).read_bytes()
+    members[CONFIG] = read_deployment(config, streams=streams, **given).to_yaml().encode()
+    members[MANIFEST] = manifest_of(name, version, handler).encode()
     written = _place(Path(store), name, version)
     write_atomic(written, zipped(members))
     return written
@@ -150,7 +166,7 @@ def _read_folder(path: Path) -> tuple[dict[str, bytes], artifact.Artifact]:
 
 def _artifact_files(members: Mapping[str, bytes]) -> dict[str, bytes]:
     """The members of an archive that are an artifact's."""
-    return {name: data for name, data in members.items() if name not in (HANDLER, CONFIG, MANIFEST)}
+    return {name: data for name, data in members.items() if name not in (*HANDLERS, CONFIG, MANIFEST)}
 
 
 def _check_trusted(path: Path, files: Mapping[str, bytes], keys: Sequence[PublicKey]) -> None:

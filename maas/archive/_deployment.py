@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from maas.errors import ArchiveError, show
 
 CONFIG = "model-config.yaml"
 _QUEUED_BATCHES, _LEAST_QUEUE = 8, 64
+_OPTIONAL = {"threads", "continuousBatching"}
+_STREAMING: dict[str, Any] = {"batchSize": 8, "startupTimeout": 600, "continuousBatching": True}
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Deployment:
         jobQueueSize: requests that may wait; further ones are answered 503 at once. None: 8 batches for each worker,
             and at least 64, so that what a full queue holds is answered in about the time of 8 batches.
         threads: CPU threads that a worker computes with; None: the cores that it may use, divided by `maxWorkers`.
+        continuousBatching: True for a model whose answers grow token by token: requests join and leave between tokens,
+            `batchSize` of them at most, and `responseTimeout` is that of one token. None for others.
 
     Raises:
         ArchiveError: a value is not a positive integer.
@@ -42,44 +47,49 @@ class Deployment:
     maxRetryTimeoutInSec: int = 60
     jobQueueSize: int | None = None
     threads: int | None = None
+    continuousBatching: int | None = None  # a bool, which is an int
 
     def __post_init__(self) -> None:
         if self.jobQueueSize is None and type(self.batchSize) is type(self.maxWorkers) is int:
             waiting = max(_LEAST_QUEUE, _QUEUED_BATCHES * self.batchSize * self.maxWorkers)
             object.__setattr__(self, "jobQueueSize", waiting)
         for name, value in self._written().items():
+            if name == "continuousBatching" and value is True:
+                continue
             if type(value) is not int or not 1 <= value < 2**31:
                 raise ArchiveError(f"{name} must be a positive integer, got {show(value)}")
 
     def to_yaml(self) -> str:
         """The text of model-config.yaml."""
-        return "".join(f"{name}: {value}\n" for name, value in self._written().items())
+        return "".join(f"{name}: {'true' if value is True else value}\n" for name, value in self._written().items())
 
     def _written(self) -> dict[str, object]:
-        return {name: value for name, value in asdict(self).items() if name != "threads" or value is not None}
+        return {name: value for name, value in asdict(self).items() if name not in _OPTIONAL or value is not None}
 
     @classmethod
     def from_yaml(cls, text: str) -> Deployment:
-        """The inverse of `to_yaml`: `key: number` lines, comments and blank lines, no other YAML."""
+        """The inverse of `to_yaml`: its lines, comments and blank lines, no other YAML."""
         known = {field.name for field in fields(cls)}
-        values: dict[str, int] = {}
+        values: dict[str, Any] = {}
         for line in text.split("\n"):
             if not line.strip(" ") or line.lstrip(" ").startswith("#"):
                 continue
-            found = re.fullmatch(r"([A-Za-z]+): +(0|[1-9][0-9]{0,9})(?: +#.*)? *", line, re.ASCII)
-            if not found or found[1] not in known or found[1] in values:
+            found = re.fullmatch(r"([A-Za-z]+): +(0|[1-9][0-9]{0,9}|true)(?: +#.*)? *", line, re.ASCII)
+            right = found and (found[2] == "true") == (found[1] == "continuousBatching")
+            if not found or not right or found[1] not in known or found[1] in values:
                 raise ArchiveError(f"{CONFIG} has a line that maas does not write: {show(line)}")
-            values[found[1]] = int(found[2])
-        if missing := sorted(known - {"threads"} - set(values)):
+            values[found[1]] = True if found[2] == "true" else int(found[2])
+        if missing := sorted(known - _OPTIONAL - set(values)):
             raise ArchiveError(f"{CONFIG} lacks {missing[0]}")
         return cls(**values)
 
 
-def read_deployment(config: str | Path | None = None, **given: int | None) -> Deployment:
+def read_deployment(config: str | Path | None = None, *, streams: bool = False, **given: int | None) -> Deployment:
     """How a model is to be run: as a model-config.yaml says, or by default, but for what is given.
 
     Args:
         config: the file.
+        streams: whether the model's answers grow token by token.
         given: `workers`, `batch_size`, `max_batch_delay_ms`, `threads`; None leaves one as it is.
 
     Raises:
@@ -87,10 +97,13 @@ def read_deployment(config: str | Path | None = None, **given: int | None) -> De
     """
     try:
         if config is None:
-            return Deployment(**deployment_keys(**given))
+            return Deployment(**((_STREAMING if streams else {}) | deployment_keys(**given)))
         found = Deployment.from_yaml(Path(config).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ArchiveError(f"`config` {config} cannot be read: {error}") from error
+    if bool(found.continuousBatching) != streams:
+        wanted = "must say" if streams else "must not say"
+        raise ArchiveError(f"`config` {config} {wanted} continuousBatching: true for this model; write it anew")
     return replace(found, **deployment_keys(**given))
 
 

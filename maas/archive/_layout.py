@@ -12,15 +12,20 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from maas import artifact
 from maas.archive._deployment import CONFIG, Deployment
 from maas.archive._names import check_name, check_version
-from maas.errors import ArchiveError, ArtifactError, show
+from maas.errors import ArchiveError, ArtifactError, DataError, show
+from maas.task import task_class
 
 HANDLER = "maas_handler.py"
+GENERATE = "maas_generate.py"
+HANDLERS = (HANDLER, GENERATE)
 MANIFEST = "MAR-INF/MANIFEST.json"
 ARCHIVER_VERSION = "0.12.0"
+_DESCRIPTION = "artifact.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MOST_MEMBERS = 64
 _MOST_RATIO = 100
@@ -53,7 +58,16 @@ def zipped(members: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def manifest_of(name: str, version: str) -> str:
+def handler_of(description: Mapping[str, Any]) -> str:
+    """The handler that serves an artifact, by what its artifact.json says of its task."""
+    try:
+        streams = task_class(description["task"]["kind"]).streams
+    except (DataError, LookupError, TypeError):  # one of the user's own, which only a worker imports, or none at all
+        streams = False
+    return GENERATE if streams else HANDLER
+
+
+def manifest_of(name: str, version: str, handler: str = HANDLER) -> str:
     """As torch-model-archiver writes it, but for a fixed date."""
     return json.dumps(
         {
@@ -62,7 +76,7 @@ def manifest_of(name: str, version: str) -> str:
             "model": {
                 "modelName": name,
                 "serializedFile": artifact.WEIGHTS,
-                "handler": HANDLER,
+                "handler": handler,
                 "modelVersion": version,
                 "configFile": CONFIG,
             },
@@ -72,13 +86,13 @@ def manifest_of(name: str, version: str) -> str:
     )
 
 
-def handler_path() -> Path:
-    """The installed `maas_handler.py`: the repository's own in an editable install, else the wheel's copy."""
+def handler_path(handler: str = HANDLER) -> Path:
+    """An installed handler: the repository's own in an editable install, else the wheel's copy."""
     here = Path(__file__).resolve().parents[1]
     for folder in (here.parent / "handlers", here / "handlers"):
-        if (folder / HANDLER).is_file():
-            return folder / HANDLER
-    raise ArchiveError(f"{HANDLER} is not installed beside maas; install maas-torch again")
+        if (folder / handler).is_file():
+            return folder / handler
+    raise ArchiveError(f"{handler} is not installed beside maas; install maas-torch again")
 
 
 @contextlib.contextmanager
@@ -107,7 +121,7 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Archive:
     if len(names) > _MOST_MEMBERS:
         raise ArchiveError(f"{path} has {len(names)} members, maas writes at most {_MOST_MEMBERS}")
     for info in infos:
-        allowed = {*artifact.DOCUMENTS, artifact.SUMS, artifact.SIGNATURE, HANDLER, CONFIG, MANIFEST}
+        allowed = {*artifact.DOCUMENTS, artifact.SUMS, artifact.SIGNATURE, *HANDLERS, CONFIG, MANIFEST}
         if info.filename not in allowed and not re.fullmatch(r"model[A-Za-z0-9_-]*\.safetensors", info.filename):
             raise ArchiveError(f"{path} holds {show(info.filename)}, which maas does not put there")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
@@ -116,13 +130,18 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Archive:
             raise ArchiveError(f"{path} is not a whole archive: {info.filename} is said to have two sizes")
         if info.file_size > max(info.compress_size, 1024) * _MOST_RATIO:
             raise ArchiveError(f"{path}: {info.filename} would unpack to {info.file_size:,} bytes, which is no model")
-    for name in (*artifact.DOCUMENTS, artifact.SUMS, artifact.WEIGHTS, HANDLER, CONFIG, MANIFEST):
+    for name in (*artifact.DOCUMENTS, artifact.SUMS, artifact.WEIGHTS, CONFIG, MANIFEST):
         if names.count(name) != 1:
             raise ArchiveError(f"{path} must hold {name} once, it does {names.count(name)} times")
+    handler = _handler(path, archive)
+    for name in HANDLERS:
+        if names.count(name) != (name == handler):
+            wanted = "hold" if name == handler else "not hold"
+            raise ArchiveError(f"{path} must {wanted} {name} once, it does {names.count(name)} times")
     if len(set(names)) != len(names):
         raise ArchiveError(f"{path} holds a name twice")
-    if member(archive, HANDLER) != handler_path().read_bytes():
-        raise ArchiveError(f"{path} holds another {HANDLER} than the one installed here; package the artifact again")
+    if member(archive, handler) != handler_path(handler).read_bytes():
+        raise ArchiveError(f"{path} holds another {handler} than the one installed here; package the artifact again")
     try:
         manifest = artifact.parse_json(MANIFEST, member(archive, MANIFEST))
         model = manifest["model"]
@@ -133,7 +152,9 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Archive:
         )
     except (ArtifactError, KeyError, TypeError, ValueError) as error:
         raise ArchiveError(f"{path}: {error}") from error
-    wanted = json.loads(manifest_of(found.name, found.version))
+    if bool(found.deployment.continuousBatching) != (handler == GENERATE):
+        raise ArchiveError(f"{path}: {CONFIG} says continuousBatching: true for {GENERATE}, and only for it")
+    wanted = json.loads(manifest_of(found.name, found.version, handler))
     odd = {
         key: value for key, value in manifest.items() if key not in ("createdOn", "model") and value != wanted.get(key)
     }
@@ -141,6 +162,15 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Archive:
     if odd or manifest.keys() != wanted.keys() or model.keys() != wanted["model"].keys():
         raise ArchiveError(f"{path}: the manifest names files that maas does not: {show(str(odd or list(model)), 300)}")
     return found
+
+
+def _handler(path: Path, archive: zipfile.ZipFile) -> str:
+    """The handler that the artifact in an archive must come with."""
+    try:
+        description = artifact.parse_json(_DESCRIPTION, member(archive, _DESCRIPTION))
+    except ArtifactError as error:
+        raise ArchiveError(f"{path}: {error}") from error
+    return handler_of(description)
 
 
 def _check_layout(path: Path, archive: zipfile.ZipFile) -> None:

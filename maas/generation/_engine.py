@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 
 import torch
@@ -84,6 +84,11 @@ class Engine:
         """The requests that have a slot."""
         return [one.key for one in self._live]
 
+    @property
+    def cache_bytes(self) -> int:
+        """What the cache takes."""
+        return sum(tensor.nbytes for layer in self._layers for tensor in layer)
+
     def join(self, key: Hashable, request: Request) -> None:
         """Give a request a slot.
 
@@ -113,13 +118,19 @@ class Engine:
         self._live.pop()
 
     @torch.inference_mode()
-    def step(self) -> dict[Hashable, Emitted]:
-        """Read a chunk of one prompt, and add a token to every request whose prompt was read before."""
-        ready = [place for place, one in enumerate(self._live) if one.read == len(one.request.tokens) and one.tokens]
+    def step(self, only: Collection[Hashable] | None = None) -> dict[Hashable, Emitted]:
+        """Read a chunk of one prompt, and add a token to every request whose prompt was read before.
+
+        Args:
+            only: the requests that take part; None: all. Whoever steps them half by half finds the one that fails.
+        """
+        some = [place for place, one in enumerate(self._live) if only is None or one.key in only]
+        ready = [place for place in some if self._live[place].tokens]
         found: dict[Hashable, Emitted] = {}
         if ready:
             self._decode(ready, found)
-        reading = next((place for place, one in enumerate(self._live) if one.read < len(one.request.tokens)), None)
+        unread = (place for place in some if self._live[place].read < len(self._live[place].request.tokens))
+        reading = next(unread, None)
         if reading is not None:
             self._read(reading, found)
         return found

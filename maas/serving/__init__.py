@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from maas.serving._description import describe
+    from maas.serving._generate_handler import GenerateHandler
     from maas.serving._handler import Handler
     from maas.serving._openapi import openapi
     from maas.serving._serve import serve
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # Resolved on first use, so that `maas status` and `maas stop` cost no torch.
 _WHERE = {
+    "GenerateHandler": "maas.serving._generate_handler",
     "Handler": "maas.serving._handler",
     "Server": "maas.serving._server",
     "ServingTuning": "maas.serving._tuning",
@@ -25,7 +27,17 @@ _WHERE = {
     "tune_serving": "maas.serving._tuning",
 }
 
-__all__ = ["Handler", "Server", "ServingTuning", "attach", "describe", "openapi", "serve", "tune_serving"]
+__all__ = [
+    "GenerateHandler",
+    "Handler",
+    "Server",
+    "ServingTuning",
+    "attach",
+    "describe",
+    "openapi",
+    "serve",
+    "tune_serving",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import gc
-import importlib
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
-import orjson
-import torch
-
-from maas.client import DESCRIPTION, V2_METADATA
-from maas.model import Model
-from maas.nn import available_cores
-from maas.serving._description import describe, v2_metadata
+from maas.serving._description import describe
 from maas.serving._drift import drift_of
 from maas.serving._explain import write_explanations
 from maas.serving._forward import Forward
 from maas.serving._metrics import start_emitting
 from maas.serving._read_ahead import read_ahead
-from maas.serving._settings import DRAIN, IMPORTS
+from maas.serving._settings import DRAIN
 from maas.serving._tally import Tally
+from maas.serving._worker import Context, Telling, draining, load, unexpected
 from maas.serving.protocols import (
-    JSON,
     MOST_RESPONSE_BYTES,
     PHRASES,
-    PROBLEM_JSON,
     About,
     Asked,
     Explained,
-    Identity,
     Outcome,
     Problem,
     Reader,
@@ -41,22 +31,6 @@ from maas.serving.protocols import (
 
 Read = Asked | Explained | About | Problem
 Result = Outcome | Problem | list[Any] | None
-
-_log = logging.getLogger("maas.serving")
-
-
-class Context(Protocol):
-    """The part of TorchServe's context that the handler uses."""
-
-    manifest: Any
-    model_yaml_config: Any
-
-    @property
-    def system_properties(self) -> Mapping[str, Any]: ...
-    def get_all_request_header(self, idx: int) -> Mapping[str, Any]: ...
-    def set_response_status(self, code: int, phrase: str, idx: int) -> None: ...
-    def set_response_content_type(self, idx: int, value: str) -> None: ...
-    def set_response_header(self, idx: int, key: str, value: str) -> None: ...
 
 
 class Handler:
@@ -74,23 +48,13 @@ class Handler:
     """
 
     def __init__(self, context: Context) -> None:
-        logging.getLogger().setLevel(logging.WARNING)  # TorchServe's worker writes a line for each request
-        for module in filter(None, os.environ.get(IMPORTS, "").split(",")):
-            importlib.import_module(module)
-        properties = context.system_properties
-        config = context.model_yaml_config or {}
-        cores = max(1, available_cores() // int(config.get("maxWorkers", 1)))
-        torch.set_num_threads(int(config.get("threads", cores)))
-        gpu = properties.get("gpu_id")
-        device = f"cuda:{gpu}" if gpu is not None and torch.cuda.is_available() else "cpu"
-        self.model = Model.load(properties["model_dir"], device=device, precision="auto")
-        named = context.manifest["model"]
-        self.identity = Identity(str(named["modelName"]), str(named["modelVersion"]), str(self.model.digest))
+        self.model, self.identity = load(context, precision="auto")
+        self._telling = Telling(self.model, self.identity)
         self._drain = os.environ.get(DRAIN)
         self._reader = Reader(self.model.schema)
         self._tally = Tally()
         drift = drift_of(self.model)
-        self._warm_up(int(properties.get("batch_size") or 1))
+        self._warm_up(int(context.system_properties.get("batch_size") or 1))
         emits = start_emitting(context, self._tally, self.identity, drift)
         self._forward = Forward(self.model, drift if emits else None)
         read_ahead()
@@ -133,24 +97,24 @@ class Handler:
         except Problem as problem:
             return problem
         except Exception:
-            return _unexpected("read")
+            return unexpected("read")
 
     def _answer(self, read: Sequence[Read]) -> Sequence[Result]:
         try:
             return self._forward(read)
         except Exception:
-            return [_unexpected("answered")] * len(read)
+            return [unexpected("answered")] * len(read)
 
     def _write(self, read: Read, outcome: Result) -> Written | Problem:
         if isinstance(read, Problem):
             return read
         try:
             if isinstance(read, About):
-                return self._about(read)
+                return self._telling(read)
             if isinstance(read, Explained):
                 return write_explanations(read.asked, outcome, self.identity)
             if not isinstance(outcome, Outcome):
-                return read.writer.refuse(outcome if isinstance(outcome, Problem) else _unexpected("answered"))
+                return read.writer.refuse(outcome if isinstance(outcome, Problem) else unexpected("answered"))
             if outcome.refused:
                 return read.writer.refuse(outcome.problem(single=read.single))
             written = read.writer.write(outcome, self.identity)
@@ -160,33 +124,20 @@ class Handler:
         except Problem as problem:
             return read.writer.refuse(problem) if isinstance(read, Asked) else problem
         except Exception:
-            return _unexpected("written")
-
-    def _about(self, about: About) -> Written | Problem:
-        if about.media == V2_METADATA:
-            return Written(orjson.dumps(v2_metadata(self.model, self.identity)), JSON)
-        identity = {**self.identity.to_json(), "worker": os.getpid()}  # who drains asks until each has answered
-        described = self.describe() if about.media == DESCRIPTION else identity
-        body = orjson.dumps(described)
-        if len(body) > MOST_RESPONSE_BYTES:  # a card may hold anything
-            body = orjson.dumps({**described, "card": None})
-        if len(body) > MOST_RESPONSE_BYTES:
-            return Problem("answer-too-large", "the description is too large")
-        return Written(body, about.media)
+            return unexpected("written")
 
     def _turn_away(self, count: int, context: Context) -> list[bytes]:
-        told = {"worker": os.getpid()}  # whoever drains hears that this worker has seen the mark
-        draining = Problem("draining", "the server is stopping; try again, by then another answers", more=told)
+        refused = draining()
         for index in range(count):
             context.set_response_header(index, "Retry-After", "1")
         self._tally.requests += count
-        return [self._send(draining, index, context) for index in range(count)]
+        return [self._send(refused, index, context) for index in range(count)]
 
     def _send(self, answer: Written | Problem, index: int, context: Context) -> bytes:
         if isinstance(answer, Problem):
             self._tally.errors[answer.kind] += 1
             context.set_response_status(answer.status, PHRASES[answer.status], index)
-            context.set_response_content_type(index, PROBLEM_JSON)
+            context.set_response_content_type(index, answer.media)
             return answer.body()
         context.set_response_content_type(index, answer.media)
         for name, value in answer.headers.items():
@@ -198,8 +149,3 @@ class Handler:
         rows = (self.model.example or {}).get("rows") or self.model.preprocess.examples(1)
         for size in sorted({1, batch_size}):
             self.model.predict([rows[place % len(rows)] for place in range(size)])
-
-
-def _unexpected(what: str) -> Problem:
-    _log.exception("a request could not be %s", what)
-    return Problem("internal", f"the request could not be {what}; the server's log has more")

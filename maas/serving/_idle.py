@@ -55,8 +55,8 @@ def wait_idle(server: LocalServer, name: str, version: str, *, seconds: float) -
     """Wait until every request that a model was sent before this call has been answered.
 
     A worker works on one batch at a time, so one that answers a question asked now has done what it was given
-    before. The question goes to whichever worker is free, so it is asked until each has answered; the queue, which is
-    first in first out, is then empty of what came before.
+    before; one that generates text says how many requests are live. The question goes to whichever worker is free, so
+    it is asked until each has answered; the queue, which is first in first out, is then empty of what came before.
 
     Args:
         server: where the model is served.
@@ -73,7 +73,9 @@ def wait_idle(server: LocalServer, name: str, version: str, *, seconds: float) -
             return True
         with contextlib.suppress(ServingError, TypeError):
             _, body = ask_inference(server, f"/predictions/{name}/{version}", timeout=left)
-            if "worker" in body:  # not in an answer of TorchServe's own, as when its queue is full
+            if "worker" in body and not body.get(
+                "live"
+            ):  # not in an answer of TorchServe's own, as when its queue is full
                 answered.add(int(body["worker"]))
                 continue
         time.sleep(min(_POLL_SECONDS, left))

@@ -102,6 +102,12 @@ class Emitter:
         yield from _cumulative("maas_batch_requests", "", tally.batch_requests)
         for phase, histogram in tally.phase_seconds.items():
             yield from _cumulative("maas_phase_seconds", f",phase:{phase}", histogram)
+        if (texts := tally.generation) is not None:
+            yield Sample("maas_prompt_tokens_total", "", texts.prompt_tokens)
+            yield Sample("maas_completion_tokens_total", "", texts.completion_tokens)
+            yield Sample("maas_left_requests_total", "", texts.left)
+            yield from _cumulative("maas_first_token_seconds", "", texts.first_token_seconds)
+            yield from _cumulative("maas_token_seconds", "", texts.token_seconds)
 
     def _gauges(self, now: float) -> Iterator[Sample]:
         if now - self._seen >= _SEEN_SECONDS:
@@ -111,6 +117,11 @@ class Emitter:
             yield Sample("maas_model_info", f",{self._digest}", 1)
             yield Sample("maas_worker_seen_timestamp_seconds", "", int(time.time()))
             yield Sample("maas_worker_memory_bytes", "", psutil.Process().memory_info().rss)
+        if (texts := self._tally.generation) is not None:
+            yield Sample("maas_live_rows", "", texts.live)
+            yield Sample("maas_waiting_rows", "", texts.waiting)
+            yield Sample("maas_free_slots", "", texts.slots - texts.live)
+            yield Sample("maas_cache_bytes", "", texts.cache_bytes)
         if self._drift is None:
             return
         self._drift.count(now)

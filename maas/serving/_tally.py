@@ -30,14 +30,54 @@ class Histogram:
         self.sum += value * times
 
 
+class GenerationTally:
+    """What is counted of generated text besides; as in `Tally`, but for the gauges, which go up and down.
+
+    Args:
+        slots: rows that may be live at once.
+        cache_bytes: that their cache takes.
+
+    Attributes:
+        prompt_tokens, completion_tokens: of answered rows, and as they come.
+        first_token_seconds: from the arrival of a request at the worker to the first token of each of its rows.
+        token_seconds: between a row's token and the one before.
+        left: requests whose client did not wait for the end.
+        live, waiting: rows that have a slot, and that wait for one.
+    """
+
+    def __init__(self, slots: int, cache_bytes: int) -> None:
+        self.slots, self.cache_bytes = slots, cache_bytes
+        self.prompt_tokens = self.completion_tokens = self.left = 0
+        self.first_token_seconds = Histogram(SECONDS)
+        self.token_seconds = Histogram(SECONDS)
+        self.live = self.waiting = 0
+
+    def token(self, since_begin: float, since_last: float | None) -> None:
+        """Count a token.
+
+        Args:
+            since_begin: seconds since its request came.
+            since_last: seconds since the token before; None for a row's first.
+        """
+        self.completion_tokens += 1
+        if since_last is None:
+            self.first_token_seconds.add(since_begin)
+        else:
+            self.token_seconds.add(since_last)
+
+
 class Tally:
     """Counts since the worker started, which only grow.
 
     The thread of the handler alone writes them, and another may read them at any time: each number is right by itself,
     and the next reading has what this one missed.
+
+    Args:
+        generation: what is counted besides of a model that generates text.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, generation: GenerationTally | None = None) -> None:
+        self.generation = generation
         self.requests = 0
         self.rows = 0
         self.errors = dict.fromkeys(KINDS, 0)

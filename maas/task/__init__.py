@@ -5,7 +5,7 @@ from maas.task._answers import Answers, Batch, rows_that_fit
 from maas.task._base import Task, TaskLearner, from_state, task, task_class
 from maas.task._classification import Classification, ClassificationOptions
 from maas.task._forecast import Forecast
-from maas.task._generation import Generation, Part, Session
+from maas.task._generation import Generation, Part, Session, answers_of
 from maas.task._multilabel import MultiLabel, MultiLabelOptions
 from maas.task._ranking import Ranking, RankingOptions
 from maas.task._regression import Regression
@@ -28,6 +28,7 @@ __all__ = [
     "Session",
     "Task",
     "TaskLearner",
+    "answers_of",
     "from_state",
     "rows_that_fit",
     "task",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,7 +36,9 @@ class Part:
             list of such.
         prompt_tokens: in the prompt.
         prompt_logprob: where the row asks for `echo`, the sum over the prompt's tokens; told once.
-        finish_reason: "stop" or "length" in the last part; else None.
+        prompt_logprobs: where it asks for `logprobs` too, a dict for each of the prompt's tokens, with `token`, and
+            `logprob`, which the first one lacks.
+        finish_reason: "stop" or "length" in the last part, "error" where the network gave NaN; else None.
     """
 
     text: str = ""
@@ -45,6 +47,7 @@ class Part:
     logprobs: list[dict[str, Any]] | None = None
     prompt_tokens: int = 0
     prompt_logprob: float | None = None
+    prompt_logprobs: list[dict[str, Any]] | None = None
     finish_reason: str | None = None
 
 
@@ -87,15 +90,23 @@ class Session:
         self.engine.leave(key)
         del self._texts[key]
 
-    def step(self) -> dict[Hashable, Part]:
-        """What the next step adds to each row; those whose part has a `finish_reason` have left."""
-        return {key: self._part(key, emitted) for key, emitted in self.engine.step().items()}
+    def step(self, only: Collection[Hashable] | None = None) -> dict[Hashable, Part]:
+        """What the next step adds to each row; those whose part has a `finish_reason` have left.
+
+        Args:
+            only: the rows that take part; None: all.
+        """
+        return {key: self._part(key, emitted) for key, emitted in self.engine.step(only).items()}
 
     def _part(self, key: Hashable, emitted: Any) -> Part:
         request, text = self._texts[key]
         part = Part(prompt_tokens=len(request.tokens), finish_reason=emitted.finish, logprob=emitted.logprob)
         if emitted.prompt_logprobs is not None:
             part.prompt_logprob = math.fsum(emitted.prompt_logprobs)
+            if request.logprobs is not None:
+                scored = zip(request.tokens[1:], emitted.prompt_logprobs, strict=True)
+                first = {"token": self.language.token(request.tokens[0]), "logprob": None}
+                part.prompt_logprobs = [first, *(self._named(*one) for one in scored)]
         if emitted.token is not None:
             part.tokens = 1
             if request.logprobs is not None:
@@ -243,6 +254,23 @@ class Generation(Task):
     @classmethod
     def from_state(cls, state: Mapping[str, Any], arrays: Arrays, schema: Schema | None = None) -> Generation:
         return cls()
+
+
+def answers_of(rows: Sequence[Sequence[Part]]) -> Answers:
+    """The answers that the parts of each row make, as `Generation.join` of its stream would."""
+    return _answers([_whole(parts) for parts in rows])
+
+
+def _whole(parts: Sequence[Part]) -> Part:
+    return Part(
+        text="".join(part.text for part in parts),
+        tokens=sum(part.tokens for part in parts),
+        logprob=sum(part.logprob for part in parts),
+        logprobs=[one for part in parts for one in part.logprobs or ()] or None,
+        prompt_tokens=max(part.prompt_tokens for part in parts),
+        prompt_logprob=next((part.prompt_logprob for part in parts if part.prompt_logprob is not None), None),
+        finish_reason=parts[-1].finish_reason,
+    )
 
 
 def request_of(batch: Batch, row: int) -> Request:

@@ -18,4 +18,7 @@ MOST_ROWS = 10_000
 MOST_EXPLAINED = 32
 """Rows of a request for explanations: each costs as much as a hundred answers."""
 
-__all__ = ["MOST_BODY_BYTES", "MOST_DEPTH", "MOST_EXPLAINED", "MOST_RESPONSE_BYTES", "MOST_ROWS"]
+MOST_PROMPTS = 64
+"""Prompts of a request to a model that generates text: they wait for slots one after the other."""
+
+__all__ = ["MOST_BODY_BYTES", "MOST_DEPTH", "MOST_EXPLAINED", "MOST_PROMPTS", "MOST_RESPONSE_BYTES", "MOST_ROWS"]

@@ -20,6 +20,8 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "not-utf-8": (400, "Not UTF-8"),
     "not-npy": (400, "Not a .npy array"),
     "not-v2": (400, "Not an inference request"),
+    "not-supported": (400, "Not supported"),
+    "no-such-route": (404, "No such route"),
     "not-acceptable": (406, "No acceptable media type"),
     "too-large": (413, "Body too large"),
     "too-many-rows": (413, "Too many rows"),
@@ -48,7 +50,12 @@ class Problem(Exception):
         field: name of the field at fault, where it is one.
         row: its row within the request, counted from 0.
         more: further members of the document.
+
+    Attributes:
+        media: media type of the body.
     """
+
+    media = PROBLEM_JSON
 
     def __init__(
         self,
