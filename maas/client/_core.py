@@ -27,6 +27,10 @@ IDENTITY = "application/vnd.maas.identity+json"
 V2_METADATA = "application/vnd.maas.v2-metadata+json"
 """The media type to accept when the model's metadata are wanted as the Open Inference Protocol V2 writes them."""
 
+ROUTE = "X-Maas-Route"
+"""The header in which a front names the path of OpenAI's API that a request came by: TorchServe takes such paths only
+behind a version, and the front leaves that to each server."""
+
 _READY_SECONDS = 5.0
 _POLL_SECONDS = 0.25
 _ROW_STATUSES = (413, 415, 422)
