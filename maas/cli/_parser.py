@@ -41,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     from maas.cli._compress import add_compress
     from maas.cli._export import add_export
     from maas.cli._fit_parser import add_fit
+    from maas.cli._import_hf import add_import_hf
     from maas.cli._registry_parser import add_registry
     from maas.cli._serve_parser import add_serving
     from maas.cli._sign_parser import add_keygen, add_sign
@@ -159,6 +160,7 @@ def build_parser() -> argparse.ArgumentParser:
     _json(package)
 
     add_export(commands)
+    add_import_hf(commands)
     add_keygen(commands)
     add_sign(commands)
     add_registry(commands)
