@@ -21,6 +21,7 @@ from maas.errors import (
     ArtifactError,
     DataError,
     FormatError,
+    MaasError,
     RowError,
     SkewError,
     show,
@@ -191,7 +192,7 @@ class Model:
     @property
     def rows_at_once(self) -> int:
         """How many rows are prepared and go through the network at once: fewer where a row is large."""
-        return rows_that_fit(self.row_bytes)
+        return min(rows_that_fit(self.row_bytes), self.task.most_rows)
 
     def stream(self, batch: Batch) -> Iterator[Answers]:
         """The answers to prepared rows, in order, part by part.
@@ -503,11 +504,11 @@ class Model:
             if prepared.errors:
                 raise prepared.errors[min(prepared.errors)]
             with torch.inference_mode():
-                self.task.check_network(self.network, prepared.batch.to(self.device))
-        except (TypeError, ValueError, RuntimeError) as error:
-            if isinstance(error, DataError) and "wants" in str(error):
-                raise
+                wrong = self.task.misfit(self.network, prepared.batch.to(self.device))
+        except (MaasError, TypeError, ValueError, RuntimeError) as error:
             raise DataError(f"the network does not take what the preprocessing makes: {first_line(error)}") from error
+        if wrong is not None:
+            raise DataError(wrong)
 
 
 def load(path: str | Path, *, device: str | torch.device = "cpu", precision: str = "float32") -> Model:
