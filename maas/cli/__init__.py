@@ -24,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from maas.cli import (
             _answer,
+            _bench_generate,
             _call,
+            _chat,
             _compress,
             _export,
             _front,
@@ -59,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "deploy": _serve.deploy,
             "rollback": _serve.rollback,
             "call": _call.call,
+            "chat": _chat.chat,
+            "bench-generate": _bench_generate.bench_generate,
             "ready": _call.ready,
             "inspect": _keep.inspect,
             "verify": _keep.verify,

@@ -37,7 +37,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"maas {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    from maas.cli._call_parser import add_call, add_ready  # here: they share options that are defined below
+    from maas.cli._call_parser import (
+        add_bench_generate,
+        add_call,
+        add_chat,
+        add_ready,
+    )  # here: they share options that are defined below
     from maas.cli._compress import add_compress
     from maas.cli._export import add_export
     from maas.cli._fit_parser import add_fit
@@ -168,6 +173,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     add_tune_serving(commands)
     add_call(commands)
+    add_chat(commands)
+    add_bench_generate(commands)
     add_ready(commands)
 
     openapi = _command(
