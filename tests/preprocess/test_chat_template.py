@@ -109,7 +109,9 @@ def test_a_template_does_not_leave_its_sandbox(template: str) -> None:
 
 
 def test_a_template_that_takes_too_much_for_some_messages_only_refuses_those() -> None:
-    source = "{% for i in range(messages[0].content | length * 100) %}{% for j in range(9000) %}{% endfor %}{% endfor %}ok"
+    source = (
+        "{% for i in range(messages[0].content | length * 100) %}{% for j in range(9000) %}{% endfor %}{% endfor %}ok"
+    )
     template = ChatTemplate("{% if messages[0].role == 'user' %}ok{% else %}" + source + "{% endif %}", {})
     with pytest.raises(DataError, match="more than 250,000 steps"):
         template.render([("system", "xx")])

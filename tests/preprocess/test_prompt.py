@@ -23,7 +23,9 @@ def applied(*rows: dict[str, Any]) -> tuple[dict[str, Any], dict[int, Any]]:
 
 
 def test_a_row_becomes_tokens_and_numbers() -> None:
-    tensors, errors = applied({"prompt": "ab", "top_k": 3, "stop": ["é", "x"]}, {"prompt": "a", "seed": 7, "echo": True})
+    tensors, errors = applied(
+        {"prompt": "ab", "top_k": 3, "stop": ["é", "x"]}, {"prompt": "a", "seed": 7, "echo": True}
+    )
     assert not errors
     assert tensors["tokens_lengths"].tolist() == [3, 2]
     told = [dict(zip(OPTIONS, row, strict=True)) for row in tensors["options"].tolist()]
@@ -90,7 +92,9 @@ def test_it_is_stored_and_read_back() -> None:
     assert again.state() == (state, arrays)
 
 
-@pytest.mark.parametrize("change", [{"context": 1}, {"context": True}, {"defaults": {"seed": -1}}, {"defaults": {"x": 1}}])
+@pytest.mark.parametrize(
+    "change", [{"context": 1}, {"context": True}, {"defaults": {"seed": -1}}, {"defaults": {"x": 1}}]
+)
 def test_a_stored_prompt_is_checked(change: dict[str, Any]) -> None:
     state, arrays = PROMPT.state()
     with pytest.raises(FormatError, match="a prompt's"):
