@@ -58,11 +58,12 @@ def defaults_of(generation: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _begin(pieces: Any, config: Mapping[str, Any], named: Mapping[str, str]) -> int | None:
-    """The token before every text: what the configuration says goes before what tokenizer.json does."""
+    """The token before every text: what tokenizer.json puts there; the configuration is asked where it puts nothing."""
     if config.get("add_eos_token") is True:
         raise FormatError("tokenizer_config.json has `add_eos_token` true: every prompt would be at its end")
-    if type(config.get("add_bos_token")) is bool and "bos_token" in named:
-        return _number(pieces, named["bos_token"]) if config["add_bos_token"] else None
+    if pieces.post_processor is None:
+        is_added = config.get("add_bos_token") is True and "bos_token" in named
+        return _number(pieces, named["bos_token"]) if is_added else None
     plain = pieces.encode(_PROBE, add_special_tokens=False).ids
     whole = pieces.encode(_PROBE, add_special_tokens=True).ids
     if whole == plain:
