@@ -148,8 +148,9 @@ class CausalTransformer(nn.Module):
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """(..., width) -> (..., vocabulary)."""
-        weight = self.embedding.weight if self.head is None else self.head.weight
-        return F.linear(self.norm(x), weight)
+        x = self.norm(x)
+        out: torch.Tensor = F.linear(x, self.embedding.weight) if self.head is None else self.head(x)
+        return out
 
     def positions(self, steps: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and sines of the first steps' rotations, each (steps, head_dim)."""

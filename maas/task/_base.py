@@ -14,7 +14,7 @@ from torch import nn
 from maas.errors import DataError, FormatError, show
 from maas.metrics import Scores
 from maas.preprocess import Preprocess
-from maas.schema import Columns, Schema, TensorSpec
+from maas.schema import Columns, Schema
 from maas.task._answers import Answers, Batch
 
 ENTRY_POINTS = "maas.tasks"
@@ -29,6 +29,8 @@ class Task(ABC):
     needs_target: ClassVar[bool] = True
     streams: ClassVar[bool] = False
     """Whether answers grow part by part: a server then lets rows join and leave between the parts."""
+    most_rows: ClassVar[int] = 4096
+    """That are prepared and answered at once, however small they are."""
 
     @classmethod
     @abstractmethod
@@ -86,14 +88,20 @@ class Task(ABC):
                 f"a {self.kind} wants outputs of shape {wanted} for {len(batch)} rows, the network gives {got}"
             )
 
-    def lessons(self, batch: Batch, outputs: Mapping[str, TensorSpec]) -> Batch:
-        """What the network learns from prepared rows: themselves, unless they are better laid out in another way.
+    def lessons(self, columns: Columns) -> Batch | None:
+        """What the network learns from rows, laid out otherwise than they are answered; None: the prepared rows.
 
         Args:
-            batch: all the rows.
-            outputs: of the preprocessing.
+            columns: of all the rows that teach, or of all that judge.
+
+        Raises:
+            RowError: a row teaches nothing.
         """
-        return batch
+        return None
+
+    def figures(self, loss: float) -> dict[str, float]:
+        """What the mean loss of a unit says in the task's own terms, for the history of a training."""
+        return {}
 
     @abstractmethod
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
