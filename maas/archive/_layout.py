@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from maas import artifact
 from maas.archive._deployment import CONFIG, Deployment
@@ -64,15 +63,6 @@ def first_weights(names: Iterable[str]) -> str:
     """The file of weights that the manifest names: the one, or the first of several."""
     found = [name for name in names if name.endswith(".safetensors")]
     return artifact.WEIGHTS if artifact.WEIGHTS in found else min(found, default=artifact.WEIGHTS)
-
-
-def handler_of(description: Mapping[str, Any]) -> str:
-    """The handler that serves an artifact, by what its artifact.json says of its task."""
-    try:
-        streams = task_class(description["task"]["kind"]).streams
-    except (DataError, LookupError, TypeError):  # one of the user's own, which only a worker imports, or none at all
-        streams = False
-    return GENERATE if streams else HANDLER
 
 
 def manifest_of(name: str, version: str, handler: str = HANDLER, weights: str = artifact.WEIGHTS) -> str:
@@ -142,7 +132,7 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Archive:
     for name in (*artifact.DOCUMENTS, artifact.SUMS, weights, CONFIG, MANIFEST):
         if names.count(name) != 1:
             raise ArchiveError(f"{path} must hold {name} once, it does {names.count(name)} times")
-    handler = _handler(path, archive)
+    handler = _handler(archive)
     for name in HANDLERS:
         if names.count(name) != (name == handler):
             wanted = "hold" if name == handler else "not hold"
@@ -173,13 +163,16 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Archive:
     return found
 
 
-def _handler(path: Path, archive: zipfile.ZipFile) -> str:
-    """The handler that the artifact in an archive must come with."""
-    try:
+def _handler(archive: zipfile.ZipFile) -> str:
+    """The handler that the artifact in an archive must come with, by its task.
+
+    Where that cannot be seen it is the one that is there: a task of the user's own is known to workers only, and an
+    artifact.json that cannot be read is refused with the artifact.
+    """
+    with contextlib.suppress(ArtifactError, DataError, LookupError, TypeError):
         description = artifact.parse_json(_DESCRIPTION, member(archive, _DESCRIPTION))
-    except ArtifactError as error:
-        raise ArchiveError(f"{path}: {error}") from error
-    return handler_of(description)
+        return GENERATE if task_class(description["task"]["kind"]).streams else HANDLER
+    return GENERATE if GENERATE in archive.namelist() else HANDLER
 
 
 def _check_layout(path: Path, archive: zipfile.ZipFile) -> None:

@@ -1,7 +1,8 @@
 """Tokens out of a causal network: requests that join and leave, a cache by slots, sampling, and text from tokens."""
 
 from maas.generation._engine import Emitted, Engine
+from maas.generation._memory import slots_that_fit
 from maas.generation._request import OPTIONS, Request
 from maas.generation._text import TextStream
 
-__all__ = ["OPTIONS", "Emitted", "Engine", "Request", "TextStream"]
+__all__ = ["OPTIONS", "Emitted", "Engine", "Request", "TextStream", "slots_that_fit"]

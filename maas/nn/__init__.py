@@ -12,6 +12,7 @@ from maas.nn._cores import available_cores
 from maas.nn._ease import EASE
 from maas.nn._factorization import MatrixFactorization, RatingFactorization
 from maas.nn._fusion import Fusion
+from maas.nn._kv_cache import KeyValues, Piece
 from maas.nn._mlp import MLP
 from maas.nn._neighbours import ItemNeighbours, UserNeighbours
 from maas.nn._popularity import Popularity
@@ -41,7 +42,9 @@ __all__ = [
     "Fusion",
     "ImageAutoEncoder",
     "ItemNeighbours",
+    "KeyValues",
     "MatrixFactorization",
+    "Piece",
     "Popularity",
     "RatingFactorization",
     "Recipe",

@@ -10,15 +10,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from maas.errors import RecipeError, show
+from maas.errors import RecipeError
+from maas.nn._kv_cache import KeyValues, Piece, Plan
 from maas.nn._register import network
+from maas.nn._rotary import rates_of, rotated
 from maas.nn._tokens import check_arguments, check_choice
 from maas.schema import TensorSpec
 
 DTYPES = ("float32", "bfloat16", "float16")
-_SCALINGS = ("linear", "llama3")
-Layers = Sequence[tuple[torch.Tensor, torch.Tensor]]
-"""For each block the keys and the values of earlier tokens, (rows, kv_heads, context, head_dim): written in place."""
 
 
 @network("causal_transformer")
@@ -89,7 +88,6 @@ class CausalTransformer(nn.Module):
             raise RecipeError(f"`width` must be an even multiple of `num_heads`, got {width} and {num_heads}")
         self.context, self.kv_heads, self.head_dim = context, kv_heads, dim
         self._rates = rates_of(dim, rope_theta, rope_scaling)
-        self._angles: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = {}
         with torch.random.fork_rng(devices=[], enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
@@ -117,51 +115,56 @@ class CausalTransformer(nn.Module):
 
         A row is padded at its end: what stands there is seen by no earlier step, so lengths are not needed.
         """
-        cos, sin = self.positions(tokens.shape[1], tokens.device)
+        cos, sin = self.positions(torch.arange(tokens.shape[1], device=tokens.device))
         x = self.embedding(tokens)  # (batch, steps, width)
         for block in self.blocks:
             x = block(x, cos, sin)
         return self.logits(x)
 
-    def advance(self, tokens: torch.Tensor, starts: torch.Tensor, layers: Layers) -> torch.Tensor:
+    def cache(self, *, slots: int, context: int | None = None) -> KeyValues:
+        """Room for rows that `advance` goes on with; by default of the network's context."""
+        weight = self.embedding.weight
+        size = self.context if context is None else context
+        return KeyValues(
+            len(self.blocks),
+            self.kv_heads,
+            self.head_dim,
+            slots=slots,
+            context=size,
+            dtype=weight.dtype,
+            device=weight.device,
+        )
+
+    def advance(self, tokens: torch.Tensor, pieces: Sequence[Piece], cache: KeyValues) -> torch.Tensor:
         """The next tokens of rows whose earlier ones stand in a cache, which takes these too.
 
         Args:
-            tokens: int64 of shape (rows, steps).
-            starts: how many tokens of each row the cache holds already, int64 of shape (rows,), on the CPU.
-            layers: the cache.
+            tokens: int64 of shape (tokens,), those of the first piece, then those of the second, and so on.
+            pieces: which rows they go on, each in a slot of its own.
+            cache: of this network.
 
         Returns:
-            What the blocks make of them, of shape (rows, steps, width); `logits` makes scores of it.
+            What the blocks make of them, of shape (tokens, width); `logits` makes scores of it.
         """
-        steps = tokens.shape[1]
-        end = int(starts.max()) + steps
-        cos, sin = self.positions(end, tokens.device)
-        at = (starts[:, None] + torch.arange(steps)).to(tokens.device)  # (rows, steps)
-        cos, sin = cos[at][:, None], sin[at][:, None]  # (rows, 1, steps, head_dim)
-        seen = torch.arange(end, device=tokens.device) <= at[:, :, None]  # (rows, steps, end)
+        plan = Plan(pieces, cache)
+        cos, sin = (one[:, None] for one in self.positions(plan.positions))  # each (tokens, 1, head_dim)
         x: torch.Tensor = self.embedding(tokens)
-        for block, (keys, values) in zip(self.blocks, layers, strict=True):
+        for block, layer in zip(self.blocks, cache.layers, strict=True):
             assert isinstance(block, Block)
-            x = block.advance(x, cos, sin, at, seen, keys, values)
+            x = block.advance(x, cos, sin, plan, layer)
         return x
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """(..., width) -> (..., vocabulary)."""
         x = self.norm(x)
-        out: torch.Tensor = F.linear(x, self.embedding.weight) if self.head is None else self.head(x)
-        return out
+        return weighed(self.embedding.weight, x) if self.head is None else product(self.head, x)
 
-    def positions(self, steps: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosines and sines of the first steps' rotations, each (steps, head_dim)."""
-        if device not in self._angles:
-            with torch.inference_mode(False):  # they outlive whoever asks first, and may then be trained through
-                angles = torch.outer(torch.arange(self.context, dtype=torch.float32), self._rates)
-                angles = torch.cat([angles, angles], dim=1).to(device)
-                self._angles[device] = angles.cos(), angles.sin()
-        cos, sin = self._angles[device]
+    def positions(self, at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines of the rotations at these places, each (tokens, head_dim)."""
+        angles = torch.outer(at.float(), self._rates.to(at.device))
+        angles = torch.cat([angles, angles], dim=1)
         dtype = self.embedding.weight.dtype
-        return cos[:steps].to(dtype), sin[:steps].to(dtype)
+        return angles.cos().to(dtype), angles.sin().to(dtype)
 
     def _draw(self, num_layers: int) -> None:
         """Initial weights: deviation 0.02, less for what adds to the residual stream (Radford et al. 2019)."""
@@ -211,29 +214,16 @@ class Block(nn.Module):
         return self._added(x, heeded)
 
     def advance(
-        self,
-        x: torch.Tensor,
-        cos: torch.Tensor,
-        sin: torch.Tensor,
-        at: torch.Tensor,
-        seen: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, plan: Plan, layer: torch.Tensor
     ) -> torch.Tensor:
-        """x (rows, steps, width), whose places in the cache are `at` (rows, steps); `seen` (rows, steps, end) heeds."""
-        query, key, value = self._heads(x, cos, sin)
-        rows = torch.arange(len(x), device=x.device)[:, None]
-        keys[rows, :, at] = key.transpose(1, 2)
-        values[rows, :, at] = value.transpose(1, 2)
-        end = seen.shape[2]
-        heeded = F.scaled_dot_product_attention(
-            query,
-            keys[:, :, :end],
-            values[:, :, :end],
-            attn_mask=seen[:, None],
-            enable_gqa=self.heads != self.kv_heads,
-        )
-        return self._added(x, heeded)
+        """x (tokens, width); cos, sin (tokens, 1, head_dim) -> (tokens, width)."""
+        y = self.attention_norm(x)
+        query = self.query_norm(product(self.query, y).view(-1, self.heads, self.head_dim))
+        key = self.key_norm(product(self.key, y).view(-1, self.kv_heads, self.head_dim))
+        value = product(self.value, y).view(-1, self.kv_heads, self.head_dim)
+        x = x + product(self.output, plan.attend(rotated(query, cos, sin), rotated(key, cos, sin), value, layer))
+        y = self.feed_norm(x)
+        return x + product(self.down, F.silu(product(self.gate, y)) * product(self.up, y))
 
     def _heads(
         self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
@@ -255,34 +245,20 @@ class Block(nn.Module):
         return out
 
 
-def rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """x (..., steps, head_dim) turned by its positions; its two halves are pairs, as published weights want."""
-    one, two = x.chunk(2, dim=-1)
-    return x * cos + torch.cat([-two, one], dim=-1) * sin
+def product(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """What a linear layer makes of x (..., features); what was put in such a layer's place is called as it is."""
+    if type(module) is not nn.Linear:
+        return module(x)  # type: ignore[no-any-return]
+    return weighed(module.weight, x, module.bias)
 
 
-def rates_of(head_dim: int, theta: float, scaling: Mapping[str, Any] | None) -> torch.Tensor:
-    """Radians a position, float32 of shape (head_dim / 2,).
+def weighed(weight: torch.Tensor, x: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """weight (outputs, features), x (..., features) -> (..., outputs).
 
-    Raises:
-        RecipeError: an argument is out of its range.
+    In half precision on a CPU weights stand first in the product: the library lays the second factor out anew in every
+    call, and few tokens are less to lay out.
     """
-    if isinstance(theta, bool) or not isinstance(theta, (int, float)) or not 1 < theta < math.inf:
-        raise RecipeError(f"`rope_theta` must be a number above 1, got {show(theta)}")
-    with torch.device("cpu"):  # a network on the meta device has them too: they are no weights
-        rates = 1.0 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
-    if scaling is None:
-        return rates
-    try:
-        kind, factor = scaling["type"], float(scaling["factor"])
-        if kind == "linear" and factor >= 1:
-            return rates / factor
-        low, high = float(scaling["low_freq_factor"]), float(scaling["high_freq_factor"])
-        original = float(scaling["original_context"])
-        if kind != "llama3" or not (factor >= 1 and 0 < low < high and original > 0):
-            raise ValueError("out of range")
-    except (KeyError, TypeError, ValueError) as error:
-        raise RecipeError(f"`rope_scaling` is of type {' or '.join(_SCALINGS)}, got {show(str(scaling))}") from error
-    waves = original * rates / (2 * math.pi)  # how often each turns within the original context
-    share = ((waves - low) / (high - low)).clamp(0, 1)
-    return rates * share + rates / factor * (1 - share)
+    if x.dim() != 2 or x.device.type != "cpu" or x.dtype == torch.float32:
+        return F.linear(x, weight, bias)
+    y = torch.mv(weight, x[0])[None] if len(x) == 1 else torch.mm(weight, x.t()).t().contiguous()
+    return y if bias is None else y + bias

@@ -11,7 +11,8 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from maas.errors import DataError, ServingError
-from maas.generation import OPTIONS
+from maas.generation import OPTIONS, slots_that_fit
+from maas.nn import CausalTransformer
 from maas.serving._description import describe
 from maas.serving._generating import Generating, Key
 from maas.serving._metrics import start_emitting
@@ -181,9 +182,6 @@ class GenerateHandler:
 
     def _take(self, name: str, parts: Mapping[str, Any], headers: Mapping[str, Any]) -> _Request:
         one = _Request(begun := perf_counter(), told=begun)
-        if not headers and not parts:  # TorchServe has kept one that is answered
-            one.is_over = True
-            return one
         # Over gRPC there are no headers, but for those of the parts; a description is no stream.
         one.at_once = headers.keys() <= parts.keys() or headers.get("describe") == "True"
         try:
@@ -336,14 +334,19 @@ class GenerateHandler:
         return sum(not one.is_over for one in self._requests.values())
 
     def _session(self, slots: int) -> Session:
-        task = self.model.task
+        """As many slots as requests may be live, or as fit into memory: rows beyond these wait for one."""
+        task, network = self.model.task, self.model.network
         assert isinstance(task, Generation)
+        assert isinstance(network, CausalTransformer)
         try:
-            return task.session(self.model.network, slots=slots)
+            fitting = min(slots, slots_that_fit(network))
+            if fitting < slots:
+                _log.warning("%d of %d requests fit into memory at once; the others wait", fitting, slots)
+            return task.session(network, slots=fitting)
         except (DataError, MemoryError, RuntimeError) as error:
             raise ServingError(
-                f"the cache of {slots} requests does not fit into memory: {str(error)[:300]}; serve fewer at a time, "
-                f"with --batch-size"
+                f"the cache of a request does not fit into memory beside the model: {str(error)[:300]}; give the "
+                f"worker more memory"
             ) from error
 
     def _warm_up(self, slots: int) -> None:

@@ -20,7 +20,7 @@ from maas.serving import Server
 from maas.serving._drift import FEWEST_ROWS, WINDOW_SECONDS, ServedDrift, drift_of
 from maas.serving._metrics import Emitter, labels, start_emitting, worker_name
 from maas.serving._settings import METRICS_CONFIG
-from maas.serving._tally import PHASES, SECONDS, Histogram, Tally
+from maas.serving._tally import PHASES, SECONDS, GenerationTally, Histogram, Tally
 from maas.serving.protocols import KINDS, Identity
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -135,7 +135,7 @@ def test_a_page_names_no_metric_that_the_endpoint_lacks(page: str, server: Serve
     if page.endswith(".json"):
         panels = json.loads(text)["panels"]
         questions = [target["expr"] for panel in panels for target in panel["targets"]]
-        assert len(panels) == len({panel["id"] for panel in panels}) == 13
+        assert len(panels) == len({panel["id"] for panel in panels}) == 16
     else:
         questions = re.findall(r"```promql\n(.*?)```", text, re.DOTALL)
     named = set(re.findall(r"\b(?:maas|ts)_[a-z_]+\b", "\n".join(questions)))
@@ -147,7 +147,7 @@ def test_every_metric_is_declared_told_of_and_documented() -> None:
     declared = yaml.safe_load(METRICS_CONFIG.read_text())
     schema = Schema((Field("colour", "categorical", "label"),))
     column = np.array(["red", "blue"] * FEWEST_ROWS, object)
-    emitted = Emitted(ServedDrift(schema, distribution(schema, {"colour": column})))
+    emitted = Emitted(ServedDrift(schema, distribution(schema, {"colour": column})), GenerationTally(8, 1024))
     emitted.drift.add({"colour": np.array(["red", "pink"] * FEWEST_ROWS, object)}, np.arange(2 * FEWEST_ROWS))
     found = {(kind, name): tuple(own) for kind, name, _, own in emitted()}
     assert [value for _, name, value, _ in emitted(60.0) if name == "maas_drift_unknown_ratio"] == [0.5]
@@ -169,8 +169,8 @@ def test_every_metric_is_declared_told_of_and_documented() -> None:
 class Emitted:
     """An emitter without a server, and its lines as TorchServe takes them apart."""
 
-    def __init__(self, drift: ServedDrift) -> None:
-        self.drift, self.tally = drift, Tally()
+    def __init__(self, drift: ServedDrift, generation: GenerationTally | None = None) -> None:
+        self.drift, self.tally = drift, Tally(generation)
         self.written: list[str] = []
         self.now = 0.0
         self.emitter = Emitter(self.tally, IDENTITY, "9000", drift, self.written.append)
