@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import safetensors.torch
+import tokenizers
 import torch
 
 import maas
@@ -96,17 +97,12 @@ def test_tokens_are_those_of_transformers(llama: Path, tmp_path: Path) -> None:
     assert batch.inputs["tokens"].tolist() == [wanted]  # the template writes <s>, and nothing else does
 
 
-@pytest.mark.parametrize(("post_processor", "added", "begin"), [(..., False, 0), (None, True, 0), (None, False, None)])
-def test_the_configuration_says_whether_a_token_begins_where_the_tokenizer_does_not(
-    post_processor: Any, added: bool, begin: int | None, folder: Path, tmp_path: Path
-) -> None:
+def test_a_tokenizer_that_begins_with_no_token(folder: Path, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
-    if post_processor is None:
-        edit(folder / "tokenizer.json", post_processor=None)
-    edit(folder / "tokenizer_config.json", add_bos_token=added)
+    edit(folder / "tokenizer.json", post_processor=None)
     language: Any = imported(folder, tmp_path / "a").preprocess.language  # type: ignore[attr-defined]
-    assert language.begin == begin
+    assert language.begin is None
     assert language.encode(TEXTS) == AutoTokenizer.from_pretrained(folder)(TEXTS)["input_ids"]
 
 
@@ -237,6 +233,26 @@ def _config(name: str, **changes: Any) -> Change:
     return lambda folder: edit(folder / name, **changes)
 
 
+def _processed(single: str) -> Change:
+    def change(folder: Path) -> None:
+        made = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        made.post_processor = tokenizers.processors.TemplateProcessing(
+            single=single, special_tokens=[("<s>", 0), ("</s>", 1)]
+        )
+        made.save(str(folder / "tokenizer.json"))
+
+    return change
+
+
+def _ended(token: Any) -> Change:
+    def change(folder: Path) -> None:
+        for name in ("config.json", "generation_config.json"):
+            edit(folder / name, eos_token_id=...)
+        edit(folder / "tokenizer_config.json", eos_token=token)
+
+    return change
+
+
 HOSTILE: dict[str, tuple[Change, str]] = {
     "a shard upwards": (_indexed("../outside.safetensors"), r"names '../outside.safetensors', which is no name"),
     "an absolute shard": (_indexed("/etc/passwd"), "names '/etc/passwd', which is no name"),
@@ -259,11 +275,10 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "integers": (_tensor("model.norm.weight", torch.ones(32, dtype=torch.int8)), "is torch.int8, maas reads float32"),
     "a template that is no text": (_config("tokenizer_config.json", chat_template=3), "`chat_template` 3, a text is"),
     "a template that is none": (_config("tokenizer_config.json", chat_template="{% for %}"), "template cannot be read"),
-    "an end before all": (_config("tokenizer_config.json", add_eos_token=True), "`add_eos_token` true: every prompt"),
-    "an unknown token": (
-        _config("tokenizer_config.json", bos_token="<x>", add_bos_token=True),
-        "names the token '<x>'",
-    ),
+    "an end before all": (_processed("$A </s>"), r"makes \[.*\] of \[.*\]; maas adds one token, at the beginning"),
+    "two tokens before all": (_processed("<s> </s> $A"), "maas adds one token, at the beginning"),
+    "an end of no name": (_ended("<x>"), "names the token '<x>', tokenizer.json has none such"),
+    "no end": (_ended(...), "nothing would end an answer; say it in one of them"),
     "defaults out of range": (_config("generation_config.json", max_new_tokens=1e9), "defaults are numbers for"),
     "defaults that are none": (_config("generation_config.json", max_new_tokens="3"), "`max_new_tokens` '3', a number"),
 }
