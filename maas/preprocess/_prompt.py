@@ -194,6 +194,8 @@ class Prompt:
                     errors.setdefault(row, RowError(row, name, f"`{name}`: {error}"))
                     found.append([0])
         for row, one in enumerate(found):
+            if columns["messages"][row] is not None and self.language.begin is not None:
+                del one[:1]  # a template writes it itself, where the model wants it
             if not one:
                 errors.setdefault(row, RowError(row, "prompt", "`prompt` must hold at least one token, got none"))
                 one.append(0)
