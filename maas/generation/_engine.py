@@ -77,7 +77,7 @@ class _Live:
         if emitted.token is not None or logprobs:
             self.is_sound = math.isfinite(emitted.logprob) and all(map(math.isfinite, logprobs))
             if not self.is_sound:
-                emitted.token, emitted.finish = None, "error"
+                emitted.token, emitted.top, emitted.prompt_logprobs, emitted.finish = None, [], None, "error"
         if emitted.token is not None:
             self.tokens.append(emitted.token)
         if emitted.finish is None and not self.unread and len(self.tokens) == self.request.max_tokens:

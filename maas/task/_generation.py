@@ -273,7 +273,8 @@ class Generation(Task):
         return Session(network, self.language, slots=slots, **options)
 
     def run(self, network: nn.Module, batch: Batch) -> Iterator[Answers]:
-        session = self.session(network, slots=min(_SLOTS, len(batch)))
+        wanted = batch.inputs["tokens_lengths"] + batch.inputs["options"][:, 0]  # tokens of prompt and answer
+        session = self.session(network, slots=min(_SLOTS, len(batch)), context=int(wanted.max()))
         waiting = list(range(len(batch)))
         while waiting or session.live:
             while waiting and session.has_room:

@@ -160,7 +160,7 @@ class Fault(RuntimeError):
 
 def test_a_step_that_raises_changes_nothing_and_its_culprit_is_found(network: CausalTransformer) -> None:
     def fail(_: Any, inputs: Any) -> None:
-        if BAD in inputs[0]:
+        if int((inputs[0] == BAD).sum()) >= 3:  # one may be drawn by the others
             raise Fault
 
     engine = Engine(network, slots=3)
@@ -170,7 +170,7 @@ def test_a_step_that_raises_changes_nothing_and_its_culprit_is_found(network: Ca
     for key, request in enumerate(SAMPLED[:2]):
         engine.join(key, request)
     before = engine.step()
-    engine.join("bad", Request([1, BAD], max_tokens=5))
+    engine.join("bad", Request([BAD] * 3, max_tokens=5))
     network.embedding.register_forward_pre_hook(fail)
     with pytest.raises(Fault):
         engine.step()

@@ -68,6 +68,14 @@ def test_repetition_is_penalised_as_in_transformers(penalty: float) -> None:
     assert torch.equal(pick(rows, [Draw(Request(SEEN[:2], repetition_penalty=penalty), 0, SEEN[2:])] * 50), wanted)
 
 
+def test_a_top_p_that_few_tokens_do_not_reach_takes_as_many_as_it_needs() -> None:
+    """30,000 tokens alike but for a slope: 0.9 of them are kept, those of the greatest logits."""
+    slope = torch.linspace(0, 1e-3, 30_000).expand(200, -1)
+    drawn = pick(slope, [Draw(Request([0], temperature=1.0, top_p=0.9), seed, []) for seed in range(200)])
+    assert 3_000 - 5 <= int(drawn.min()) < 3_600
+    assert int(drawn.max()) > 29_400
+
+
 def test_neighbours_change_no_draw() -> None:
     rows = torch.stack([logits(seed) for seed in range(len(OPTIONS))])
     draws = [Draw(Request(SEEN, **options), number, [1] * number) for number, options in enumerate(OPTIONS)]
