@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from maas.client import AsyncClient, Client
     from maas.errors import MaasError
     from maas.exporting import export
+    from maas.importing import import_hf
     from maas.metrics import Evaluation
     from maas.model import Model, load
     from maas.nn import Recipe, network, recipe
@@ -45,6 +46,7 @@ _WHERE = {
     "data": "",
     "export": "maas.exporting",
     "fit": "maas.training",
+    "import_hf": "maas.importing",
     "load": "maas.model",
     "metrics": "",
     "network": "maas.nn",
@@ -80,6 +82,7 @@ __all__ = [
     "data",
     "export",
     "fit",
+    "import_hf",
     "load",
     "metrics",
     "network",

@@ -13,14 +13,13 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeGuard
+from typing import IO, Any, NoReturn, TypeGuard
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 
 from maas.errors import ArtifactError, FormatError, IntegrityError, show
 from maas.storage import atomic_folder, sha256, write_atomic
+from maas.tensors import num_bytes, view_tensors, write_tensors
 
 FORMAT = 1
 SUMS = "SHA256SUMS"
@@ -32,6 +31,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _LINE = re.compile(rf"([0-9a-f]{{64}})  ({_NAME.pattern})")
 _MOST_SUMS_BYTES = 1 << 16
 _MOST_JSON_BYTES = 1 << 26
+_MOST_WEIGHTS_BYTES = 1 << 30  # of a file; one tensor may be larger
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def write(
         path: the folder. Made if need be; replaced in one step if it is an artifact.
         description: artifact.json without `format` and `weights`.
         card, example: card.json and example.json.
-        tensors: all tensors by their stored names.
+        tensors: all tensors by their stored names. Those of a large model go into several files; one at a time is
+            held beside what they are.
 
     Returns:
         The digest.
@@ -78,12 +79,12 @@ def write(
     """
     path = Path(path)
     check_replaceable(path)
+    weights = _weights_files(tensors)
     documents = {
-        "artifact.json": {"format": FORMAT, "weights": [WEIGHTS], **description},
+        "artifact.json": {"format": FORMAT, "weights": list(weights), **description},
         "card.json": card,
         "example.json": example,
     }
-    plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     files = {name: _dump(name, value) for name, value in documents.items()}
     for name, data in files.items():
         if len(data) > _MOST_JSON_BYTES:  # nobody could read it back
@@ -91,13 +92,14 @@ def write(
                 f"{name} would have {len(data):,} bytes, and may have {_MOST_JSON_BYTES:,}; give the model fewer, or "
                 f"shorter, items, tokens, n-grams or categories"
             )
-    files[WEIGHTS] = safetensors.torch.save(plain)
     sums = {name: sha256(data) for name, data in files.items()}
-    files[SUMS] = _format_sums(sums)
     with atomic_folder(path) as folder:
+        for name, part in weights.items():
+            sums[name] = write_tensors(folder / name, {one: tensors[one] for one in part})
+        files[SUMS] = _format_sums(sums)
         for name, data in files.items():
             (folder / name).write_bytes(data)
-    return _identity(sums, [WEIGHTS])
+    return _identity(sums, list(weights))
 
 
 def read(path: str | Path) -> Artifact:
@@ -158,6 +160,8 @@ def unlisted(path: str | Path) -> list[str]:
 def parse(files: Mapping[str, bytes]) -> Artifact:
     """An artifact out of the bytes of its files, once each is found to have its digest.
 
+    The tensors are views of the files' bytes as `read_files` gives them: what trains them changes both.
+
     Raises:
         IntegrityError: a file is missing, truncated or altered.
         FormatError: the files are whole, but are not an artifact of a known format.
@@ -176,10 +180,7 @@ def parse(files: Mapping[str, bytes]) -> Artifact:
         raise FormatError(f"artifact.json lists the weights {show(str(weights), 200)}, {SUMS} lists {others}")
     tensors: dict[str, torch.Tensor] = {}
     for name in others:
-        try:
-            part = safetensors.torch.load(files[name])
-        except (SafetensorError, ValueError, KeyError, OSError, RuntimeError) as error:
-            raise FormatError(f"{name} is not a safetensors file: {error}") from error
+        part = view_tensors(name, files[name])
         if repeated := set(part) & set(tensors):
             raise FormatError(f"tensor {sorted(repeated)[0]!r} stands in two files")
         tensors.update(part)
@@ -210,6 +211,22 @@ def parse_json(name: str, data: bytes) -> dict[str, Any]:
     if type(value) is not dict:
         raise FormatError(f"{name} must be a JSON object, got {show(value)}")
     return value
+
+
+def _weights_files(tensors: Mapping[str, torch.Tensor]) -> dict[str, list[str]]:
+    """Which tensors go into which file: as many as there are, or as its size allows."""
+    parts: list[list[str]] = [[]]
+    taken = 0
+    for name, tensor in tensors.items():
+        size = num_bytes(tensor)
+        if parts[-1] and taken + size > _MOST_WEIGHTS_BYTES:
+            parts.append([])
+            taken = 0
+        parts[-1].append(name)
+        taken += size
+    if len(parts) == 1:
+        return {WEIGHTS: parts[0]}
+    return {f"model-{place:05d}-of-{len(parts):05d}.safetensors": part for place, part in enumerate(parts, 1)}
 
 
 def _dump(name: str, value: Mapping[str, Any]) -> bytes:
@@ -298,8 +315,22 @@ def _read_file(folder: int, name: str, most_bytes: int | None) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         if most_bytes is not None and found.st_size > most_bytes:
             raise IntegrityError(f"{name} is larger than {most_bytes} bytes")
+        if most_bytes is None:
+            return read_whole(file, found.st_size)
         data: bytes = file.read()
         return data
+
+
+def read_whole(file: IO[bytes], size: int) -> bytes:
+    """The next `size` bytes, or fewer where the file ends; in a bytearray, so that tensors can be views of them."""
+    data = bytearray(size)
+    view = memoryview(data)
+    at = 0
+    while at < size and (got := file.readinto(view[at:])):  # type: ignore[attr-defined]
+        at += got
+    view.release()
+    del data[at:]
+    return data  # type: ignore[return-value]  # bytes to all who only read them
 
 
 def _inode(path: Path) -> int | None:

@@ -18,10 +18,14 @@ from typing import BinaryIO
 _CHUNK_BYTES = 1 << 20
 
 
-def sha256(source: bytes | BinaryIO) -> str:
+Digest = hashlib.sha256
+"""A SHA-256 that is fed piece by piece."""
+
+
+def sha256(source: bytes | bytearray | BinaryIO) -> str:
     """The SHA-256 of bytes, or of what is left to read in an open binary file, in lower-case hex."""
-    digest = hashlib.sha256()
-    if isinstance(source, bytes):
+    digest = Digest()
+    if isinstance(source, (bytes, bytearray)):
         digest.update(source)
     else:
         while chunk := source.read(_CHUNK_BYTES):
@@ -71,10 +75,22 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         OSError: the disk is full, or the folder cannot be written; `path` is as it was.
     """
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write; when the block ends well, a reader sees it whole as `path`, and until then the old one.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written; `path` is as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.tmp-{secrets.token_hex(6)}")
     try:
-        fresh.write_bytes(data)
+        with open(fresh, "wb") as file:
+            yield file
         sync(fresh)
         fresh.replace(path)
         sync(path.parent)

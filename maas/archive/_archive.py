@@ -17,17 +17,17 @@ from maas.archive._layout import (
     MANIFEST,
     Archive,
     checked,
+    first_weights,
     handler_path,
     manifest_of,
     member,
     opened,
-    zipped,
+    write_archive,
 )
 from maas.archive._names import check_name, check_version
 from maas.errors import ArchiveError, ArtifactError, FormatError, SignatureError
 from maas.model import Model
 from maas.signing import PublicKey, check_signed, check_signs, read_public_keys
-from maas.storage import write_atomic
 
 
 def package(
@@ -75,9 +75,9 @@ def package(
     handler = GENERATE if streams else HANDLER
     members[handler] = handler_path(handler).read_bytes()
     members[CONFIG] = read_deployment(config, streams=streams, **given).to_yaml().encode()
-    members[MANIFEST] = manifest_of(name, version, handler).encode()
+    members[MANIFEST] = manifest_of(name, version, handler, first_weights(members)).encode()
     written = _place(Path(store), name, version)
-    write_atomic(written, zipped(members))
+    write_archive(written, members)
     return written
 
 
@@ -100,7 +100,7 @@ def copy_archive(
         members = {info.filename: member(archive, info.filename) for info in archive.infolist()}
     if public_keys is not None:
         _check_trusted(source, _artifact_files(members), public_keys)
-    write_atomic(target, zipped({**members, CONFIG: deployment.to_yaml().encode()}))
+    write_archive(target, {**members, CONFIG: deployment.to_yaml().encode()})
 
 
 def verify(path: str | Path, *, public_keys: Sequence[str | Path] | None = None) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from maas import artifact
 from maas.archive._deployment import CONFIG, Deployment
 from maas.archive._names import check_name, check_version
 from maas.errors import ArchiveError, ArtifactError, DataError, show
+from maas.storage import atomic_file
 from maas.task import task_class
 
 HANDLER = "maas_handler.py"
@@ -45,19 +45,27 @@ class Archive:
     deployment: Deployment
 
 
-def zipped(members: Mapping[str, bytes]) -> bytes:
-    """The deterministic archive of some files."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+def write_archive(path: Path, members: Mapping[str, bytes]) -> None:
+    """Write the deterministic archive of some files, whole or not at all.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written; `path` is as it was.
+    """
+    with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for one in sorted(members):
             info = zipfile.ZipInfo(one, _EPOCH)
             info.create_system = 3
             info.external_attr = 0o100644 << 16
             archive.writestr(info, members[one])
-    return buffer.getvalue()
 
 
-def manifest_of(name: str, version: str, handler: str = HANDLER) -> str:
+def first_weights(names: Iterable[str]) -> str:
+    """The file of weights that the manifest names: the one, or the first of several."""
+    found = [name for name in names if name.endswith(".safetensors")]
+    return artifact.WEIGHTS if artifact.WEIGHTS in found else min(found, default=artifact.WEIGHTS)
+
+
+def manifest_of(name: str, version: str, handler: str = HANDLER, weights: str = artifact.WEIGHTS) -> str:
     """As torch-model-archiver writes it, but for a fixed date."""
     return json.dumps(
         {
@@ -65,7 +73,7 @@ def manifest_of(name: str, version: str, handler: str = HANDLER) -> str:
             "runtime": "python",
             "model": {
                 "modelName": name,
-                "serializedFile": artifact.WEIGHTS,
+                "serializedFile": weights,
                 "handler": handler,
                 "modelVersion": version,
                 "configFile": CONFIG,
@@ -120,7 +128,8 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Archive:
             raise ArchiveError(f"{path} is not a whole archive: {info.filename} is said to have two sizes")
         if info.file_size > max(info.compress_size, 1024) * _MOST_RATIO:
             raise ArchiveError(f"{path}: {info.filename} would unpack to {info.file_size:,} bytes, which is no model")
-    for name in (*artifact.DOCUMENTS, artifact.SUMS, artifact.WEIGHTS, CONFIG, MANIFEST):
+    weights = first_weights(names)
+    for name in (*artifact.DOCUMENTS, artifact.SUMS, weights, CONFIG, MANIFEST):
         if names.count(name) != 1:
             raise ArchiveError(f"{path} must hold {name} once, it does {names.count(name)} times")
     handler = _handler(archive)
@@ -144,7 +153,7 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Archive:
         raise ArchiveError(f"{path}: {error}") from error
     if bool(found.deployment.continuousBatching) != (handler == GENERATE):
         raise ArchiveError(f"{path}: {CONFIG} says continuousBatching: true for {GENERATE}, and only for it")
-    wanted = json.loads(manifest_of(found.name, found.version, handler))
+    wanted = json.loads(manifest_of(found.name, found.version, handler, weights))
     odd = {
         key: value for key, value in manifest.items() if key not in ("createdOn", "model") and value != wanted.get(key)
     }
@@ -201,7 +210,8 @@ def member(archive: zipfile.ZipFile, name: str) -> bytes:
     """The bytes of a member, never more than its header says."""
     size = archive.getinfo(name).file_size
     with archive.open(name) as file:
-        data = file.read(size + 1)
-    if len(data) != size:
+        data = artifact.read_whole(file, size) if name.endswith(".safetensors") else file.read(size)
+        more = file.read(1)
+    if len(data) != size or more:
         raise ArchiveError(f"{name} is longer or shorter than the archive says")
     return data

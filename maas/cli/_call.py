@@ -75,15 +75,14 @@ def _write_token(file: Path, model: str) -> None:
     fresh.replace(file)
 
 
+def client_options(options: Namespace) -> dict[str, Any]:
+    """What the options say of the server, as arguments of a client."""
+    given = {"url": options.url, "token": options.token, "verify": options.verify}
+    return {**given, "version": options.model_version}
+
+
 def _client(options: Namespace, model: str, **more: Any) -> Client:
-    return Client(
-        model,
-        url=options.url,
-        token=options.token,
-        version=options.model_version,
-        verify=options.verify,
-        **more,
-    )
+    return Client(model, **client_options(options), **more)
 
 
 def _rows(options: Namespace, client: Client) -> tuple[list[Any], list[int], int, dict[int, RowError]]:

@@ -1,10 +1,11 @@
-"""The options of `maas call` and `maas ready`."""
+"""The options of the commands that ask a server: call, chat, bench-generate, ready."""
 
 from __future__ import annotations
 
 import argparse
 
 from maas.cli._parser import _command, _json, _reading
+from maas.cli._tune_serving import _counts
 
 
 def add_call(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,6 +35,55 @@ def add_call(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     call.add_argument("--progress", action="store_true", help="show a bar on standard error")
     _reading(call)
+
+
+def add_chat(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    chat = _command(
+        commands,
+        "chat",
+        "talk with a served model that generates text; each line is a question, the answer comes as it is made",
+        "examples:\n  maas chat poet\n  maas chat poet --system 'Answer in one sentence.' --temperature 0.7\n"
+        "  echo 'What is rain?' | maas chat poet --url https://host --verify ca.pem --token ...\n\n"
+        "Ctrl-C stops an answer, /reset begins anew, Ctrl-D ends. Without a chat template lines are prompts",
+    )
+    chat.add_argument("model", metavar="NAME", help="the model's name")
+    _server(chat)
+    chat.add_argument("--system", metavar="TEXT", help="what the model is told first")
+    chat.add_argument("--max-tokens", type=int, metavar="N", help="most tokens of an answer (default: the model's)")
+    chat.add_argument(
+        "--temperature", type=float, metavar="X", help="0 takes the likeliest token (default: the model's)"
+    )
+    chat.add_argument("--top-p", type=float, metavar="P", help="draw from the likeliest tokens that make up P")
+    chat.add_argument("--seed", type=int, metavar="N", help="draw alike every time")
+    chat.add_argument(
+        "--timeout",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="seconds to wait for the first part, and then each next",
+    )
+
+
+def add_bench_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    bench = _command(
+        commands,
+        "bench-generate",
+        "measure how fast a served model generates text: open streams, and count what comes",
+        "examples:\n  maas bench-generate poet\n"
+        "  maas bench-generate poet --clients 1,4,8,16 --prompt-tokens 512 --max-tokens 128 --seconds 30 --json\n\n"
+        "it ends with 1 where a request failed",
+    )
+    bench.add_argument("model", metavar="NAME", help="the model's name")
+    _server(bench)
+    bench.add_argument(
+        "--clients", type=_counts, default=[1, 4, 8], metavar="N,N", help="that stream at once (default: 1,4,8)"
+    )
+    bench.add_argument(
+        "--prompt-tokens", type=int, default=32, metavar="N", help="of a prompt, about (default: %(default)s)"
+    )
+    bench.add_argument("--max-tokens", type=int, default=64, metavar="N", help="of an answer (default: %(default)s)")
+    bench.add_argument("--seconds", type=float, default=10.0, metavar="S", help="of a load (default: %(default)g)")
+    _json(bench)
 
 
 def add_ready(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

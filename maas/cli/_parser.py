@@ -37,10 +37,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"maas {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    from maas.cli._call_parser import add_call, add_ready  # here: they share options that are defined below
+    from maas.cli._call_parser import (
+        add_bench_generate,
+        add_call,
+        add_chat,
+        add_ready,
+    )  # here: they share options that are defined below
     from maas.cli._compress import add_compress
     from maas.cli._export import add_export
     from maas.cli._fit_parser import add_fit
+    from maas.cli._import_hf import add_import_hf
     from maas.cli._registry_parser import add_registry
     from maas.cli._serve_parser import add_serving
     from maas.cli._sign_parser import add_keygen, add_sign
@@ -159,6 +165,7 @@ def build_parser() -> argparse.ArgumentParser:
     _json(package)
 
     add_export(commands)
+    add_import_hf(commands)
     add_keygen(commands)
     add_sign(commands)
     add_registry(commands)
@@ -166,6 +173,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     add_tune_serving(commands)
     add_call(commands)
+    add_chat(commands)
+    add_bench_generate(commands)
     add_ready(commands)
 
     openapi = _command(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from maas.client import _transport
@@ -13,7 +14,9 @@ from maas.client._answers import Collected, Prediction, Predictions
 from maas.client._chunks import Chunk, job_of
 from maas.client._client import Bare, Many
 from maas.client._core import Core, array_job
+from maas.client._events import Parts
 from maas.client._exchange import TokenFunction
+from maas.client._listen import listen_async, opened
 from maas.client._steps import Failure, Pause, Reply, Send, Steps
 
 if TYPE_CHECKING:
@@ -97,6 +100,19 @@ class AsyncClient:
                 advance(len(part))
         return joined(parts)
 
+    async def stream(self, row: Mapping[str, Any]) -> AsyncGenerator[Prediction, None]:
+        """Answer one row part by part: see `Client.stream`.
+
+        A loop that is left early wants `contextlib.aclosing` around the iterator: asyncio closes a dropped one later.
+        """
+        reply = await self._run(self._core.stream(row))
+        parts = Parts(self._core.url)
+        async with contextlib.aclosing(reply.events) as heard:
+            async for one in heard:
+                if (part := parts.add(one)) is not None:
+                    yield part
+        parts.end()
+
     async def explain(self, row: Mapping[str, Any] | Bare) -> Prediction:
         """What each field of a row adds to its answer: see `Client.explain`."""
         found: Prediction = await self._run(self._core.explain(row))
@@ -162,6 +178,9 @@ class AsyncClient:
     async def _send(self, send: Send) -> Reply | Failure:
         import httpx
 
+        if send.gap is not None:
+            heard = listen_async(self._http, send)
+            return opened(await anext(heard), heard)
         given: dict[str, Any] = {"content": send.content, "headers": send.headers, "timeout": _transport.timeouts(send)}
         try:
             async with asyncio.timeout(send.seconds):

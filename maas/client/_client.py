@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -14,6 +15,8 @@ from maas.client import _transport
 from maas.client._answers import Collected, Prediction, Predictions
 from maas.client._chunks import Chunk, job_of
 from maas.client._core import Core, array_job
+from maas.client._events import Parts
+from maas.client._listen import listen, opened
 from maas.client._steps import Failure, Pause, Reply, Send, Steps
 
 if TYPE_CHECKING:
@@ -141,6 +144,33 @@ class Client:
                 advance(len(part))
         return joined(parts)
 
+    def stream(self, row: Mapping[str, Any]) -> Generator[Prediction, None, None]:
+        """Answer one row part by part, as a model that generates text makes the answer.
+
+        To close it early, or to leave the loop and drop it, closes the connection, and the server stops. A request is
+        sent again only before its first part has come. `timeout` is for the first part, tries and pauses included, and
+        then for each pause between two.
+
+        Args:
+            row: as one row of `predict`.
+
+        Returns:
+            An iterator of what each part adds: `text`, and `finish_reason`, None but in the last part, which has the
+            counts of tokens. Nothing is sent before its first part is asked for.
+
+        Raises:
+            RequestRefused: the row cannot be answered.
+            ServerUnavailable: as in `predict`; or, after parts that hold good, the server broke the answer off.
+            ClientError: `row` is not one row, or the model does not answer in parts.
+        """
+        reply = self._run(self._core.stream(row))
+        parts = Parts(self._core.url)
+        with contextlib.closing(reply.events) as heard:
+            for one in heard:
+                if (part := parts.add(one)) is not None:
+                    yield part
+        parts.end()
+
     def explain(self, row: Mapping[str, Any] | Bare) -> Prediction:
         """What each field of a row adds to its answer, as `Model.explain` says it.
 
@@ -227,6 +257,9 @@ class Client:
     def _send(self, send: Send) -> Reply | Failure:
         import httpx
 
+        if send.gap is not None:
+            heard = listen(self._http, send)
+            return opened(next(heard), heard)
         deadline = time.monotonic() + send.seconds
         given: dict[str, Any] = {"content": send.content, "headers": send.headers, "timeout": _transport.timeouts(send)}
         try:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from maas.client._answers import Prediction, Predictions, RowErrors, answers_of
 from maas.client._chunks import JSON, Chunk, Job, array_chunks, job_of
+from maas.client._events import EVENTS, not_a_stream
 from maas.client._exchange import Exchange, TokenFunction
 from maas.client._local import running
-from maas.client._steps import Pause, Steps
+from maas.client._steps import Pause, Reply, Steps
 from maas.errors import ClientError, RequestRefused, ServerUnavailable, show
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ IDENTITY = "application/vnd.maas.identity+json"
 
 V2_METADATA = "application/vnd.maas.v2-metadata+json"
 """The media type to accept when the model's metadata are wanted as the Open Inference Protocol V2 writes them."""
+
+ROUTE = "X-Maas-Route"
+"""The header in which a front names the path of OpenAI's API that a request came by: TorchServe takes such paths only
+behind a version, and the front leaves that to each server."""
 
 _READY_SECONDS = 5.0
 _POLL_SECONDS = 0.25
@@ -78,11 +83,17 @@ class Core:
 
     def explain(self, row: Any) -> Steps[Any]:
         """What each field of a row adds to its answer."""
-        job = job_of(row)
-        if not job.single:
-            raise ClientError(f"`row` must be one row, got {show(row)}; ask about each row by itself")
-        (chunk,) = job.chunks
-        return (yield from self._post(chunk, self._explanations))
+        return (yield from self._post(_only(row), self._explanations))
+
+    def stream(self, row: Any) -> Steps[Reply]:
+        """The beginning of the answer to one row, part by part."""
+        chunk = _only(row)
+        headers = {"Content-Type": chunk.media, "Accept": EVENTS}
+        body = chunk.write(chunk.items)
+        reply = yield from self._exchange.ask("POST", self._path, headers, body, gap=self._exchange.timeout)
+        if reply.events is None:
+            raise not_a_stream(self.model, reply.headers.get("content-type"))
+        return reply
 
     def some(self, chunk: Chunk) -> Steps[Outcome]:
         """Answers to a chunk of many rows, and why rows of it have none."""
@@ -184,6 +195,15 @@ def array_job(array: Any) -> Job:
 
     rows = checked(array)
     return Job(array_chunks(rows), len(rows))
+
+
+def _only(row: Any) -> Chunk:
+    """The request of a single row."""
+    job = job_of(row)
+    if not job.single:
+        raise ClientError(f"`row` must be one row, got {show(row)}; ask about each row by itself")
+    (chunk,) = job.chunks
+    return chunk
 
 
 def _moved(refused: RequestRefused, start: int) -> RequestRefused:

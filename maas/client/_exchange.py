@@ -44,8 +44,9 @@ class Exchange:
         *,
         timeout: float | None = None,
         retries: int | None = None,
+        gap: float | None = None,
     ) -> Steps[Reply]:
-        """The successful answer to a request.
+        """The successful answer to a request, or with `gap` the beginning of a stream.
 
         Raises:
             RequestRefused: a 4xx.
@@ -61,7 +62,7 @@ class Exchange:
             tries += 1
             token = self._token
             left = max(0.001, seconds - (time.monotonic() - begun))
-            outcome = yield Send(method, path, {**headers, **_authorization(token)}, content, left)
+            outcome = yield Send(method, path, {**headers, **_authorization(token)}, content, left, gap)
             if isinstance(outcome, Reply):
                 if 200 <= outcome.status < 300:
                     return outcome

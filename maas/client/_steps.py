@@ -15,13 +15,18 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Send:
-    """Send a request, and give it at most so many seconds: a `Reply` or a `Failure` comes of it."""
+    """Send a request, and give it at most so many seconds: a `Reply` or a `Failure` comes of it.
+
+    Args:
+        gap: where the answer is a stream that is left open: seconds to wait for each event after the first.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str]
     content: bytes | None
     seconds: float
+    gap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -38,16 +43,18 @@ class AskToken:
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole answer.
+    """A whole answer, or the beginning of a stream.
 
     Args:
         headers: names in lower case.
+        events: of a stream that is open: its events, the first of which has come, from an iterator that closes it.
     """
 
     status: int
     phrase: str
     headers: Mapping[str, str]
     body: bytes
+    events: Any = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from maas.errors import (
     ArtifactError,
     DataError,
     FormatError,
+    MaasError,
     RowError,
     SkewError,
     show,
@@ -107,6 +108,13 @@ class Model:
         """What the network computes in: "float32", which stands for the precision of its weights, or "bfloat16"."""
         return "float32" if self._lowered is None else "bfloat16"
 
+    @property
+    def answering(self) -> nn.Module:
+        """The network that answers: the model's own, or what `set_precision` put beside it."""
+        if self._lowered is None:
+            return self.network
+        return self._lowered.network if self.task.streams else self._lowered  # a session asks it for more than scores
+
     def set_precision(self, precision: str) -> Model:
         """Let all answers from now on be computed in "float32" or in "bfloat16"; returns the model itself.
 
@@ -191,7 +199,7 @@ class Model:
     @property
     def rows_at_once(self) -> int:
         """How many rows are prepared and go through the network at once: fewer where a row is large."""
-        return rows_that_fit(self.row_bytes)
+        return min(rows_that_fit(self.row_bytes), self.task.most_rows)
 
     def stream(self, batch: Batch) -> Iterator[Answers]:
         """The answers to prepared rows, in order, part by part.
@@ -486,7 +494,7 @@ class Model:
 
     def _run(self, batch: Batch) -> Iterator[Answers]:
         """The answers to rows that go through the network at once."""
-        running = self.task.run(self._lowered or self.network, batch.trimmed().to(self.device))
+        running = self.task.run(self.answering, batch.trimmed().to(self.device))
         count = worth_threads(self._work * len(batch))
         while True:  # what is set for the network holds while it computes, and not for whoever takes the answers
             with torch.inference_mode(), threads(count):
@@ -503,11 +511,11 @@ class Model:
             if prepared.errors:
                 raise prepared.errors[min(prepared.errors)]
             with torch.inference_mode():
-                self.task.check_network(self.network, prepared.batch.to(self.device))
-        except (TypeError, ValueError, RuntimeError) as error:
-            if isinstance(error, DataError) and "wants" in str(error):
-                raise
+                wrong = self.task.misfit(self.network, prepared.batch.to(self.device))
+        except (MaasError, TypeError, ValueError, RuntimeError) as error:
             raise DataError(f"the network does not take what the preprocessing makes: {first_line(error)}") from error
+        if wrong is not None:
+            raise DataError(wrong)
 
 
 def load(path: str | Path, *, device: str | torch.device = "cpu", precision: str = "float32") -> Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 
 from maas.errors import DataError, FormatError, RowError, show
 from maas.preprocess._base import Arrays, preprocess
-from maas.preprocess._language import Language
+from maas.preprocess._language import TOKENIZERS, Language
 from maas.schema import Columns, Schema, TensorSpec
 
 OPTIONS = ("max_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "seed", "logprobs", "echo")
@@ -36,6 +36,8 @@ class PromptOptions:
     """How prompts are to be read; `Prompt.with_options` makes one, and `maas.fit(preprocess=...)` takes it.
 
     Args:
+        tokenizer: "bpe", pairs of bytes that often stand together; or "char", a token for each of the most frequent
+            characters that stand in training at least twice, and bytes for the others. Both can write any text.
         vocabulary: most tokens that are learned, from 257 on.
         context: most tokens of a row, prompt and answer, and the length of the windows that training packs texts into.
 
@@ -43,10 +45,15 @@ class PromptOptions:
         DataError: an option is out of its range.
     """
 
+    tokenizer: str = "bpe"
     vocabulary: int = 8_000
-    context: int = 256
+    context: int = 512
 
     def __post_init__(self) -> None:
+        if self.tokenizer not in TOKENIZERS:
+            raise DataError(f"`tokenizer` must be one of {', '.join(TOKENIZERS)}, got {show(self.tokenizer)}")
+        if type(self.vocabulary) is not int or not 257 <= self.vocabulary <= 1 << 20:
+            raise DataError(f"`vocabulary` must be an integer from 257 to {1 << 20}, got {show(self.vocabulary)}")
         if type(self.context) is not int or not 2 <= self.context <= 1 << 20:
             raise DataError(f"`context` must be an integer from 2 to {1 << 20}, got {show(self.context)}")
 
@@ -57,13 +64,18 @@ class PromptOptions:
     def learn(self, schema: Schema, columns: Columns) -> Prompt:
         """Learn the tokens from training texts, and only from them."""
         texts = [text for text in columns["prompt"] if text is not None]
-        return Prompt(schema, Language.learn(texts, vocabulary=self.vocabulary), self.context)
+        if not texts:
+            raise DataError("tokens are learned from texts, as maas.data.read_corpus gives them, the rows have none")
+        language = Language.learn(texts, vocabulary=self.vocabulary, tokenizer=self.tokenizer)
+        return Prompt(schema, language, self.context)
 
 
 @preprocess("prompt")
 @dataclass(frozen=True)
 class Prompt:
     """A row of `maas.schema.generation_schema` to tensors.
+
+    In a `prompt` the names of special tokens, such as "<|endoftext|>", stand for these; in `messages` they are refused.
 
     `tokens`, int64 of shape (batch, tokens), padded with 0, and `tokens_lengths`; `options`, float64 of shape (batch,
     8) in the order of `OPTIONS`; and `stop`, uint8 of shape (batch, bytes): stop strings in UTF-8, each ended by a 0,
@@ -88,12 +100,12 @@ class Prompt:
         return schema.fields[0].kind == "prompt"
 
     @staticmethod
-    def with_options(*, vocabulary: int = 8_000, context: int = 256) -> PromptOptions:
+    def with_options(*, tokenizer: str = "bpe", vocabulary: int = 8_000, context: int = 512) -> PromptOptions:
         """This preprocessing, told how: `maas.fit(recipe, train, preprocess=Prompt.with_options(context=512))`.
 
         Args: those of `PromptOptions`.
         """
-        return PromptOptions(vocabulary, context)
+        return PromptOptions(tokenizer, vocabulary, context)
 
     @classmethod
     def learn(cls, schema: Schema, columns: Columns) -> Prompt:
@@ -111,28 +123,18 @@ class Prompt:
 
     def apply(self, columns: Columns) -> tuple[dict[str, torch.Tensor], dict[int, RowError]]:
         errors: dict[int, RowError] = {}
-        texts = []
-        for row, (prompt, messages) in enumerate(zip(columns["prompt"], columns["messages"], strict=True)):
-            try:
-                texts.append(self._text(prompt, messages))
-            except DataError as error:
-                errors[row] = RowError(row, "prompt" if messages is None else "messages", str(error))
-                texts.append(_SAMPLE)
-        tokens = self.language.encode(texts)
+        tokens = self._tokens(columns, errors)
         options = np.stack([columns[name] for name in OPTIONS], axis=1)
         self._check_options(options, errors)
         for row, one in enumerate(tokens):
-            least = 0 if math.isnan(options[row, 0]) else options[row, 0]
-            if not one:
-                errors.setdefault(row, RowError(row, "prompt", "`prompt` must hold at least one token, got none"))
-                tokens[row] = [0]
-            elif len(one) + least > self.context:
-                errors.setdefault(row, self._too_long(row, len(one), int(least)))
+            most = options[row, 0]
+            if len(one) + (0 if math.isnan(most) else most) > self.context:
+                errors.setdefault(row, self._too_long(row, len(one), most))
                 tokens[row] = one[: self.context]
-            if math.isnan(options[row, 0]):
-                room = max(0, self.context - len(tokens[row]))
+            if math.isnan(most):
+                room = self.context - len(tokens[row])
                 options[row, 0] = min(room, (self.defaults or {}).get("max_tokens", _DEFAULT_TOKENS))
-        stops = [b"".join(one.encode() + b"\0" for one in stop or ()) for stop in columns["stop"]]
+        stops = [self._stops(row, one or (), errors) for row, one in enumerate(columns["stop"])]
         padded, lengths = _padded(tokens, np.int64)
         stop, stop_lengths = _padded([list(one) for one in stops], np.uint8)
         return {
@@ -171,13 +173,54 @@ class Prompt:
             raise FormatError(f"a prompt's defaults are numbers for {', '.join(_RANGES)}, got {show(str(defaults))}")
         return cls(schema, Language.from_state(state["language"]), context, defaults)
 
+    def _tokens(self, columns: Columns, errors: dict[int, RowError]) -> list[list[int]]:
+        """The tokens of each row, at least one."""
+        texts = []
+        for row, (prompt, messages) in enumerate(zip(columns["prompt"], columns["messages"], strict=True)):
+            try:
+                texts.append(self._text(prompt, messages))
+            except DataError as error:
+                errors[row] = RowError(row, "prompt" if messages is None else "messages", str(error))
+                texts.append(_SAMPLE)
+        try:
+            found = self.language.encode(texts)
+        except DataError:  # one of them cannot be read
+            found = []
+            for row, text in enumerate(texts):
+                try:
+                    found += self.language.encode([text])
+                except DataError as error:
+                    name = "prompt" if columns["messages"][row] is None else "messages"
+                    errors.setdefault(row, RowError(row, name, f"`{name}`: {error}"))
+                    found.append([0])
+        for row, one in enumerate(found):
+            if columns["messages"][row] is not None and self.language.begin is not None:
+                del one[:1]  # a template writes it itself, where the model wants it
+            if not one:
+                errors.setdefault(row, RowError(row, "prompt", "`prompt` must hold at least one token, got none"))
+                one.append(0)
+        return found
+
     def _text(self, prompt: str | None, messages: tuple[tuple[str, str], ...] | None) -> str:
-        if (prompt is None) == (messages is None):
-            raise DataError("give either `prompt` or `messages`")
+        if prompt is not None and messages is not None:
+            raise DataError("give `prompt` or `messages`, got both")
         if messages is not None:
+            if not all(_is_text(part) for message in messages for part in message):
+                raise DataError("`messages` hold half of a surrogate pair, which is no character; send UTF-8")
             return self.language.chat(messages)
-        assert prompt is not None
+        if prompt is None:
+            raise DataError("give `prompt` or `messages`, got neither")
+        if not _is_text(prompt):
+            raise DataError("`prompt` holds half of a surrogate pair, which is no character; send UTF-8")
         return prompt
+
+    def _stops(self, row: int, stops: Sequence[str], errors: dict[int, RowError]) -> bytes:
+        for one in stops:
+            if not one or "\0" in one or not _is_text(one):
+                detail = f"`stop` must hold texts of at least one character and no NUL, got {show(one)}"
+                errors.setdefault(row, RowError(row, "stop", detail))
+                return b""
+        return b"".join(one.encode() + b"\0" for one in stops)
 
     def _check_options(self, options: np.ndarray[Any, Any], errors: dict[int, RowError]) -> None:
         """Fill in defaults, and tell what is out of its range."""
@@ -190,15 +233,32 @@ class Prompt:
             wrong = (column < least) | (column > most) | (whole & (column != np.floor(column)) & ~np.isnan(column))
             for row in np.flatnonzero(wrong).tolist():
                 kind = "an integer" if whole else "a number"
-                detail = f"`{name}` must be {kind} from {least:g} to {most:g}, got {column[row]:g}"
+                detail = f"`{name}` must be {kind} from {_plain(least)} to {_plain(most)}, got {_plain(column[row])}"
                 errors.setdefault(row, RowError(row, name, detail))
                 column[row] = least
         options[:, -1] = np.nan_to_num(options[:, -1])
 
-    def _too_long(self, row: int, length: int, more: int) -> RowError:
-        asked = f" and `max_tokens` asks for {more} more" if more else ""
-        detail = f"the prompt has {length} tokens{asked}, the model takes {self.context} in all"
-        return RowError(row, "prompt", detail)
+    def _too_long(self, row: int, length: int, most: float) -> RowError:
+        if length > self.context:
+            detail = f"the prompt has {length} tokens, the model takes {self.context}, with the answer; shorten it"
+            return RowError(row, "prompt", f"{detail}; a corpus is cut by `longest` of maas.data.read_corpus")
+        detail = (
+            f"the prompt has {length} tokens and `max_tokens` asks for {most:.0f} more, the model takes {self.context} "
+            f"in all; shorten one of them"
+        )
+        return RowError(row, "max_tokens", detail)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _plain(number: float) -> str:
+    return f"{number:.0f}" if number == math.floor(number) else f"{number:g}"
 
 
 def _padded(rows: list[list[int]], dtype: Any) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from maas.client import DESCRIPTION
 from maas.schema import Field, Schema
+from maas.serving._openapi_generation import generation_paths, generation_schemas
 from maas.serving.protocols import KINDS, MOST_BODY_BYTES, MOST_EXPLAINED, MOST_ROWS, PROBLEM_JSON, takes_npy
 
 _JSON = "application/json"
@@ -24,18 +25,41 @@ def openapi(described: Mapping[str, Any], *, url: str = "http://127.0.0.1:8080")
         url: of the server's inference address.
     """
     name, version = described["model"]["name"], described["model"]["version"]
+    identity = _schema_of(described["model"])
+    describe = {
+        "operationId": "describe",
+        "summary": f"The model's schema, labels and card; wants Accept: {DESCRIPTION}",
+        "responses": {
+            "200": {"description": "The description", "content": {DESCRIPTION: {"schema": {"type": "object"}}}},
+            **_problems(),
+        },
+    }
+    generates = described["task"] == "generation"
+    paths = generation_paths(described, _problems()) if generates else _paths(described)
+    paths[f"/predictions/{name}"]["get"] = describe
+    schemas = generation_schemas(identity) if generates else _schemas(described, identity)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": name,
+            "version": version,
+            "description": f"Model {described['model']['digest']}. A body has at most {MOST_BODY_BYTES:,} bytes.",
+        },
+        "servers": [{"url": url}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": {"Row": described["schema"], "Problem": _problem_schema(), **schemas},
+        },
+    }
+
+
+def _paths(described: Mapping[str, Any]) -> dict[str, Any]:
+    """The operations that ask for answers, by path."""
+    name = described["model"]["name"]
     schema = Schema.from_json(described["fields"])
     row, answer = described["example"]["row"], {**described["example"]["answer"], "model": described["model"]}
-    identity = _schema_of(described["model"])
-    one = _schema_of(described["example"]["answer"])
-    if described["labels"] and "label" in one["properties"]:
-        one["properties"]["label"] = {"enum": described["labels"]}
-    bare = {**one, "properties": {**one["properties"], "model": identity}, "required": [*one["required"], "model"]}
-    many = {
-        "type": "object",
-        "properties": {"predictions": {"type": "array", "items": _ref("Answer")}, "model": identity},
-        "required": ["predictions", "model"],
-    }
     answers: dict[str, Any] = {
         _JSON: {
             "schema": {"oneOf": [_ref("BareAnswer"), _ref("Answers")]},
@@ -51,14 +75,6 @@ def openapi(described: Mapping[str, Any], *, url: str = "http://127.0.0.1:8080")
         "summary": f"Answer rows: {described['target']} by {described['task']}",
         "requestBody": {"required": True, "content": _bodies(schema, row)},
         "responses": {"200": {"description": "The answer to each row", "content": answers}, **_problems()},
-    }
-    describe = {
-        "operationId": "describe",
-        "summary": f"The model's schema, labels and card; wants Accept: {DESCRIPTION}",
-        "responses": {
-            "200": {"description": "The description", "content": {DESCRIPTION: {"schema": {"type": "object"}}}},
-            **_problems(),
-        },
     }
     infer = {
         "operationId": "infer",
@@ -88,31 +104,29 @@ def openapi(described: Mapping[str, Any], *, url: str = "http://127.0.0.1:8080")
         },
     }
     return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": name,
-            "version": version,
-            "description": f"Model {described['model']['digest']}. A body has at most {MOST_BODY_BYTES:,} bytes.",
-        },
-        "servers": [{"url": url}],
-        "security": [{"token": []}],
-        "paths": {
-            f"/predictions/{name}": {"post": predict, "get": describe},
-            f"/explanations/{name}": {"post": explain},
-            f"/v2/models/{name}/infer": {"post": infer},
-        },
-        "components": {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {
-                "Row": described["schema"],
-                "Answer": one,
-                "BareAnswer": bare,
-                "Answers": many,
-                **_explanation_schemas(one, identity),
-                "Problem": _problem_schema(),
-                **_v2_schemas(),
-            },
-        },
+        f"/predictions/{name}": {"post": predict},
+        f"/explanations/{name}": {"post": explain},
+        f"/v2/models/{name}/infer": {"post": infer},
+    }
+
+
+def _schemas(described: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The schemas that these operations name."""
+    one = _schema_of(described["example"]["answer"])
+    if described["labels"] and "label" in one["properties"]:
+        one["properties"]["label"] = {"enum": described["labels"]}
+    bare = {**one, "properties": {**one["properties"], "model": identity}, "required": [*one["required"], "model"]}
+    many = {
+        "type": "object",
+        "properties": {"predictions": {"type": "array", "items": _ref("Answer")}, "model": identity},
+        "required": ["predictions", "model"],
+    }
+    return {
+        "Answer": one,
+        "BareAnswer": bare,
+        "Answers": many,
+        **_explanation_schemas(one, identity),
+        **_v2_schemas(),
     }
 
 

@@ -5,7 +5,7 @@ from maas.task._answers import Answers, Batch, rows_that_fit
 from maas.task._base import Task, TaskLearner, from_state, task, task_class
 from maas.task._classification import Classification, ClassificationOptions
 from maas.task._forecast import Forecast
-from maas.task._generation import Generation, Part, Session, answers_of
+from maas.task._generation import Generation, GenerationOptions, Part, Session, answers_of
 from maas.task._multilabel import MultiLabel, MultiLabelOptions
 from maas.task._ranking import Ranking, RankingOptions
 from maas.task._regression import Regression
@@ -19,6 +19,7 @@ __all__ = [
     "ClassificationOptions",
     "Forecast",
     "Generation",
+    "GenerationOptions",
     "MultiLabel",
     "MultiLabelOptions",
     "Part",

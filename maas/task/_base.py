@@ -14,7 +14,7 @@ from torch import nn
 from maas.errors import DataError, FormatError, show
 from maas.metrics import Scores
 from maas.preprocess import Preprocess
-from maas.schema import Columns, Schema, TensorSpec
+from maas.schema import Columns, Schema
 from maas.task._answers import Answers, Batch
 
 ENTRY_POINTS = "maas.tasks"
@@ -29,6 +29,8 @@ class Task(ABC):
     needs_target: ClassVar[bool] = True
     streams: ClassVar[bool] = False
     """Whether answers grow part by part: a server then lets rows join and leave between the parts."""
+    most_rows: ClassVar[int] = 4096
+    """That are prepared and answered at once, however small they are."""
 
     @classmethod
     @abstractmethod
@@ -76,24 +78,30 @@ class Task(ABC):
     def encode(self, target: Target) -> torch.Tensor:
         """The target as `loss` wants it, one entry a row."""
 
-    def check_network(self, network: nn.Module, batch: Batch) -> None:
-        """Raise DataError for a network that does not give what `run` wants."""
-        outputs = network(**batch.inputs)
-        wanted = (len(batch), self.num_outputs)
-        if not isinstance(outputs, torch.Tensor) or tuple(outputs.shape) != wanted:
-            got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
-            raise DataError(
-                f"a {self.kind} wants outputs of shape {wanted} for {len(batch)} rows, the network gives {got}"
-            )
+    def misfit(self, network: nn.Module, batch: Batch) -> str | None:
+        """What is wrong with what a network gives for rows, as `run` wants it; None where nothing is."""
+        return self._misfit(network(**batch.inputs), (len(batch), self.num_outputs))
 
-    def lessons(self, batch: Batch, outputs: Mapping[str, TensorSpec]) -> Batch:
-        """What the network learns from prepared rows: themselves, unless they are better laid out in another way.
+    def _misfit(self, outputs: Any, wanted: tuple[int, ...]) -> str | None:
+        if isinstance(outputs, torch.Tensor) and tuple(outputs.shape) == wanted:
+            return None
+        got = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+        return f"a {self.kind} wants outputs of shape {wanted} for {wanted[0]} rows, the network gives {got}"
+
+    def lessons(self, columns: Columns) -> Batch | None:
+        """What the network learns from rows, laid out otherwise than they are answered; None: the prepared rows.
 
         Args:
-            batch: all the rows.
-            outputs: of the preprocessing.
+            columns: of all the rows that teach, or of all that judge.
+
+        Raises:
+            RowError: a row teaches nothing.
         """
-        return batch
+        return None
+
+    def figures(self, loss: float) -> dict[str, float]:
+        """What the mean loss of a unit says in the task's own terms, for the history of a training."""
+        return {}
 
     @abstractmethod
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:

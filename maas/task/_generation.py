@@ -5,23 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from maas.errors import DataError
+from maas.errors import DataError, RowError, show
 from maas.generation import Engine, Request, TextStream
 from maas.metrics import Scores, generation_scores
 from maas.preprocess import Language, Preprocess
-from maas.schema import Columns, Schema, TensorSpec
+from maas.schema import Columns, Schema
 from maas.task._answers import Answers, Batch
 from maas.task._base import Arrays, Target, Task, task
 from maas.task._generation_baselines import ngram_baseline
 
 _SLOTS = 8
+_NOTHING = -1  # stands behind the last token of the last window
+_TEXTS_AT_ONCE = 1_000
 
 
 @dataclass
@@ -128,6 +130,29 @@ class Session:
         return {"token": self.language.token(token), "logprob": logprob}
 
 
+@dataclass(frozen=True)
+class GenerationOptions:
+    """How a generation is learned; `Generation.with_options` makes one, and `maas.fit(task=...)` takes it.
+
+    Args:
+        window: most tokens of the windows that training packs texts into; None: the context. A model that takes long
+            prompts need not be trained on such.
+
+    Raises:
+        DataError: the window is out of its range.
+    """
+
+    kind: ClassVar[str] = "generation"
+    window: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.window is not None and (type(self.window) is not int or self.window < 2):
+            raise DataError(f"`window` must be an integer from 2 on, or None, got {show(self.window)}")
+
+    def learn(self, target: Target, name: str = "target", schema: Schema | None = None) -> Generation:
+        return Generation(self.window)
+
+
 @task("generation")
 @dataclass(frozen=True)
 class Generation(Task):
@@ -139,14 +164,27 @@ class Generation(Task):
     the row asks for them. A row with `max_tokens` 0 and `echo` is scored, which is how texts are evaluated.
 
     Args:
+        window: most tokens of the windows that training packs texts into; None: the context.
         language: the tokens, which the preprocessing has.
+        context: most tokens of a row, by the preprocessing.
     """
 
     kind = "generation"
     needs_target = False
     streams = True
+    most_rows = 64
 
+    window: int | None = None
     language: Language | None = field(default=None, repr=False)
+    context: int = field(default=1, repr=False)
+
+    @staticmethod
+    def with_options(*, window: int | None = None) -> GenerationOptions:
+        """This task, told how: `maas.fit(recipe, train, task=Generation.with_options(window=256))`.
+
+        Args: those of `GenerationOptions`.
+        """
+        return GenerationOptions(window)
 
     @classmethod
     def learn(cls, target: Target, name: str = "target", schema: Schema | None = None) -> Generation:
@@ -154,10 +192,12 @@ class Generation(Task):
 
     def knowing(self, preprocess: Preprocess) -> Generation:
         """The same task with the tokens that a preprocessing has."""
-        language = getattr(preprocess, "language", None)
-        if not isinstance(language, Language):
+        language, context = getattr(preprocess, "language", None), getattr(preprocess, "context", None)
+        if not isinstance(language, Language) or not isinstance(context, int):
             raise DataError("a generation needs a preprocessing of prompts, such as maas.preprocess.Prompt")
-        return replace(self, language=language)
+        if (self.window or 0) > context:
+            raise DataError(f"`window` must be at most the context, {context}, got {self.window}")
+        return replace(self, language=language, context=context)
 
     @property
     def num_outputs(self) -> int:
@@ -167,44 +207,65 @@ class Generation(Task):
     def unit(self) -> float:
         return 1.0
 
-    def check_network(self, network: nn.Module, batch: Batch) -> None:
-        outputs = network(batch.inputs["tokens"], batch.inputs["tokens_lengths"])
-        wanted = (*batch.inputs["tokens"].shape, self.num_outputs)
-        if tuple(outputs.shape) != wanted:
-            raise DataError(f"a generation wants logits of shape {wanted}, the network gives {tuple(outputs.shape)}")
+    def misfit(self, network: nn.Module, batch: Batch) -> str | None:
+        tokens = batch.inputs["tokens"]
+        return self._misfit(network(tokens, batch.inputs["tokens_lengths"]), (*tokens.shape, self.num_outputs))
 
     def encode(self, target: Target) -> torch.Tensor:
         """Nothing of the target is learned: it is the size of each text in bytes."""
         return torch.zeros(len(target))
 
-    def lessons(self, batch: Batch, outputs: Mapping[str, TensorSpec]) -> Batch:
-        """The texts end to end, each with the token that ends it, cut into windows of a context and one token."""
+    def lessons(self, columns: Columns) -> Batch:
+        """The texts end to end, cut into windows: one uniform tensor, padded at the end of the last window only.
+
+        A window's last token is the next one's first. Texts that follow one another see each other.
+        """
         assert self.language is not None
-        longest = outputs["tokens"].longest or 1
-        tokens, lengths = batch.inputs["tokens"], batch.inputs["tokens_lengths"]
-        end = torch.tensor(self.language.ends[:1], dtype=tokens.dtype)
-        joined = torch.cat(
-            [torch.cat([row[:length], end]) for row, length in zip(tokens, lengths.tolist(), strict=True)]
-        )
-        count = max(1, -(-(len(joined) - 1) // longest))
-        windows = torch.zeros(count, longest + 1, dtype=tokens.dtype)
-        found = torch.full((count,), longest + 1)
+        joined = self._joined(columns["prompt"])
+        size = self.window or self.context
+        count = max(1, -(-(len(joined) - 1) // size))
+        windows = np.full((count, size + 1), _NOTHING, np.int32)
         for place in range(count):
-            piece = joined[place * longest : (place + 1) * longest + 1]
+            piece = joined[place * size : (place + 1) * size + 1]
             windows[place, : len(piece)] = piece
-            found[place] = len(piece)
-        return Batch({"tokens": windows, "tokens_lengths": found})
+        return Batch({"tokens": torch.from_numpy(windows)})
+
+    def _joined(self, texts: Any) -> np.ndarray[Any, Any]:
+        """All tokens: of each text its beginning, itself, and its end where that is another token."""
+        assert self.language is not None
+        begin, ends = self.language.begin, self.language.ends[:1]
+        end = [] if ends == (begin,) else list(ends)
+        parts: list[np.ndarray[Any, Any]] = []
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):  # lists of Python's integers take nine times as much room
+            some = list(texts[start : start + _TEXTS_AT_ONCE])
+            if None in some:
+                row = start + some.index(None)
+                raise RowError(row, "prompt", "a generation learns from texts: give `prompt`, not `messages`")
+            tokens = self.language.encode(some)
+            parts.append(np.fromiter((number for one in tokens for number in (*one, *end)), np.int32))
+        if ends == (begin,):
+            parts.append(np.array(ends, np.int32))
+        joined = np.concatenate(parts)
+        if len(joined) < 2:
+            raise DataError("the texts must hold at least two tokens to learn from")
+        return joined
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """Cross entropy of each token after the first, in nats, summed over a row."""
-        tokens, lengths = batch.inputs["tokens"], batch.inputs["tokens_lengths"]
-        logits = network(tokens[:, :-1])  # (batch, steps, vocabulary)
-        losses = F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten(), reduction="none")
-        counts = torch.arange(1, tokens.shape[1], device=tokens.device) < lengths[:, None]
-        return (losses.view(counts.shape) * counts).sum(dim=1)
+        """Cross entropy of each token of a window after the first, in nats, summed over the window."""
+        tokens = batch.inputs["tokens"].long()
+        following = tokens[:, 1:]
+        logits = network(tokens[:, :-1].clamp(min=0))  # (batch, steps, vocabulary)
+        losses = F.cross_entropy(
+            logits.flatten(0, 1).float(), following.flatten(), reduction="none", ignore_index=_NOTHING
+        )
+        return losses.view(following.shape).sum(dim=1)
 
     def units(self, batch: Batch) -> torch.Tensor | None:
-        return batch.inputs["tokens_lengths"] - 1
+        return (batch.inputs["tokens"][:, 1:] != _NOTHING).sum(dim=1)
+
+    def figures(self, loss: float) -> dict[str, float]:
+        """Perplexity: the exponential of the mean loss of a token."""
+        return {"perplexity": math.exp(min(loss, 700.0))}
 
     def session(self, network: nn.Module, *, slots: int = _SLOTS, **options: Any) -> Session:
         """What answers rows side by side; servers let rows join and leave it between steps."""

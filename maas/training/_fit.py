@@ -14,6 +14,7 @@ import torch
 from maas.errors import DataError, show
 from maas.model import Model
 from maas.nn import Recipe
+from maas.nn.transforms import LowRank
 from maas.preprocess import Learner
 from maas.task import TaskLearner
 from maas.training._feed import Augment, Augmented
@@ -41,6 +42,7 @@ def fit(
     preprocess: Learner | None = None,
     augment: Augment | None = None,
     start: Start | None = None,
+    adapt: LowRank | None = None,
     freeze: Freeze | None = None,
     rate_factors: Mapping[str, float] | None = None,
     epochs: int = 50,
@@ -89,6 +91,8 @@ def fit(
             whose preprocessing is kept; a file of a state dict, .safetensors, .pt or .pth; tensors by name; or, for a
             `maas.nn.Backbone`, published weights such as "IMAGENET1K_V1" or "DEFAULT", which are downloaded once.
             A backbone's files and published weights go with `maas.preprocess.Image.published(name)`.
+        adapt: `maas.training.LowRank(rank=8)`: thin matrices beside linear layers, and only these learn; the weights of
+            `start` stay as they are to the bit. `maas.training.merged` adds them into those.
         freeze: parts of the network that keep the weights they start with: a name such as "body", several, or for how
             many epochs by name, as `{"body": 3}`. Batch statistics in them stay too.
         rate_factors: what the learning rate of a part is multiplied by, as `{"body": 0.1}`.
@@ -165,6 +169,10 @@ def fit(
             f"`augment` must be a function of a batch such as maas.preprocess.AugmentImages(flip=True), got "
             f"{show(augment)}"
         )
+    if adapt is not None and not isinstance(adapt, LowRank):
+        raise DataError(f"`adapt` must be a maas.training.LowRank, got {show(adapt)}")
+    if adapt is not None and start is None:
+        raise DataError("`adapt` needs `start`, the model to adapt: without it, what stays frozen was drawn at random")
     pace = Pace.of(freeze, rate_factors)
     if pace.frozen and start is None:
         warnings.warn("`freeze` without `start` keeps weights as they were drawn at random", stacklevel=2)
@@ -178,6 +186,7 @@ def fit(
         task=task,
         preprocess=preprocess,
         start=start,
+        adapt=adapt,
         seed=seed,
         device=where,
         chooses=keep == "best" or patience is not None,
@@ -199,6 +208,7 @@ def fit(
                 "preprocess": None if preprocess is None else _named(preprocess),
                 "augment": None if augment is None else _named(augment),
                 "start": model.card["lineage"]["start"],
+                **({} if adapt is None else {"adapt": adapt.to_json()}),
                 **pace.to_json(),
                 "settings": settings.to_json(),
             }

@@ -257,13 +257,15 @@ def _end_epoch(
     state.world.copy_from_first(state.network.buffers())  # batch statistics are each process's own
     if validation is not None:
         state.exchange()  # answers are given with the averaged weights
-        loss = mean_loss(state.network, task, validation, state.world)
+        most = settings.batch_size if task.streams else None  # there each token has scores of all tokens
+        loss = mean_loss(state.network, task, validation, state.world, most)
         if not math.isfinite(loss):
             raise DivergedError(state.steps, state.epoch, rate, [], f"the validation loss is {loss}")
         if settings.keep == "best" and loss < min(state.validation_losses, default=math.inf):
             state.remember()
         state.exchange()
     record = {"epoch": state.epoch, "train_loss": state.train_loss, "validation_loss": loss}
+    record |= task.figures(state.train_loss if loss is None else loss)
     state.history.append({**record, "learning_rate": rate, "seconds": round(time.perf_counter() - began, 4)})
     state.epoch, state.step = state.epoch + 1, 0
     state.loss_sum = state.loss_count = 0.0
@@ -318,11 +320,15 @@ def seed_generators(seed: int, epoch: int, rank: int, device: torch.device) -> N
             torch.cuda.manual_seed(number)
 
 
-def mean_loss(network: nn.Module, task: Task, rows: Batch | Iterable[Batch], world: World | None = None) -> float:
+def mean_loss(
+    network: nn.Module, task: Task, rows: Batch | Iterable[Batch], world: World | None = None, most: int | None = None
+) -> float:
     """The mean loss over rows, in evaluation mode; several processes share the rows, and each counts once.
 
     Args:
         rows: prepared, in one part or several.
+        world: the processes.
+        most: rows at once; None: as many as are fast.
     """
     world = world or World()
     network.eval()
@@ -330,7 +336,8 @@ def mean_loss(network: nn.Module, task: Task, rows: Batch | Iterable[Batch], wor
     losses, counts = [], []
     with torch.no_grad():
         for part in [rows] if isinstance(rows, Batch) else rows:
-            size = part.rows_a_pass() if device.type == "cuda" else min(part.rows_a_pass(), _ROWS_A_PASS)
+            limit = most or (None if device.type == "cuda" else _ROWS_A_PASS)
+            size = min(part.rows_a_pass(), limit or len(part))
             for at in range(0, len(part), size * world.size):
                 batch, is_counted = part[at : at + size * world.size], True
                 if world.size > 1:

@@ -133,7 +133,7 @@ def _fields(rows: Rows) -> Iterator[Finding]:
     empty, same = [], []
     for field in rows.schema.fields:
         column = rows.columns[field.name]
-        if column.ndim > 1:
+        if column.ndim > 1 or field.optional:
             continue
         if column.dtype.kind == "f":
             missing = np.isnan(column)
@@ -173,7 +173,7 @@ def _duplicates(learning: Rows, held_out: Rows | None) -> Iterator[Finding]:
 def _one_batch(made: Setup, batch_size: int) -> Batch:
     index = batches(epoch_order(len(made.learning), 0, 1), batch_size)[0]
     few = made.learning.take(index.numpy())
-    return next(replace(made, learning=few).batches())
+    return next(replace(made, learning=few).batches())[:batch_size]
 
 
 def _numbers(batch: Batch) -> Iterator[Finding]:

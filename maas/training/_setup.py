@@ -19,9 +19,11 @@ from maas.errors import DataError, RecipeError, RowError, show
 from maas.metrics import distribution
 from maas.model import Model
 from maas.nn import Recipe
+from maas.nn.transforms import LowRank
 from maas.preprocess import Learner
 from maas.schema import Schema
 from maas.task import Batch, Task, TaskLearner, task_class
+from maas.training._adapt import adapted
 from maas.training._feed import Feed, Resident, Streamed, fits, num_workers
 from maas.training._parts import carve, is_share, located, teaching
 from maas.training._plan import Plan
@@ -58,20 +60,26 @@ class Setup:
 
     def batches(self) -> Iterator[Batch]:
         """The rows that teach, prepared in parts that fit in memory, on the model's device."""
+        if (laid_out := _lessons(self.model, self.learning, self.given)) is not None:
+            return iter([laid_out.to(self.model.device)])
         return _batches(self.model, self.learning, self.given)
 
     def feed(self, workers: int | None, world: World) -> Feed:
         """Where batches come from: rows ready on the device if they fit and no `workers` are asked for."""
         model, rows = self.model, self.learning
         convolves = any(isinstance(module, nn.Conv2d) for module in model.network.modules())
+        options: dict[str, Any] = {"workers": num_workers() if workers is None else workers, "device": model.device}
+        if (laid_out := _lessons(model, rows, self.given, self.positions)) is not None:
+            self._laid_out = len(laid_out)
+            num_bytes = sum(tensor.nbytes for tensor in laid_out.inputs.values())
+            if workers is None and (model.device.type == "cpu" or fits(num_bytes, model.device)):
+                return Resident(laid_out, model.device, world)
+            return Streamed(laid_out.take, world=world, **options)
         if workers is None and fits(len(rows) * model.row_bytes, model.device):
-            batch = model.task.lessons(_batch(model, rows, self.given, self.positions), model.preprocess.outputs)
-            if len(batch) != len(rows):
-                self._laid_out = len(batch)
+            batch = _batch(model, rows, self.given, self.positions)
             self._lengths = batch.lengths()
             return Resident(batch, model.device, world, channels_last=convolves)
         prepare = partial(_prepare, model, rows, self.given, self.positions)
-        options: dict[str, Any] = {"workers": num_workers() if workers is None else workers, "device": model.device}
         if any(name.endswith("_lengths") for name in model.preprocess.outputs):
             parts = [[part] for part in torch.split(torch.arange(len(rows)), model.rows_at_once)]
             with closing(Streamed(prepare, world=World(), **options)) as feed:
@@ -82,7 +90,7 @@ class Setup:
     def plan(self, batch_size: int, accumulate: int, seed: int) -> Plan:
         """Which rows each step learns from; rows of like length together where `feed` found lengths."""
         if self._laid_out is not None:
-            return Plan(self._laid_out, batch_size, accumulate, seed, self._lengths, np.arange(self._laid_out))
+            return Plan(self._laid_out, batch_size, accumulate, seed)
         return Plan(len(self.learning), batch_size, accumulate, seed, self._lengths, self.positions)
 
     def validation(self) -> Batch | _Parts | None:
@@ -97,8 +105,10 @@ class Setup:
         if rows.target is not None:
             rows = teaching(rows, self.task.teaching(rows.target))
         try:
+            if (laid_out := _lessons(model, rows, given)) is not None:
+                return laid_out
             if fits(2 * len(rows) * model.row_bytes, model.device):
-                return model.task.lessons(_batch(model, rows, given), model.preprocess.outputs).to(model.device)
+                return _batch(model, rows, given).to(model.device)
             for _ in _batches(model, rows, given):  # what cannot be answered is found before the training
                 pass
             return _Parts(model, rows, given)
@@ -143,6 +153,7 @@ def set_up(
     task: str | TaskLearner | None,
     preprocess: Learner | None,
     start: Start | None,
+    adapt: LowRank | None = None,
     seed: int,
     device: torch.device,
     chooses: bool,
@@ -186,6 +197,8 @@ def set_up(
     answer = answer.knowing(prepared)
     sizes = prepared.outputs, answer.num_outputs
     resolved = reopened(recipe, source, *sizes).resolve(*sizes)
+    if adapt is not None:
+        resolved = adapted(resolved, adapt)
     if stuck := [one.kind for one in resolved.transforms if not one.trainable]:
         raise RecipeError(
             f"a network cannot be trained once it went through {stuck[0]!r}: train the model it was made of, and "
@@ -196,7 +209,9 @@ def set_up(
         network = resolved.build()
     begun = None
     if source is not None:
-        begun = put_in(network, source, head=head_of(resolved, *sizes), task=answer)
+        head = head_of(resolved, *sizes)
+        new = head if adapt is None else head | {*adapt.added(network)}
+        begun = put_in(network, source, head=new, task=answer)
     model = Model(
         network.to(device),
         recipe=resolved,
@@ -271,6 +286,14 @@ class _Parts:
 
     def __iter__(self) -> Iterator[Batch]:
         return _batches(self.model, self.rows, self.given)
+
+
+def _lessons(model: Model, rows: Rows, given: Rows, positions: np.ndarray[Any, Any] | None = None) -> Batch | None:
+    """What the network learns from rows, on the CPU, where that is laid out otherwise than rows are answered."""
+    try:
+        return model.task.lessons(rows.columns)
+    except RowError as error:
+        raise located(error, rows, given, positions) from error
 
 
 def _batches(model: Model, rows: Rows, given: Rows) -> Iterator[Batch]:

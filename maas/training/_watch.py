@@ -62,7 +62,8 @@ class Watch:
     def epoch(self, state: State) -> None:
         """An epoch is over."""
         record = state.history[-1]
-        values = {name: record[name] for name in ("train_loss", "validation_loss") if record[name] is not None}
+        told = [name for name in record if name not in ("epoch", "learning_rate", "seconds")]
+        values = {name: record[name] for name in told if record[name] is not None}
         self.bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()}, refresh=False)
         for tracker in self.trackers:
             tracker.log(state.steps, values)
@@ -92,7 +93,8 @@ class Watch:
         if self.history is None:
             return
         text = io.StringIO()
-        writer = csv.DictWriter(text, HISTORY, lineterminator="\n")
+        more = [name for name in (state.history or [{}])[0] if name not in HISTORY]
+        writer = csv.DictWriter(text, [*HISTORY, *more], lineterminator="\n")
         writer.writeheader()
         writer.writerows(state.history)
         try:

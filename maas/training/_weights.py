@@ -85,10 +85,11 @@ class Weights:
         self.learning = self.pieces
 
     def groups(self) -> list[dict[str, Any]]:
-        """An optimizer's groups, each with the factor of its learning rate."""
-        factors = dict.fromkeys(piece.factor for piece in self.pieces)
+        """An optimizer's groups, each with the factor of its learning rate; what never learns is in none."""
+        learning = [piece for piece in self.pieces if piece.frozen is not None]
+        factors = dict.fromkeys(piece.factor for piece in learning)
         return [
-            {"params": [piece.parameter for piece in self.pieces if piece.factor == factor], "factor": factor}
+            {"params": [piece.parameter for piece in learning if piece.factor == factor], "factor": factor}
             for factor in factors
         ]
 

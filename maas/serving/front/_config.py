@@ -13,6 +13,7 @@ from maas.serving.front._caddy import ADMIN, LOG
 from maas.serving.front._problems import error_routes, problem
 from maas.serving.front._proxy import ASK, READY, invoke, proxy, tokens
 from maas.serving.front._slots import Slots
+from maas.serving.front._v1 import v1_routes, v1_server
 from maas.serving.front._v2 import health_routes, ready_responses, v2_routes
 
 HEADER_SECONDS = 10
@@ -32,6 +33,7 @@ class FrontSettings:
         drain_seconds: that requests in flight have when it is told to stop.
         certificate, key: PEM files; with them it speaks TLS.
         otel: whether it sends traces to where the OTEL_ environment variables say.
+        generating: the models that generate text: OpenAI's API leads to them.
     """
 
     folder: Path
@@ -43,6 +45,7 @@ class FrontSettings:
     certificate: Path | None = None
     key: Path | None = None
     otel: bool = False
+    generating: Sequence[str] = ()
 
     @property
     def url(self) -> str:
@@ -60,23 +63,28 @@ class FrontSettings:
     def _config(self, keys: Sequence[str]) -> dict[str, Any]:
         shown = f"[{self.host}]" if ":" in self.host else self.host
         slots = Slots(self.folder)
-        server: dict[str, Any] = {
-            "listen": [f"{shown}:{self.port}"],
-            "protocols": ["h1", "h2"],
+        asks = {
             "automatic_https": {"disable": True},
-            "read_header_timeout": f"{HEADER_SECONDS}s",
-            "read_timeout": f"{BODY_SECONDS}s",
-            "idle_timeout": "2m",
-            "max_header_bytes": 16_384,
-            "logs": {"default_logger_name": "access"},
-            "routes": self._routes(keys, slots),
             "named_routes": {
                 ASK: {"handle": [proxy(slots)]},
                 READY: {"handle": [proxy(slots, *ready_responses())]},
             },
             "errors": {"routes": [{"handle": [_sent_back()]}, *error_routes()]},
         }
-        apps: dict[str, Any] = {"http": {"grace_period": f"{self.drain_seconds:g}s", "servers": {"front": server}}}
+        server: dict[str, Any] = {
+            **asks,
+            "listen": [f"{shown}:{self.port}"],
+            "protocols": ["h1", "h2"],
+            "read_header_timeout": f"{HEADER_SECONDS}s",
+            "read_timeout": f"{BODY_SECONDS}s",
+            "idle_timeout": "2m",
+            "max_header_bytes": 16_384,
+            "logs": {"default_logger_name": "access"},
+            "routes": self._routes(keys, slots),
+        }
+        chooses = {**asks, "routes": [{"handle": [_started(), tokens(slots, self.ports)]}]}
+        servers = {"front": server, **v1_server(self.generating, self.folder, chooses)}
+        apps: dict[str, Any] = {"http": {"grace_period": f"{self.drain_seconds:g}s", "servers": servers}}
         if self.certificate:
             server["tls_connection_policies"] = [{}]
             pair = {"certificate": str(self.certificate), "key": str(self.key)}
@@ -91,7 +99,7 @@ class FrontSettings:
     def _routes(self, keys: Sequence[str], slots: Slots) -> list[dict[str, Any]]:
         known = {"header": {"Authorization": [f"Bearer {key}" for key in keys]}}
         served = {"path": ["/predictions/*", "/explanations/*", "/v2/models/*"]}
-        first: list[dict[str, Any]] = [{"handler": "vars", "started": "{time.now.unix}"}]
+        first: list[dict[str, Any]] = [_started()]
         if self.otel:
             first.append({"handler": "tracing", "span": "maas"})
         named = {"header_regexp": {"X-Request-Id": {"pattern": "^[A-Za-z0-9._:-]{1,128}$"}}}
@@ -108,6 +116,7 @@ class FrontSettings:
             {"match": [{"expression": too_large}], "handle": [problem("too-large")], "terminal": True},
             {"handle": [body]},
             *v2_routes(),
+            *v1_routes(self.generating, self.folder),
             {"match": [served], "handle": [invoke(ASK)], "terminal": True},
             {"handle": [problem("not-found")]},
         ]
@@ -129,6 +138,10 @@ class FrontSettings:
                 "include": ["http.log.access.access"],
             },
         }
+
+
+def _started() -> dict[str, Any]:
+    return {"handler": "vars", "started": "{time.now.unix}"}
 
 
 def _sent_back() -> dict[str, Any]:

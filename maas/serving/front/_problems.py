@@ -36,7 +36,9 @@ _PROBLEMS: dict[str, tuple[int, str, str, dict[str, list[str]]]] = {
 def problem(kind: str) -> Handler:
     """The handler that answers with a problem document."""
     status, title, detail, headers = _PROBLEMS[kind]
-    body = {"type": f"urn:maas:problem:{kind}", "title": title, "status": status, "detail": detail}
+    # `error` is what clients of OpenAI's API show.
+    shown = {"message": detail, "type": "invalid_request_error" if status < 500 else "server_error", "code": kind}
+    body = {"type": f"urn:maas:problem:{kind}", "title": title, "status": status, "detail": detail, "error": shown}
     return answer(body, status, "application/problem+json", headers)
 
 

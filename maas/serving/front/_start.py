@@ -178,7 +178,8 @@ def plan_front(
     """
     if instances < 2:
         raise ServingError(f"`instances` is at least 2, got {instances}: one alone cannot be stopped without a loss")
-    found = [f"{one.says.name}@{one.says.version}" for one in choose(store, models)]
+    chosen = [one.says for one in choose(store, models)]
+    found = [f"{one.name}@{one.version}" for one in chosen]
     pair = check_address(host, certificate, key)
     if port is not None and not 0 < port < 2**16:
         raise ServingError(f"`port` is from 1 to 65535, got {port}")
@@ -200,6 +201,7 @@ def plan_front(
         certificate=pair[0],
         key=pair[1],
         otel=otel or _has_otel(os.environ),
+        generating=[one.name for one in chosen if one.deployment.continuousBatching],
     )
     return FrontPlan(settings, _caddy.find_caddy(), found, instances, keys)
 

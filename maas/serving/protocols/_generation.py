@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from maas.client import DESCRIPTION, IDENTITY, V2_METADATA
+from maas.client import DESCRIPTION, IDENTITY, ROUTE, V2_METADATA
 from maas.schema import Schema
 from maas.serving.protocols._accept import JSON, media_type, preferred
 from maas.serving.protocols._form import as_bytes, is_raw
@@ -45,7 +45,7 @@ class GenerationReader:
             Problem: the request cannot be read, or its answer would be in no form that the client accepts.
         """
         said = {name.lower(): value for name, value in headers.items()}
-        path = said.get("url_path")
+        path = said.get("url_path") or said.get(ROUTE.lower())
         if isinstance(path, str) and is_openai(path):
             return read_openai(path, lambda: _document(parts, said), self._identity, request)
         accept = said.get("accept")

@@ -14,7 +14,8 @@ from maas.serving.protocols._problems import Problem
 class OpenAIProblem(Problem):
     """A refusal whose body is `{"error": {"message", "type", "param", "code"}}`; `code` is the problem's kind."""
 
-    media = JSON
+    media = f"{JSON}; charset=utf-8"
+    """By its parameter the front tells it from an error of TorchServe's own, which it asks another instance about."""
 
     def body(self) -> bytes:
         return orjson.dumps({"error": self.error()})
