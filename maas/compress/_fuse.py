@@ -78,7 +78,7 @@ def fused(model: Model) -> Model:
     network = copy.deepcopy(model.network).cpu()
     folds = find_folds(network, inputs)
     folded = folds.folded(network)
-    found = _find(folded, inputs)
+    found = find_fused(folded, inputs)
     if not found.layers and not found.blocks:
         raise CompressionError(f"a {model.recipe.kind} has no convolution over images that could be fused")
     made = found.apply(folded)
@@ -97,7 +97,7 @@ def fused(model: Model) -> Model:
     )
 
 
-def _find(network: nn.Module, inputs: Mapping[str, torch.Tensor]) -> Fused:
+def find_fused(network: nn.Module, inputs: Mapping[str, torch.Tensor]) -> Fused:
     """What of a folded network can be fused."""
     known = block_types()
     blocks = tuple(name for name, one in network.named_modules() if type(one) in known and is_plain(one))

@@ -27,9 +27,7 @@ _MOST_CELLS = 32
 _CHUNK_NUMBERS = 1 << 24
 _BYTES_WORTH_A_TURN = 1 << 11  # an image of fewer is mostly the interpreter's work, of which there is one at a time
 _BYTES_WORTH_THREADS = 1 << 14  # a tiny image is decoded sooner than a thread is woken
-_LUMA = torch.tensor([0.299, 0.587, 0.114])[
-    :, None, None
-]  # red, green, blue: ITU-R BT.601, as in JPEG
+_LUMA = torch.tensor([0.299, 0.587, 0.114])[:, None, None]  # red, green, blue: ITU-R BT.601, as in JPEG
 _LONGEST = 16  # times its shorter side: a longer strip is cut before it is resized
 _GOLDEN = 0.6180339887498949
 
