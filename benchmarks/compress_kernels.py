@@ -1,4 +1,4 @@
-"""Milliseconds of a pass through a network in float32, with batch normalisation folded, in int8, and in bfloat16.
+"""Milliseconds of a pass through a network in float32, with batch normalisation folded, fused, in int8, in bfloat16.
 
     python benchmarks/compress_kernels.py                # all networks, batches of 1 and 8, one thread
     python benchmarks/compress_kernels.py --only resnet18 --threads 2
@@ -25,6 +25,7 @@ from torch import nn
 
 import maas
 from maas.compress._fold import find_folds
+from maas.compress._fuse import find_fused
 from maas.compress._int8 import int8_network, plan
 from maas.nn import _int8
 
@@ -48,7 +49,8 @@ def main() -> None:
     parser.add_argument("--commit", help="what to print as the commit, where this is no clone")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    heads = ["network, batch", "float32", "folded", "int8", "bfloat16", "int8 without kernels", "layers in int8"]
+    heads = ["network, batch", "float32", "folded", "int8", "bfloat16", "int8 without kernels", "fused"]
+    heads += ["fused, bfloat16", "layers in int8"]
     if options.torchao:
         heads[-1:-1] = ["torchao, dynamic", "torchao, weights only"]
     print(f"| {' | '.join(heads)} |")
@@ -77,9 +79,12 @@ def prepared(name: str) -> tuple[list[Callable[[torch.Tensor], torch.Tensor]], i
     transform, integers = int8_network(folded, plan(folded, [rows]))
     plain = copy.deepcopy(integers)
     lowered = copy.deepcopy(network).to(torch.bfloat16)
+    fused = find_fused(folded, rows).apply(copy.deepcopy(folded)).eval() if len(shape) == 3 else folded
+    lowered_fused = copy.deepcopy(fused).to(torch.bfloat16)
     with torch.inference_mode(), patch.object(_int8, "has_kernels", lambda: False):
         plain(**rows)  # what it makes ready here it keeps
     forms = [network, folded, integers, lambda x: lowered(x.bfloat16()).float(), plain]
+    forms += [fused, lambda x: lowered_fused(x.bfloat16()).float()]
     return forms, len(transform.layers), shape
 
 

@@ -38,7 +38,8 @@ from environment import ROOT, make_peers, versions, where
 
 PEERS = ("litserve", "fastapi", "uvicorn", "captum", "python-multipart")
 WITH_PEERS = ("stock", "stock, quiet", "stock, no batches", "litserve", "fastapi")
-ORDER = ("maas", "maas bf16", "maas int8", *WITH_PEERS, "ceiling")
+FOR_IMAGES = ("maas bf16", "maas int8", "maas fused", "maas fused bf16")
+ORDER = ("maas", *FOR_IMAGES, *WITH_PEERS, "ceiling")
 LOADS = ("images", "row", "rows-json", "rows-npy", "text")
 NUM_AGREEING = 1_000
 
@@ -108,7 +109,7 @@ def measure(
                     continue
                 if contender == "stock, no batches" and 1 not in load.clients:
                     continue
-                if contender in ("maas bf16", "maas int8") and load.model != "image":
+                if contender in FOR_IMAGES and load.model != "image":
                     continue
                 if options.no_peers and load.model == "image" and contender in WITH_PEERS:
                     continue

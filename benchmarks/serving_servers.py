@@ -142,6 +142,18 @@ class MaasInt8(Maas):
     artifact = "int8"
 
 
+class MaasFused(Maas):
+    """The same with an artifact whose convolutions were fused, in float32."""
+
+    artifact = "fused"
+
+
+class MaasFusedVouched(Maas):
+    """The same with a fused artifact that vouches for bfloat16."""
+
+    artifact = "fused_vouched"
+
+
 class Stock(Contender):
     """TorchServe with its own handler and its own settings; the batch size is the load's."""
 
@@ -246,6 +258,8 @@ CONTENDERS: dict[str, type[Contender]] = {
     "maas": Maas,
     "maas bf16": MaasVouched,
     "maas int8": MaasInt8,
+    "maas fused": MaasFused,
+    "maas fused bf16": MaasFusedVouched,
     "stock": Stock,
     "stock, quiet": StockQuiet,
     "stock, no batches": StockAlone,

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from maas.model import Model
 
 _SEARCHED = ("test", "picture", "optimize")
-_METHODS = ("int8", "int8_weights", "bfloat16", "prune", "distil")
+_FUSED = {"fuse": "float32", "fuse_bfloat16": "bfloat16"}
+_METHODS = ("int8", "int8_weights", "bfloat16", *_FUSED, "prune", "distil")
 _EXAMPLES = """\
 examples:
   maas compress artifacts/wine --data valid.csv --output artifacts/wine-small
@@ -114,7 +115,7 @@ def _searched(options: Namespace, model: Model, rows: dict[str, Rows | None]) ->
 
 def _compressed(options: Namespace, model: Model, rows: dict[str, Rows | None]) -> bool:
     """Save what one method makes of the model."""
-    from maas.compress import distil, prune, quantize, smaller
+    from maas.compress import distil, fuse, prune, quantize, smaller
     from maas.nn import Recipe
 
     data, train = rows["data"], rows["train"]
@@ -127,6 +128,8 @@ def _compressed(options: Namespace, model: Model, rows: dict[str, Rows | None]) 
         given = Recipe(model.recipe.kind, {**model.recipe.arguments, **arguments})
         recipe = given if arguments else smaller(model.recipe)
         made = distil(model, data, recipe=recipe, train=train, **how, **_training(options))
+    elif options.method in _FUSED:
+        made = fuse(model, data, precision=_FUSED[options.method], **how)
     else:
         made = quantize(model, data, method=options.method, calibration=train, **how)
     _save(options, made)

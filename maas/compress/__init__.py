@@ -3,6 +3,7 @@
 from maas.compress._budget import Outcome, hold
 from maas.compress._distil import distil
 from maas.compress._found import Candidate, Search, Unseen
+from maas.compress._fuse import fuse
 from maas.compress._grid import smaller
 from maas.compress._measure import Measured
 from maas.compress._prune import prune
@@ -16,6 +17,7 @@ __all__ = [
     "Search",
     "Unseen",
     "distil",
+    "fuse",
     "hold",
     "prune",
     "quantize",

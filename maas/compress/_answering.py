@@ -31,8 +31,8 @@ def main() -> None:
     for module in given["imports"]:
         import_module(module)
     children: list[tuple[IO[bytes], IO[bytes]]] = []
-    for folder in given["folders"]:
-        children.append(_fork(Path(folder), given, told, children))
+    for folder, precision in given["models"]:
+        children.append(_fork(Path(folder), precision, given, told, children))
     for line in sys.stdin.buffer:
         asks, answers = children[json.loads(line)["model"]]
         asks.write(line)
@@ -40,7 +40,11 @@ def main() -> None:
 
 
 def _fork(
-    folder: Path, given: dict[str, Any], told: IO[bytes], before: Sequence[tuple[IO[bytes], IO[bytes]]]
+    folder: Path,
+    precision: str,
+    given: dict[str, Any],
+    told: IO[bytes],
+    before: Sequence[tuple[IO[bytes], IO[bytes]]],
 ) -> tuple[IO[bytes], IO[bytes]]:
     """Start the process of a model; gives where to ask it, and where it answers. It ends when nobody can ask it."""
     (asked, asks), (answers, answered) = os.pipe(), os.pipe()
@@ -55,13 +59,13 @@ def _fork(
                 end.close()
         for descriptor in (asks, answers, told.fileno(), sys.stdin.fileno()):
             os.close(descriptor)
-        _serve(folder, given, os.fdopen(asked, "rb"), os.fdopen(answered, "wb", buffering=0))
+        _serve(folder, precision, given, os.fdopen(asked, "rb"), os.fdopen(answered, "wb", buffering=0))
         code = 0
     finally:
         os._exit(code)
 
 
-def _serve(folder: Path, given: dict[str, Any], asked: IO[bytes], answered: IO[bytes]) -> None:
+def _serve(folder: Path, precision: str, given: dict[str, Any], asked: IO[bytes], answered: IO[bytes]) -> None:
     """Load a model, answer some rows, and then measure what is asked for."""
 
     def tell(value: Any) -> None:
@@ -70,7 +74,7 @@ def _serve(folder: Path, given: dict[str, Any], asked: IO[bytes], answered: IO[b
     torch.set_num_threads(given["threads"])
     memory = anonymous_bytes()
     try:
-        model = Model.load(folder)
+        model = Model.load(folder, precision=precision)
         for size in SIZES:
             _seconds(model, given["rows"], size, calls=_FEWEST_CALLS, seconds=0.0)
         taken = None if memory is None else (anonymous_bytes() or 0) - memory

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maas.compress._distil import distil
+from maas.compress._fuse import fuse
 from maas.compress._prune import prune
 from maas.compress._quantize import quantize
 from maas.errors import CompressionError
@@ -51,11 +52,20 @@ class Step:
     beyond: str | None = None
 
 
-def grid(data: Any, train: Any, *, shares: Sequence[float], epochs: int, fit_options: Mapping[str, Any]) -> list[Step]:
+def grid(
+    data: Any,
+    train: Any,
+    *,
+    shares: Sequence[float],
+    epochs: int,
+    fit_options: Mapping[str, Any],
+    fusible: bool,
+) -> list[Step]:
     """The candidates, each after the one it goes on from.
 
     Args:
         data, train, shares, epochs, fit_options: as of `search`.
+        fusible: whether the network has convolutions over images.
     """
 
     def quantized(method: str) -> Make:
@@ -66,6 +76,9 @@ def grid(data: Any, train: Any, *, shares: Sequence[float], epochs: int, fit_opt
                 return quantize(model, data, method=method, max_drop=ANY_DROP, calibration=train)
 
         return make
+
+    def fused(precision: str) -> Make:
+        return lambda model, _: fuse(model, data, precision=precision, max_drop=ANY_DROP)
 
     def pruned(share: float) -> Make:
         how = {"train": train, "epochs": epochs, **fit_options}
@@ -78,10 +91,13 @@ def grid(data: Any, train: Any, *, shares: Sequence[float], epochs: int, fit_opt
     def untrained(model: Model, _: float) -> Model:
         raise CompressionError("needs rows to go on training with: train=")
 
-    def on_top(name: str) -> list[Step]:
-        return [Step(f"{name} + {method}", quantized(method), name) for method in ("int8_weights", "int8")]
+    fusing = {"fused": fused("float32"), "fused, bfloat16": fused("bfloat16")} if fusible else {}
+    adding = {method: quantized(method) for method in ("int8_weights", "int8")} | fusing
 
-    steps = [Step(method, quantized(method)) for method in ("bfloat16", "int8_weights", "int8")]
+    def on_top(name: str) -> list[Step]:
+        return [Step(f"{name} + {method}", make, name) for method, make in adding.items()]
+
+    steps = [Step("bfloat16", quantized("bfloat16")), *(Step(method, make) for method, make in adding.items())]
     if train is None:
         return [*steps, Step("pruned", untrained), Step("distilled", untrained)]
     names = [f"pruned {share:g}" for share in sorted(shares)]

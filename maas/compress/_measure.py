@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 import numpy as np
@@ -56,7 +57,12 @@ class Measured:
 
 
 def measure(
-    folders: Mapping[str, Path], rows: Sequence[Mapping[str, Any]], *, rounds: int, imports: Sequence[str] = ()
+    folders: Mapping[str, Path],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    rounds: int,
+    imports: Sequence[str] = (),
+    precisions: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Measured]:
     """Measure saved models, each in a process of its own, in turns, so that a busy moment hits all alike.
 
@@ -65,13 +71,14 @@ def measure(
         rows: to answer, as a client writes them in JSON.
         rounds: how often each has its turn. Many short ones: what else the machine does then hits all alike.
         imports: modules that register a user's own networks.
+        precisions: to answer in, by name; "float32" where none is given.
 
     Raises:
         CompressionError: a process cannot load or run a model.
     """
     names = list(folders)
     times: dict[tuple[str, int], list[list[float]]] = {(name, size): [] for name in names for size in _CALLS}
-    with _processes(folders, rows, imports) as ask:
+    with _processes(folders, rows, imports, precisions) as ask:
         memory = {name: ask(name, {})["memory_bytes"] for name in names}
         for turn in range(rounds):
             first = turn % len(names)  # nobody always comes after the same one
@@ -120,12 +127,15 @@ def _quantile(rounds: Sequence[Sequence[float]], share: float) -> float:
 
 @contextlib.contextmanager
 def _processes(
-    folders: Mapping[str, Path], rows: Sequence[Mapping[str, Any]], imports: Sequence[str]
+    folders: Mapping[str, Path],
+    rows: Sequence[Mapping[str, Any]],
+    imports: Sequence[str],
+    precisions: Mapping[str, str],
 ) -> Iterator[Callable[[str, Mapping[str, Any]], dict[str, Any]]]:
     """Processes that hold a model each; gives what asks one of them by name."""
     places = {name: place for place, name in enumerate(folders)}
     given = {
-        "folders": [str(folder) for folder in folders.values()],
+        "models": [(str(folder), precisions.get(name, "float32")) for name, folder in folders.items()],
         "rows": list(rows),
         "threads": torch.get_num_threads(),
         "imports": list(imports),

@@ -23,7 +23,7 @@ METHODS = ("int8", "int8_weights", "bfloat16")
 _KINDS = ("int8", "int8_weights", "bfloat16_weights")
 _CALIBRATION = 256
 _A_BATCH = 32
-_STALE = ("created", "versions", "num_parameters", "evaluation", "precision", "lineage")  # the parent's own
+STALE = ("created", "versions", "num_parameters", "evaluation", "precision", "lineage")  # the parent's own
 
 
 def quantize(
@@ -126,7 +126,7 @@ def _made(model: Model, network: nn.Module, transforms: Sequence[Transform]) -> 
         preprocess=model.preprocess,
         task=model.task,
         target=model.target,
-        card={key: value for key, value in model.card.items() if key not in _STALE},
+        card={key: value for key, value in model.card.items() if key not in STALE},
     )
 
 

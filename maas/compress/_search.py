@@ -12,6 +12,7 @@ import numpy as np
 
 from maas import data as sources
 from maas.compress._found import Candidate, Search, Unseen
+from maas.compress._fuse import is_fusible
 from maas.compress._grid import ANY_DROP, AS_IT_IS, Step, grid
 from maas.compress._measure import machine, measure
 from maas.data import Rows
@@ -40,10 +41,11 @@ def search(
 ) -> Search:
     """Try a small grid of compressions and measure each beside the model as it is, in one run.
 
-    Tried are bfloat16 weights, int8 weights and int8 kernels; with `train` also pruned networks and a distilled one of
-    half the width, each alone and with int8 on top. What a model cannot have is skipped and says why; what costs too
-    much stays in the table as such. Each candidate is saved, loaded in a process of its own and asked there for one row
-    and for eight, in turns.
+    Tried are bfloat16 weights, int8 weights, int8 kernels and, of networks over images, fused convolutions; with
+    `train` also pruned networks and a distilled one of half the width, each alone and with int8 or fusing on top. What
+    a model cannot have is skipped and says why; what costs too much stays in the table as such. Each candidate is
+    saved, loaded in a process of its own and asked there for one row and for eight, in turns, in the precision that it
+    was scored in.
 
     The table is of this machine. `data` chooses the best, so the best's score on it is a little optimistic: `test`
     gives one that is not.
@@ -79,14 +81,21 @@ def search(
     check_uncompressed(model)
     judging = sources.as_rows(data, task=model.task.kind)
     scores = model.score(judging)
-    steps = grid(judging, train, shares=shares, epochs=epochs, fit_options=fit_options)
+    fusible = is_fusible(model.network)
+    steps = grid(judging, train, shares=shares, epochs=epochs, fit_options=fit_options, fusible=fusible)
     made, candidates = _try(model, scores, steps, max_drop, progress)
     with tempfile.TemporaryDirectory(prefix="maas-search-") as scratch:
         folders = {name: Path(scratch, str(place)) for place, name in enumerate(made)}
         for name, one in made.items():
             one.save(folders[name])
         progress(f"measuring {len(folders)} models in turns, {rounds} rounds")
-        measured = measure(folders, _to_time(model, judging), rounds=rounds, imports=imports)
+        measured = measure(
+            folders,
+            _to_time(model, judging),
+            rounds=rounds,
+            imports=imports,
+            precisions={name: one.precision for name, one in made.items()},
+        )
     candidates = [replace(one, measured=measured.get(one.name)) for one in candidates]
     found = Search(
         primary=scores.primary,
@@ -148,7 +157,8 @@ def _try(
             tried[step.name] = Candidate(step.name, skipped=reason)
             continue
         alike = [other.name for other in steps if other.after == step.after and other.name in made]
-        if twins := [name for name in alike if made[name].recipe == one.recipe]:
+        same = (one.recipe, one.precision)
+        if twins := [name for name in alike if (made[name].recipe, made[name].precision) == same]:
             tried[step.name] = Candidate(step.name, skipped=f"comes to the same as {twins[0]}")
             continue
         after = float(one.card["compression"][-1]["after"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -26,7 +27,7 @@ _MOST_CELLS = 32
 _CHUNK_NUMBERS = 1 << 24
 _BYTES_WORTH_A_TURN = 1 << 11  # an image of fewer is mostly the interpreter's work, of which there is one at a time
 _BYTES_WORTH_THREADS = 1 << 14  # a tiny image is decoded sooner than a thread is woken
-_LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as JPEG and Pillow weigh them
+_LUMA = torch.tensor([0.299, 0.587, 0.114])[:, None, None]  # red, green, blue: ITU-R BT.601, as in JPEG
 _LONGEST = 16  # times its shorter side: a longer strip is cut before it is resized
 _GOLDEN = 0.6180339887498949
 
@@ -155,9 +156,8 @@ class Image:
 
     def apply(self, columns: Columns) -> tuple[dict[str, torch.Tensor], dict[int, RowError]]:
         pixels, errors = self._pixels(columns[self.schema.names[0]])
-        for values, statistic in ((pixels.sub_, self.mean), (pixels.div_, self.scale)):
-            values(torch.from_numpy(statistic).float()[:, None, None])
-        return {"image": pixels}, errors
+        mean, scale = self._statistics
+        return {"image": pixels.sub_(mean).div_(scale)}, errors
 
     def baselines(self) -> Mapping[str, torch.Tensor]:
         """An image of the training rows' mean colour all over."""
@@ -216,6 +216,12 @@ class Image:
             if not np.isfinite(array).all() or (name == "scale" and not (array > 0).all()):
                 raise FormatError(f"preprocessing array {name!r} holds values that no training gives")
         return Image(schema, *sides, arrays["mean"], arrays["scale"], resize, interpolation)
+
+    @functools.cached_property
+    def _statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and scale of each channel, float32 of shape (channels, 1, 1)."""
+        mean, scale = (torch.from_numpy(one).float()[:, None, None] for one in (self.mean, self.scale))
+        return mean, scale
 
     def _pixels(self, contents: np.ndarray[Any, Any]) -> tuple[torch.Tensor, dict[int, RowError]]:
         """Pixels from 0 to 1 of encoded images: float32 of shape (rows, channels, height, width), and errors by row."""
@@ -302,7 +308,7 @@ def _shorter_side(pixels: torch.Tensor, side: int, interpolation: str) -> torch.
 
 
 def _grey(pixels: torch.Tensor) -> torch.Tensor:
-    """Brightness, (3, height, width) to (1, height, width)."""
-    red, green, blue = pixels
-    grey: torch.Tensor = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    """Brightness, (3, height, width) to (1, height, width); the pixels are used up."""
+    red, green, blue = pixels.mul_(_LUMA).unbind()
+    grey: torch.Tensor = red.add_(green).add_(blue)
     return grey[None]

@@ -6,8 +6,6 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-import numpy as np
-
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _WHOLE = ((0, 0, 1, 1),)
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -55,11 +53,10 @@ def checked_png(content: bytes) -> bytes:
             except zlib.error as error:
                 raise ValueError("the stream of pixels is damaged") from error
             piece = inflater.unconsumed_tail
-            filters = np.frombuffer(part, np.uint8)
             for start, tall, size in rows:
                 first = start + -(-max(0, at - start) // size) * size
                 end = min(at + len(part), start + tall * size)
-                if first < end and filters[first - at : end - at : size].max() > _MOST_FILTER:
+                if first < end and max(part[first - at : end - at : size]) > _MOST_FILTER:
                     raise ValueError("a row has no known filter")
             at += len(part)
             if at > total + _SPARE_BYTES:

@@ -107,6 +107,7 @@ def test_a_method_alone(
         ("--share 0.5", 2, "--share belongs to --method prune"),
         ("--method int8 --set hidden=[3]", 2, "--set belongs to --method distil"),
         ("--method distil", 2, "--method distil needs --train, the rows to teach with"),
+        ("--method fuse", 1, "has no convolution over images that could be fused"),
         ("--batch-size 8", 2, "--batch-size is for training: give rows to go on with as --train"),
         ("--picture .", 2, "--picture must be a file such as pareto.svg"),
         ("--max-drop 2", 2, "`max_drop` must be from 0 to below 1, got 2.0"),

@@ -2,6 +2,7 @@
 
 from maas.nn.transforms._bfloat16_weights import Bfloat16Weights
 from maas.nn.transforms._folded_batch_norm import FoldedBatchNorm
+from maas.nn.transforms._fused import Fused, FusedForm
 from maas.nn.transforms._int8 import Int8, Int8Form
 from maas.nn.transforms._int8_weights import Int8Weights
 from maas.nn.transforms._low_rank import LowRank
@@ -11,6 +12,8 @@ from maas.nn.transforms._transform import Transform, from_json, transform
 __all__ = [
     "Bfloat16Weights",
     "FoldedBatchNorm",
+    "Fused",
+    "FusedForm",
     "Int8",
     "Int8Form",
     "Int8Weights",
