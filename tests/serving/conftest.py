@@ -9,6 +9,8 @@ import pytest
 import maas
 from maas.serving import Server
 
+from .generation import taught
+
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory, wine_artifact: Path, cancer_artifact: Path) -> Path:
@@ -30,3 +32,23 @@ def http(server: Server) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {server.token()}"}
     with httpx.Client(base_url=server.url, headers=headers, timeout=30, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> maas.Model:
+    """Goes on from sentences. Read only."""
+    return taught()
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact(tiny_model: maas.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model.save(tmp_path_factory.mktemp("artifacts") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def texts(tiny_artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the model that goes on from sentences, four at a time."""
+    store = tmp_path_factory.mktemp("texts")
+    maas.package(tiny_artifact, store=store, name="tiny", batch_size=4)
+    with maas.serve(store, threads=1) as server:
+        yield server

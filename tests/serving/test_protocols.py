@@ -105,7 +105,7 @@ def proto(number: int, value: bytes) -> bytes:
     return bytes([number << 3 | 2]) + length + bytes([size]) + value
 
 
-def over_grpc(server: Server, inputs: dict[str, bytes]) -> bytes:
+def over_grpc(server: Server, inputs: dict[str, bytes], *, model: str = "cancer") -> bytes:
     """What `InferenceAPIsService.Predictions` answers: the message PredictionResponse has one field, the body."""
     entries = [proto(3, proto(1, name.encode()) + proto(2, value)) for name, value in inputs.items()]
     settings = (server.folder / "config.properties").read_text().splitlines()
@@ -113,7 +113,7 @@ def over_grpc(server: Server, inputs: dict[str, bytes]) -> bytes:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.unary_unary("/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions")
         metadata = [("authorization", f"Bearer {server.token()}")]
-        answer: bytes = call(proto(1, b"cancer") + b"".join(entries), metadata=metadata, timeout=30)
+        answer: bytes = call(proto(1, model.encode()) + b"".join(entries), metadata=metadata, timeout=30)
     place = 1
     while answer[place] > 127:
         place += 1

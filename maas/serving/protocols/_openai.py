@@ -117,7 +117,7 @@ def _completion(path: str, body: dict[str, Any], identity: Identity, request: st
 
 
 def _chat(body: dict[str, Any], row: dict[str, Any]) -> tuple[list[Any], ChatForm, dict[str, str]]:
-    names = {}
+    names = {"prompt": "messages"}  # what a row's conversation has become by the time it is too long
     if "max_completion_tokens" in body:
         if "max_tokens" in body:
             raise _wrong("max_tokens", "is the older name of `max_completion_tokens`; send one of them")
