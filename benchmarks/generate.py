@@ -114,12 +114,12 @@ def measure(
     for window in range(options.windows + 1):
         for name, run in contenders.items():
             found = run()
+            print(f"window {window} of {options.windows}: {name}, {found['rate']:.1f} tokens/s", file=sys.stderr)
             if window:
                 table.setdefault(name, []).append(found)
         joined = {**asyncio.run(join_long(server)), "chunk": chunk_seconds(model)}
         if window:
             long.append(joined)
-        print(f"window {window} of {options.windows}", file=sys.stderr)
     return table, worker_bytes(server), long
 
 
