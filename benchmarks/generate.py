@@ -34,7 +34,7 @@ from environment import versions, where
 
 import maas
 from maas.client import AsyncClient
-from maas.generation import Engine
+from maas.generation import Engine, Request
 from maas.nn import available_cores
 from maas.serving import Server
 from maas.serving._generate_load import GenerateLoad, prompts_of, stream_load
@@ -250,11 +250,10 @@ async def join_long(server: Server) -> dict[str, float]:
 @torch.inference_mode()
 def chunk_seconds(model: maas.Model) -> float:
     """The longest time for one chunk of the long prompt alone."""
-    prepared = model.prepare([{"prompt": " ".join([QUESTIONS[1]] * 80), "max_tokens": 1}])
-    request = request_of(prepared.batch, 0)
-    made: Any = Engine(model.network, slots=1)  # type: ignore[arg-type]
-    request.tokens[LONG:] = []
-    made.join(0, request)
+    learned: Any = model.preprocess
+    (tokens,) = learned.language.encode([" ".join(QUESTIONS * 20)])
+    made = Engine(model.network, slots=1)  # type: ignore[arg-type]
+    made.join(0, Request(tokens[:LONG], max_tokens=1))
     longest = 0.0
     for _ in range(LONG // made.chunk):  # the last, which is shorter, is left out
         begun = time.perf_counter()
