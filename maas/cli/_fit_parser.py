@@ -13,6 +13,7 @@ examples:
   maas fit loads.csv --target load --time measured_at --drop measured_at --patience 20 --output artifacts/loads
   maas fit sensors.csv --task anomaly --network autoencoder --output artifacts/sensors
   maas fit news.csv --task multilabel --target sport,politics --threshold f1 --output artifacts/news
+  maas fit poems.txt --task generation --context 128 --set width=128 --output artifacts/poems
   maas fit wine.csv --target cultivar --set 'hidden=[128, 64]' --set dropout=0.2 --output artifacts/wine
   maas fit wine.csv --target cultivar --schedule cosine --warmup 0.05 --keep last --validation 0 --output artifacts/wine
 
@@ -90,17 +91,21 @@ def _fit(command: argparse.ArgumentParser) -> None:
 def _learning(command: argparse.ArgumentParser) -> None:
     """The rows, the recipe and the settings: what all commands that train share."""
     _imports(command)
-    command.add_argument("data", metavar="DATA", help="a .csv, .tsv or .parquet file")
+    command.add_argument("data", metavar="DATA", help="a .csv, .tsv or .parquet file, or texts")
     command.add_argument(
         "--target",
         metavar="COLUMN",
-        help="what to predict (default: target, label, class or y); a,b,c with --task multilabel: a column a label",
+        help="what to predict (default: target, label, class or y); a,b,c with --task multilabel: a column a label; "
+        "with --task generation the column of texts",
     )
     command.add_argument(
         "--task",
-        choices=["classification", "regression", "multilabel", "anomaly"],
-        help="default: by the target's values",
+        choices=["classification", "regression", "multilabel", "anomaly", "generation"],
+        help="default: by the target's values; generation: a language model, of a .txt file, a folder or a table",
     )
+    command.add_argument("--tokenizer", metavar="KIND", help="of a generation: bpe or char (default: bpe)")
+    command.add_argument("--vocabulary", type=int, metavar="N", help="of a generation: most tokens (default: 8000)")
+    command.add_argument("--context", type=int, metavar="N", help="of a generation: tokens of a row (default: 512)")
     command.add_argument(
         "--threshold",
         metavar="X",
@@ -123,7 +128,7 @@ def _learning(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--group", metavar="COLUMN", help="split so that equal values stay together")
     command.add_argument("--time", metavar="COLUMN", help="split by time: the latest rows are held out")
-    command.add_argument("--network", default="mlp", metavar="KIND", help="registered network (default: %(default)s)")
+    command.add_argument("--network", metavar="KIND", help="registered network (default: mlp, or causal_transformer)")
     command.add_argument(
         "--set",
         action="append",

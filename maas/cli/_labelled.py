@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maas.cli._corpus import corpus
 from maas.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def labelled(options: Namespace, model: Model, path: str) -> Rows:
             f"the command line has no rows to score a {model.task.kind} by: they are split off in Python, "
             f"{_IN_PYTHON_ONLY[model.task.kind]}, and go to model.evaluate and maas.report"
         )
+    if model.task.kind == "generation":
+        return corpus(options, path, getattr(model.preprocess, "context", None))
     kinds = [field.kind for field in model.schema.fields]
     readers = {"image": data.read_images, "audio": data.read_audio}
     if (

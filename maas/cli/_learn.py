@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from maas.cli._corpus import corpus, prompts_of
 from maas.cli._kept import fit_with, run_of
 from maas.cli._labelled import labelled
 from maas.cli._print import pair, print_json, tell, value_of
@@ -56,7 +57,7 @@ def _preflight(options: Namespace) -> bool:
 
     recipe, rows, task = given(options)
     train, _ = held_out(options, rows)
-    wanted = ("task", "batch_size", "learning_rate", "seed", "device")
+    wanted = ("task", "batch_size", "learning_rate", "seed", "device", *prompts_of(options))
 
     def look(recipe: Recipe, train: Rows, **settings: Any) -> Preflight:
         return preflight(recipe, train, options.validation, **{name: settings[name] for name in wanted})
@@ -85,9 +86,15 @@ def given(options: Namespace) -> tuple[Recipe, Rows, str | TaskLearner | None]:
     """The recipe, the rows of the table, and the task, with options where some are given."""
     import maas
 
+    kind = options.network or ("causal_transformer" if options.task == "generation" else "mlp")
     types = dict(pair(text, "--type") for text in options.type)
     arguments = {name: value_of(text) for name, text in (pair(text, "--set") for text in options.set)}
-    recipe = maas.nn.Recipe(options.network, arguments)
+    recipe = maas.nn.Recipe(kind, arguments)
+    if options.task == "generation":
+        return recipe, corpus(options, options.data), task_of(options, None)
+    for name in ("tokenizer", "vocabulary", "context"):
+        if getattr(options, name) is not None:
+            raise DataError(f"--{name} is for --task generation; leave it out")
     rows = maas.data.read_table(
         options.data,
         target=target_of(options),
@@ -128,6 +135,7 @@ def learned(
         patience=options.patience,
         seed=options.seed,
         device=options.device,
+        **prompts_of(options),
     )
 
 

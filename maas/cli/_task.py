@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from maas.task import TaskLearner
 
 
-def task_of(options: Namespace, rows: Rows) -> str | TaskLearner | None:
+def task_of(options: Namespace, rows: Rows | None) -> str | TaskLearner | None:
     """The task, with options where some are given.
 
     Args:
         options: `task`, `threshold`, `normal` and `false_alarms`.
-        rows: those to learn from.
+        rows: those to learn from; None: texts.
 
     Raises:
         DataError: an option does not suit the task, or the rows have no target and need one.
     """
     from maas.task import Anomaly, Classification, MultiLabel
 
-    if rows.target is None and options.task != "anomaly":
+    if rows is not None and rows.target is None and options.task != "anomaly":
         raise DataError(
             f"say which column to predict with --target; there are {', '.join(map(show, rows.schema.names))}"
         )
-    kind: str | None = options.task or rows.task
+    kind: str | None = options.task or (None if rows is None else rows.task)
     given: dict[str, Any] = {}
     if options.threshold is not None:
         if kind not in ("classification", "multilabel"):

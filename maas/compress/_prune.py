@@ -61,6 +61,8 @@ def prune(
         raise DataError(f"`share` must be above 0 and below 1, got {show(share)}")
     check_max_drop(max_drop)
     check_options(fit_options)
+    if model.task.streams:
+        raise CompressionError(f"a {model.task.kind} cannot be pruned; use quantize, with method='int8_weights'")
     check_plain(model)
     if train is None and fit_options:
         raise DataError(f"`{next(iter(fit_options))}` is for learning on: give rows to learn with in `train`")

@@ -59,6 +59,11 @@ def quantize(
         "torch.float32"
     }:
         raise CompressionError(f"a network in float32 can be quantised, this one has {min(other)}")
+    if method == "int8" and model.task.streams:
+        raise CompressionError(
+            f"a {model.task.kind} answers token by token, and its network does not compute in integers; use "
+            f"method='int8_weights' or 'bfloat16'"
+        )
     rows = as_rows(data, task=model.task.kind)
     before = model.score(rows)
     if method == "int8":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ def read_corpus(
     source: Any,
     *,
     text: str | None = None,
-    longest: int = 1_000,
+    longest: int = 500,
     encoding: str = "utf8",
 ) -> Rows:
     """Read texts for a language model.
@@ -32,8 +32,9 @@ def read_corpus(
             `.txt` files in it, at any depth; a table with a column of texts (`.csv`, `.tsv`, `.parquet`, a data frame);
             or a list of texts.
         text: name of the column in a table.
-        longest: most characters of a text; a longer one is cut where there is white space. What a model learns is cut
-            into windows of its context anyway; what is measured must fit into it.
+        longest: most bytes of a text in UTF-8; a longer one is cut, where there is white space if it can be. What a
+            model learns is packed into windows of its context anyway; what is measured must fit into that. A tokenizer
+            that `maas.fit` learned makes at most one token of a byte, and one before.
         encoding: of files.
 
     Returns:
@@ -43,7 +44,7 @@ def read_corpus(
         DataError: the source cannot be read, or holds no text.
 
     >>> read_corpus(["Once upon a time", "The end"])
-    Rows(2 x 11 fields -> bytes (generation))
+    Rows(2 x 11 fields -> text (generation))
     """
     if type(longest) is not int or longest < 1:
         raise DataError(f"`longest` must be a positive integer, got {show(longest)}")
@@ -57,7 +58,7 @@ def read_corpus(
         raise errors[min(errors)]
     sizes = np.array([len(one.encode()) for one in texts], np.float64)
     where = str(source) if isinstance(source, (str, Path)) else "texts"
-    return Rows(schema, columns, sizes, "bytes", "generation", source=where)
+    return Rows(schema, columns, sizes, "text", "generation", source=where)
 
 
 def _texts(source: Any, text: str | None, encoding: str) -> list[str]:
@@ -84,13 +85,16 @@ def _read(path: Path, encoding: str) -> str:
         raise DataError(f"{path} cannot be read: {error}") from error
 
 
-def _pieces(text: str, longest: int) -> list[str]:
-    """A text in pieces of at most so many characters, cut at the last white space of each."""
-    pieces = []
-    while len(text) > longest:
-        cut = longest
-        for found in _BREAK.finditer(text, longest // 2, longest + 1):
-            cut = found.start()
-        pieces.append(text[:cut])
-        text = text[cut:].lstrip()
-    return [one for one in [*pieces, text] if one]
+def _pieces(text: str, longest: int) -> Iterator[str]:
+    """A text in pieces of at most so many bytes, cut at the last white space in the second half of each."""
+    start = 0
+    while start < len(text):
+        piece = text[start : start + longest].encode("utf-8", "surrogatepass")[:longest].decode("utf-8", "ignore")
+        piece = piece or text[start]  # a character of more bytes than that
+        end = start + len(piece)
+        if end < len(text) and not text[end].isspace():
+            for found in _BREAK.finditer(text, start + len(piece) // 2, end):
+                end = found.start() or end
+        if piece := text[start:end].strip():
+            yield piece
+        start = max(end, start + 1)

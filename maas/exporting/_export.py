@@ -54,6 +54,11 @@ def export(model: Model, path: str | Path, *, format: str = "onnx") -> Path:
     path = Path(path)
     if path.exists() and not (path.is_dir() and ((path / DOCUMENT).is_file() or not any(path.iterdir()))):
         raise ExportError(f"{path} is not an export and will not be replaced; choose another folder")
+    if model.task.streams:
+        raise ExportError(
+            f"a {model.task.kind} answers token by token, which is no single pass that {format} could hold; package it "
+            f"with maas.package"
+        )
     if model.device.type != "cpu" or model.precision != "float32":
         raise ExportError(
             f"the model is on {model.device} and answers in {model.precision}; export it on the CPU and in float32: "

@@ -53,7 +53,15 @@ def tokenizer_of(told: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         made.normalizer = tokenizers.normalizers.NFC()
     made.pre_tokenizer = _cut(tokenizers, kind)
     made.decoder = tokenizers.decoders.ByteLevel()
-    return made.to_str(), _config(told, tokens, kind)
+    config = _config(told, tokens)
+    if told.get("tokenizer.ggml.add_eos_token") is True:
+        raise FormatError("the file has `add_eos_token` true: every prompt would be at its end")
+    if told.get("tokenizer.ggml.add_bos_token", kind == "llama-bpe") is True and "bos_token" in config:
+        begin, number = config["bos_token"], told["tokenizer.ggml.bos_token_id"]
+        made.post_processor = tokenizers.processors.TemplateProcessing(
+            single=[begin, "$A"], special_tokens=[(begin, number)]
+        )
+    return made.to_str(), config
 
 
 def _cut(tokenizers: Any, kind: str) -> Any:
@@ -67,7 +75,7 @@ def _cut(tokenizers: Any, kind: str) -> Any:
     return cuts.Sequence([words, cuts.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
-def _config(told: Mapping[str, Any], tokens: list[str], kind: str) -> dict[str, Any]:
+def _config(told: Mapping[str, Any], tokens: list[str]) -> dict[str, Any]:
     numbers = {
         "bos_token": told.get("tokenizer.ggml.bos_token_id"),
         "eos_token": told.get("tokenizer.ggml.eos_token_id"),
@@ -79,7 +87,5 @@ def _config(told: Mapping[str, Any], tokens: list[str], kind: str) -> dict[str, 
             raise FormatError(f"the file has the {name} {show(number)}, and {len(tokens)} tokens")
     return {
         "chat_template": told.get("tokenizer.chat_template"),
-        "add_bos_token": told.get("tokenizer.ggml.add_bos_token", kind == "llama-bpe"),
-        "add_eos_token": told.get("tokenizer.ggml.add_eos_token", False),
         **{name: tokens[number] for name, number in numbers.items() if number is not None},
     }

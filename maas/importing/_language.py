@@ -30,7 +30,7 @@ def language_of(found: Checkpoint) -> Language:
     pieces = tokenizers.Tokenizer.from_str(found.tokenizer)
     return Language(
         found.tokenizer,
-        _begin(pieces, config, named),
+        _begin(pieces),
         _ends(pieces, found, named, len(language)),
         _template(config.get("chat_template")),
         named,
@@ -57,12 +57,8 @@ def defaults_of(generation: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def _begin(pieces: Any, config: Mapping[str, Any], named: Mapping[str, str]) -> int | None:
-    """The token before every text: what the configuration says goes before what tokenizer.json does."""
-    if config.get("add_eos_token") is True:
-        raise FormatError("tokenizer_config.json has `add_eos_token` true: every prompt would be at its end")
-    if type(config.get("add_bos_token")) is bool and "bos_token" in named:
-        return _number(pieces, named["bos_token"]) if config["add_bos_token"] else None
+def _begin(pieces: Any) -> int | None:
+    """The token before every text: tokenizer.json says it, which was written with what else is configured."""
     plain = pieces.encode(_PROBE, add_special_tokens=False).ids
     whole = pieces.encode(_PROBE, add_special_tokens=True).ids
     if whole == plain:

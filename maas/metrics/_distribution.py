@@ -39,7 +39,7 @@ def distribution(schema: Schema, columns: Columns) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field in schema.fields[:_MOST_FIELDS]:
         column = columns[field.name]
-        if not len(column):
+        if not len(column) or field.kind == "option":  # how to answer is each client's own
             continue
         if is_categorical(field):
             found[field.name] = _of_categories(column)

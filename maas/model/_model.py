@@ -108,6 +108,13 @@ class Model:
         """What the network computes in: "float32", which stands for the precision of its weights, or "bfloat16"."""
         return "float32" if self._lowered is None else "bfloat16"
 
+    @property
+    def answering(self) -> nn.Module:
+        """The network that answers: the model's own, or what `set_precision` put beside it."""
+        if self._lowered is None:
+            return self.network
+        return self._lowered.network if self.task.streams else self._lowered  # a session asks it for more than scores
+
     def set_precision(self, precision: str) -> Model:
         """Let all answers from now on be computed in "float32" or in "bfloat16"; returns the model itself.
 
@@ -487,7 +494,7 @@ class Model:
 
     def _run(self, batch: Batch) -> Iterator[Answers]:
         """The answers to rows that go through the network at once."""
-        running = self.task.run(self._lowered or self.network, batch.trimmed().to(self.device))
+        running = self.task.run(self.answering, batch.trimmed().to(self.device))
         count = worth_threads(self._work * len(batch))
         while True:  # what is set for the network holds while it computes, and not for whoever takes the answers
             with torch.inference_mode(), threads(count):

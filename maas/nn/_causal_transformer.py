@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from maas.errors import RecipeError
+from maas.errors import RecipeError, show
 from maas.nn._kv_cache import KeyValues, Piece, Plan
 from maas.nn._register import network
 from maas.nn._rotary import rates_of, rotated
@@ -84,8 +84,12 @@ class CausalTransformer(nn.Module):
         check_choice("dtype", dtype, DTYPES)
         if num_heads % kv_heads:
             raise RecipeError(f"`num_kv_heads` must divide `num_heads`, got {kv_heads} and {num_heads}")
-        if dim % 2 or (head_dim is None and width % num_heads):
+        if head_dim is None and width % (2 * num_heads):
             raise RecipeError(f"`width` must be an even multiple of `num_heads`, got {width} and {num_heads}")
+        if dim % 2:
+            raise RecipeError(f"`head_dim` must be even, got {dim}")
+        if type(norm_epsilon) not in (int, float) or not 0 <= norm_epsilon < 1:
+            raise RecipeError(f"`norm_epsilon` must be a number from 0 to below 1, got {show(norm_epsilon)}")
         self.context, self.kv_heads, self.head_dim = context, kv_heads, dim
         self._rates = rates_of(dim, rope_theta, rope_scaling)
         with torch.random.fork_rng(devices=[], enabled=seed is not None):

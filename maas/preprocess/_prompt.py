@@ -184,7 +184,7 @@ class Prompt:
                 texts.append(_SAMPLE)
         try:
             found = self.language.encode(texts)
-        except DataError:  # one of them cannot be read, as half of a surrogate pair
+        except DataError:  # one of them cannot be read
             found = []
             for row, text in enumerate(texts):
                 try:
@@ -194,6 +194,8 @@ class Prompt:
                     errors.setdefault(row, RowError(row, name, f"`{name}`: {error}"))
                     found.append([0])
         for row, one in enumerate(found):
+            if columns["messages"][row] is not None and self.language.begin is not None:
+                del one[:1]  # a template writes it itself, where the model wants it
             if not one:
                 errors.setdefault(row, RowError(row, "prompt", "`prompt` must hold at least one token, got none"))
                 one.append(0)
@@ -203,20 +205,22 @@ class Prompt:
         if prompt is not None and messages is not None:
             raise DataError("give `prompt` or `messages`, got both")
         if messages is not None:
+            if not all(_is_text(part) for message in messages for part in message):
+                raise DataError("`messages` hold half of a surrogate pair, which is no character; send UTF-8")
             return self.language.chat(messages)
         if prompt is None:
             raise DataError("give `prompt` or `messages`, got neither")
+        if not _is_text(prompt):
+            raise DataError("`prompt` holds half of a surrogate pair, which is no character; send UTF-8")
         return prompt
 
     def _stops(self, row: int, stops: Sequence[str], errors: dict[int, RowError]) -> bytes:
-        try:
-            if any(not one or "\0" in one for one in stops):
-                raise ValueError
-            return b"".join(one.encode() + b"\0" for one in stops)
-        except ValueError:  # that of a text that UTF-8 does not write, too
-            detail = f"`stop` must hold texts of at least one character and no NUL, got {show(list(stops))}"
-            errors.setdefault(row, RowError(row, "stop", detail))
-            return b""
+        for one in stops:
+            if not one or "\0" in one or not _is_text(one):
+                detail = f"`stop` must hold texts of at least one character and no NUL, got {show(one)}"
+                errors.setdefault(row, RowError(row, "stop", detail))
+                return b""
+        return b"".join(one.encode() + b"\0" for one in stops)
 
     def _check_options(self, options: np.ndarray[Any, Any], errors: dict[int, RowError]) -> None:
         """Fill in defaults, and tell what is out of its range."""
@@ -243,6 +247,14 @@ class Prompt:
             f"in all; shorten one of them"
         )
         return RowError(row, "max_tokens", detail)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plain(number: float) -> str:

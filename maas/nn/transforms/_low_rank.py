@@ -57,8 +57,8 @@ class LowRank(Transform):
         for name, module in network.named_modules():
             if isinstance(module, _NORMALIZATIONS):
                 raise RecipeError(
-                    f"the network has batch normalisation, {show(name)}, whose statistics would move; fold it with "
-                    f"maas.compress.fold first"
+                    f"the network has batch normalisation, {show(name)}, whose statistics would move with every "
+                    f"batch; train it as a whole"
                 )
         if any(isinstance(module, LowRankLinear) for module in network.modules()):
             raise RecipeError("the network has matrices of low rank already; go on with those, or merge them first")
