@@ -6,8 +6,8 @@
 A round is 300 requests from 12 clients: good ones whole and as streams, of one token, by OpenAI's API, many rows in
 one, too long ones, bad ones of several kinds, and streams that the client cuts off, some before the first part. Each
 must be answered with the status that it wants; none with 5xx. After each round it prints what was answered, the
-worker's process id and its memory. At the end no request may be live, no slot taken; the process must be the first one, and its memory
-after the last round at most 3% above that after the first. Exits with 1 otherwise.
+worker's process id and its memory. At the end no request may be live; the process must be the first one, and its
+memory after the last round at most 3% above that after the first. Exits with 1 otherwise.
 """
 
 from __future__ import annotations

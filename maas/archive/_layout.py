@@ -133,10 +133,10 @@ def checked(path: Path, archive: zipfile.ZipFile) -> Archive:
         if names.count(name) != 1:
             raise ArchiveError(f"{path} must hold {name} once, it does {names.count(name)} times")
     handler = _handler(archive)
-    for name in HANDLERS:
-        if names.count(name) != (name == handler):
-            wanted = "hold" if name == handler else "not hold"
-            raise ArchiveError(f"{path} must {wanted} {name} once, it does {names.count(name)} times")
+    if names.count(handler) != 1:
+        raise ArchiveError(f"{path} must hold {handler} once, it does {names.count(handler)} times")
+    if other := [name for name in HANDLERS if name in names and name != handler]:
+        raise ArchiveError(f"{path} holds {other[0]}, but its model is served by {handler}")
     if len(set(names)) != len(names):
         raise ArchiveError(f"{path} holds a name twice")
     if member(archive, handler) != handler_path(handler).read_bytes():

@@ -289,10 +289,10 @@ def test_what_would_have_to_be_kept_in_memory_is_refused_before_it_runs(
 def test_a_body_beyond_what_torchserve_takes_goes_in_pieces(
     handler: GenerateHandler, torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maas.serving._generate_handler.MOST_RESPONSE_BYTES", 300)
+    monkeypatch.setattr("maas.serving._generate_handler.MOST_RESPONSE_BYTES", 250)
     torchserve.ask("long", written({"prompt": "the cat", "max_tokens": 30}))
     torchserve.run(handler)
-    assert max(map(len, torchserve.bodies["long"])) == 300
+    assert max(map(len, torchserve.bodies["long"])) == 250
     assert json.loads(torchserve.answer("long")[1])["model"]["name"] == "tiny"
 
 

@@ -215,7 +215,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[openai.APIStatusError], str, str]]
     "misspelt": ({"extra_body": {"temprature": 1}}, openai.BadRequestError, "temprature", "did you mean 'temper"),
     "top without": ({"top_logprobs": 2}, openai.BadRequestError, "top_logprobs", "goes with `logprobs`"),
     "hot": ({"temperature": 1000}, openai.UnprocessableEntityError, "temperature", "from 0 to 100"),
-    "too long": ({"max_tokens": 90}, openai.UnprocessableEntityError, "messages", "takes 96 in all"),
+    "too long": ({"max_tokens": 95}, openai.UnprocessableEntityError, "max_tokens", "96 in all"),
     "too many scores": (
         {"logprobs": True, "top_logprobs": 99}, openai.UnprocessableEntityError, "top_logprobs", "from 0 to 20",
     ),
