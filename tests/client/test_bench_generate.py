@@ -28,11 +28,12 @@ def model(connection: Connection, asked: Asked) -> None:
     counts = {"text": "c", "finish_reason": "length", "completion_tokens": 4}
     for part in ({"text": "a", "finish_reason": None}, {"text": "b", "finish_reason": None}, counts):
         connection.wfile.write(b"data: " + json.dumps(part).encode() + b"\n\n")
+        connection.faulty.closing.wait(0.02)  # the others ask meanwhile
     return None
 
 
 def run(capsys: Capture, server: Faulty, *options: str) -> tuple[int, str]:
-    command = ["bench-generate", "m", "--url", server.url, "--token", "t", "--seconds", "0.4", *options]
+    command = ["bench-generate", "m", "--url", server.url, "--token", "t", "--seconds", "0.6", *options]
     code = main(command)
     return code, capsys.readouterr().out
 
@@ -53,7 +54,7 @@ def test_it_counts_what_comes(faulty: Start, capsys: Capture) -> None:
         assert 0 <= load["tokens"] - 4 * load["requests"] <= 3 * load["clients"]  # those of answers that were cut off
         assert load["tokens_per_second"] == pytest.approx(load["tokens"] / load["seconds"])
         assert load["tokens_per_second_a_client"] == pytest.approx(load["tokens_per_second"] / load["clients"])
-        assert 0 < load["first_p50_ms"] <= load["first_p99_ms"] < 400
+        assert 0 < load["first_p50_ms"] <= load["first_p99_ms"] < 600
         assert 0 <= load["gap_p50_ms"] <= load["gap_p99_ms"]
         assert load["errors"] == {}
 
