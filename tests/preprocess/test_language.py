@@ -124,7 +124,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_file_that_is_no_tokenizer_is_refused(text: str) -> None:
-    with pytest.raises((FormatError, DataError), match="tokenizer cannot|tokens are integers"):
+    with pytest.raises((FormatError, DataError), match=r"tokenizer cannot|tokens are integers"):
         Language(text, begin=None, ends=()).encode(["zz"])
 
 
