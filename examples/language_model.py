@@ -48,7 +48,7 @@ def main() -> None:
         train,
         preprocess=Prompt.with_options(tokenizer="char" if options.char else "bpe", vocabulary=400, context=256),
         task=maas.task.Generation.with_options(window=64),
-        epochs=40,
+        epochs=70,
         batch_size=8,
         learning_rate=4e-3,
         schedule="cosine",
