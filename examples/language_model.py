@@ -20,16 +20,14 @@ from maas.preprocess import Prompt
 NAMES = ["Anna", "Ben", "Clara", "David", "Emma", "Felix", "Greta", "Hugo"]
 COLOURS = ["red", "green", "blue", "white", "black"]
 PLACES = ["mill", "island", "bridge", "village", "forest", "harbour"]
-TEMPLATE = (
-    "{name} takes the {colour} boat over the lake to the {place}. At night {other} rows home in the {again} boat."
-)
+TIMES = ["At night", "At noon", "After an hour", "The next day"]
 
 
 def stories() -> list[str]:
     """Whoever leaves comes home, in the same boat: what to foretell stands too far away for counts of five tokens."""
-    told = itertools.product(NAMES, COLOURS, PLACES)
     return [
-        TEMPLATE.format(name=name, colour=colour, place=place, other=name, again=colour) for name, colour, place in told
+        f"{name} takes the {colour} boat over the lake to the {place}. {time} {name} rows home in the {colour} boat."
+        for name, colour, place, time in itertools.product(NAMES, COLOURS, PLACES, TIMES)
     ]
 
 
@@ -48,7 +46,7 @@ def main() -> None:
         train,
         preprocess=Prompt.with_options(tokenizer="char" if options.char else "bpe", vocabulary=400, context=256),
         task=maas.task.Generation.with_options(window=64),
-        epochs=70,
+        epochs=14,
         batch_size=8,
         learning_rate=4e-3,
         schedule="cosine",
