@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from maas.errors import DataError, FormatError
@@ -102,14 +104,10 @@ def test_a_hostile_template_is_refused_before_it_serves(template: str) -> None:
     ],
 )
 def test_a_template_does_not_leave_its_sandbox(template: str) -> None:
-    refused = pytest.raises(DataError, match="takes no such conversation")
-    try:
-        found = ChatTemplate(template, {}).render(TALK)
-    except DataError:
-        with refused:
-            ChatTemplate(template, {}).render(TALK)
-    else:
-        assert found == ""
+    shown = ""
+    with contextlib.suppress(DataError):
+        shown = ChatTemplate(template, {}).render(TALK)
+    assert shown == ""  # what it must not see is undefined
 
 
 def test_a_template_that_takes_too_much_for_some_messages_only_refuses_those() -> None:
