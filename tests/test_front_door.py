@@ -9,8 +9,9 @@ import maas
 
 NAMES = [
     "Answers", "AsyncClient", "Client", "Evaluation", "MaasError", "Model", "Recipe", "Registry", "Run", "__version__",
-    "compress", "cross_validate", "data", "export", "fit", "load", "metrics", "network", "nn", "package", "preprocess",
-    "recipe", "report", "schema", "serve", "sign", "sklearn", "task", "training", "tune", "tuning", "verify",
+    "compress", "cross_validate", "data", "export", "fit", "import_hf", "load", "metrics", "network", "nn", "package",
+    "preprocess", "recipe", "report", "schema", "serve", "sign", "sklearn", "task", "training", "tune", "tuning",
+    "verify",
 ]  # fmt: skip
 
 

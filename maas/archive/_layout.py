@@ -195,15 +195,24 @@ def _check_layout(path: Path, archive: zipfile.ZipFile) -> None:
             at += 30 + name + extra + packed
         file.seek(at)
         rest = file.read()
-    end = rest[-22:]
     count = len(archive.infolist())
-    if (
-        at != archive.start_dir
-        or archive.comment
-        or len(end) != 22
-        or struct.unpack("<4s4H2IH", end) != (b"PK\x05\x06", 0, 0, count, count, len(rest) - 22, at, 0)
-    ):
+    end = _end(at, len(rest) - 22, count)
+    if at > zipfile.ZIP64_LIMIT:
+        end = _large_end(at, len(rest) - 22 - 76, count)
+    if at != archive.start_dir or archive.comment or not rest.endswith(end):
         raise ArchiveError(f"{path} is not a whole archive: bytes stand before, between or after its members")
+
+
+def _end(at: int, size: int, count: int) -> bytes:
+    """What ends an archive whose directory, of `size` bytes, begins at `at`."""
+    most = 0xFFFFFFFF
+    return struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, count, count, min(max(size, 0), most), min(at, most), 0)
+
+
+def _large_end(at: int, size: int, count: int) -> bytes:
+    """The same for one that Python's zipfile takes for large: the places stand in 64 bits before it."""
+    record = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, max(size, 0), at)
+    return record + struct.pack("<4sIQI", b"PK\6\7", 0, at + max(size, 0), 1) + _end(at, size, count)
 
 
 def member(archive: zipfile.ZipFile, name: str) -> bytes:
