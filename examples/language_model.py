@@ -46,9 +46,9 @@ def main() -> None:
         train,
         preprocess=Prompt.with_options(tokenizer="char" if options.char else "bpe", vocabulary=400, context=256),
         task=maas.task.Generation.with_options(window=64),
-        epochs=14,
+        epochs=26,
         batch_size=8,
-        learning_rate=4e-3,
+        learning_rate=6e-3,
         schedule="cosine",
         keep="last",
     )
