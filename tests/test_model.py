@@ -411,7 +411,7 @@ def test_a_registered_class_of_ones_own(tmp_path: Path) -> None:
         wanted = 10 + 5 * network(torch.tensor([[0.5, -1.0]])).item()
     assert maas.load(path).predict({"f0": 0.5, "f1": -1.0}) == {"value": wanted}
     del _REGISTER["test.scaled"]
-    with pytest.raises(FormatError, match=r"no network is registered as 'test.scaled', .*; import the module"):
+    with pytest.raises(FormatError, match=r"no network is registered as 'test.scaled'; import the module"):
         maas.load(path)
 
 

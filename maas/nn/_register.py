@@ -68,8 +68,8 @@ def network_class(kind: str) -> type[nn.Module]:
             entry.load()
     if kind not in _REGISTER:
         raise RecipeError(
-            f"no network is registered as {show(kind)}, there are {', '.join(sorted(_REGISTER))}; import the module "
-            f"that registers it with @maas.network({show(kind)})"
+            f"no network is registered as {show(kind)}; import the module that registers it with "
+            f"@maas.network({show(kind)}); there are {', '.join(sorted(_REGISTER))}"
         )
     return _REGISTER[kind]
 

@@ -44,7 +44,7 @@ def test_it_counts_what_comes(faulty: Start, capsys: Capture) -> None:
     assert code == 0
     loads: list[dict[str, Any]] = json.loads(out)["loads"]
     assert [load["clients"] for load in loads] == [1, 3]
-    assert server.most_at_once == 3
+    assert 3 <= server.most_at_once <= 4  # a stream that was closed may not have ended yet
     rows = [json.loads(asked.body) for asked in server.asked if asked.headers["accept"] == "text/event-stream"]
     assert {row["max_tokens"] for row in rows} == {4}
     assert all(abs(len(row["prompt"]) / 2 - 50) < 10 for row in rows)

@@ -121,9 +121,7 @@ def test_an_unregistered_class_is_refused_with_the_remedy() -> None:
 
 @pytest.mark.parametrize("kind", ["hypernet", "os.system", "builtins.eval", "MLP", ""])
 def test_an_unknown_kind_is_refused_with_those_there_are(kind: str) -> None:
-    with pytest.raises(
-        RecipeError, match=f"no network is registered as '{kind}', there are .*mlp.*; import the module"
-    ):
+    with pytest.raises(RecipeError, match=f"no network is registered as '{kind}'; import the module .*there are .*mlp"):
         recipe(kind)
 
 
