@@ -34,7 +34,7 @@ def texts(folder: Path) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=os.environ.get("MAAS_DATA"), help="the folder of data sets, or MAAS_DATA")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
@@ -51,7 +51,7 @@ def main() -> None:
         preprocess=maas.preprocess.Prompt.with_options(tokenizer="char", vocabulary=4000, context=4 * LONGEST),
         task=maas.task.Generation.with_options(window=128),
         epochs=options.epochs,
-        batch_size=16,
+        batch_size=20,
         learning_rate=options.learning_rate,
         weight_decay=0.1,
         clip_norm=1.0,
