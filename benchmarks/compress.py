@@ -73,7 +73,7 @@ MODELS: dict[str, tuple[Callable[[Path, Path], Parts], dict[str, Any], dict[str,
         fashion_mnist.NETWORKS["resnet"],
         {
             "optimize": "latency",
-            "shares": (0.4, 0.5),
+            "shares": (0.5,),
             "epochs": 3,
             "batch_size": 128,
             "learning_rate": 2e-3,
