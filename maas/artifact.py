@@ -326,8 +326,7 @@ def _read_file(folder: int, name: str, most_bytes: int | None) -> bytes:
 def read_whole(file: IO[bytes], size: int) -> bytes:
     """The next `size` bytes, or fewer where the file ends; in a bytearray, so that tensors can be views of them.
 
-    The numbers after a safetensors header begin at a multiple of 64 in memory, where a matrix is multiplied a third
-    faster than elsewhere.
+    The numbers after a safetensors header begin at a multiple of 64 in memory: matrices are multiplied faster there.
     """
     first = file.read(8)
     data = bytearray(size + _ALIGNED)

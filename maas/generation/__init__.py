@@ -2,7 +2,7 @@
 
 from maas.generation._engine import Emitted, Engine
 from maas.generation._memory import slots_that_fit
-from maas.generation._request import OPTIONS, Request
+from maas.generation._request import Request
 from maas.generation._text import TextStream
 
-__all__ = ["OPTIONS", "Emitted", "Engine", "Request", "TextStream", "slots_that_fit"]
+__all__ = ["Emitted", "Engine", "Request", "TextStream", "slots_that_fit"]

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-OPTIONS = ("max_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "seed", "logprobs", "echo")
-"""The options of a row as the preprocessing lays them out, float64 of shape (batch, 8); NaN: not said."""
-
 
 @dataclass(frozen=True)
 class Request:

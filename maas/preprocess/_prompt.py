@@ -13,9 +13,8 @@ import torch
 from maas.errors import DataError, FormatError, RowError, show
 from maas.preprocess._base import Arrays, preprocess
 from maas.preprocess._language import TOKENIZERS, Language
-from maas.schema import Columns, Schema, TensorSpec
+from maas.schema import GENERATION_OPTIONS, Columns, Schema, TensorSpec
 
-OPTIONS = ("max_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "seed", "logprobs", "echo")
 MOST_LOGPROBS = 20
 _RANGES: Mapping[str, tuple[float, float, bool]] = {  # least, greatest, whether it is a whole number
     "max_tokens": (0, 1 << 20, True),
@@ -78,8 +77,8 @@ class Prompt:
     In a `prompt` the names of special tokens, such as "<|endoftext|>", stand for these; in `messages` they are refused.
 
     `tokens`, int64 of shape (batch, tokens), padded with 0, and `tokens_lengths`; `options`, float64 of shape (batch,
-    8) in the order of `OPTIONS`; and `stop`, uint8 of shape (batch, bytes): stop strings in UTF-8, each ended by a 0,
-    with `stop_lengths`.
+    8) in the order of `maas.schema.GENERATION_OPTIONS`; and `stop`, uint8 of shape (batch, bytes): stop strings in
+    UTF-8, each ended by a 0, with `stop_lengths`.
 
     Args:
         schema: of a generation.
@@ -116,7 +115,7 @@ class Prompt:
         return {
             "tokens": TensorSpec((None,), "int64", len(self.language), longest=self.context),
             "tokens_lengths": TensorSpec((), "int64"),
-            "options": TensorSpec((len(OPTIONS),), "float64"),
+            "options": TensorSpec((len(GENERATION_OPTIONS),), "float64"),
             "stop": TensorSpec((None,), "uint8", longest=self.schema["stop"].longest),
             "stop_lengths": TensorSpec((), "int64"),
         }
@@ -124,7 +123,7 @@ class Prompt:
     def apply(self, columns: Columns) -> tuple[dict[str, torch.Tensor], dict[int, RowError]]:
         errors: dict[int, RowError] = {}
         tokens = self._tokens(columns, errors)
-        options = np.stack([columns[name] for name in OPTIONS], axis=1)
+        options = np.stack([columns[name] for name in GENERATION_OPTIONS], axis=1)
         self._check_options(options, errors)
         for row, one in enumerate(tokens):
             most = options[row, 0]
@@ -160,7 +159,7 @@ class Prompt:
 
     @classmethod
     def from_state(cls, schema: Schema, state: Mapping[str, Any], arrays: Arrays) -> Prompt:
-        if not cls.takes(schema) or {"messages", "stop", *OPTIONS} - set(schema.names):
+        if not cls.takes(schema) or {"messages", "stop", *GENERATION_OPTIONS} - set(schema.names):
             raise FormatError("a prompt's schema has the fields of maas.schema.generation_schema")
         context, defaults = state["context"], state["defaults"]
         if type(context) is not int or not 2 <= context <= 1 << 24:
@@ -224,7 +223,7 @@ class Prompt:
 
     def _check_options(self, options: np.ndarray[Any, Any], errors: dict[int, RowError]) -> None:
         """Fill in defaults, and tell what is out of its range."""
-        for place, name in enumerate(OPTIONS[:-1]):
+        for place, name in enumerate(GENERATION_OPTIONS[:-1]):
             column = options[:, place]
             default = (self.defaults or {}).get(name, _DEFAULTS.get(name, math.nan))
             if name != "max_tokens":

@@ -5,7 +5,17 @@ that is `preprocess`. So a new modality adds nothing here.
 """
 
 from maas.schema._field import DType, Field, TensorSpec, label_text
-from maas.schema._generation import generation_schema
+from maas.schema._generation import GENERATION_OPTIONS, generation_schema
 from maas.schema._schema import Columns, Schema, suggestion
 
-__all__ = ["Columns", "DType", "Field", "Schema", "TensorSpec", "generation_schema", "label_text", "suggestion"]
+__all__ = [
+    "GENERATION_OPTIONS",
+    "Columns",
+    "DType",
+    "Field",
+    "Schema",
+    "TensorSpec",
+    "generation_schema",
+    "label_text",
+    "suggestion",
+]

@@ -6,6 +6,8 @@ from maas.schema._field import Field
 from maas.schema._schema import Schema
 
 _NUMBERS = ("max_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "seed", "logprobs")
+GENERATION_OPTIONS = (*_NUMBERS, "echo")
+"""How to go on, in the order in which a prepared row has them, float64 of shape (batch, 8); NaN: not said."""
 
 
 def generation_schema(longest: int) -> Schema:

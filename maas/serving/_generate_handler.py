@@ -11,8 +11,9 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from maas.errors import DataError, ServingError
-from maas.generation import OPTIONS, slots_that_fit
+from maas.generation import slots_that_fit
 from maas.nn import CausalTransformer
+from maas.schema import GENERATION_OPTIONS
 from maas.serving._description import describe
 from maas.serving._generating import Generating, Key
 from maas.serving._metrics import start_emitting
@@ -20,7 +21,7 @@ from maas.serving._read_ahead import read_ahead
 from maas.serving._refusal import refusal
 from maas.serving._settings import DRAIN
 from maas.serving._tally import GenerationTally, Tally
-from maas.serving._worker import Context, Telling, draining, load, unexpected
+from maas.serving._worker import Context, Questions, draining, load, unexpected
 from maas.serving.protocols import (
     MOST_RESPONSE_BYTES,
     PHRASES,
@@ -119,12 +120,12 @@ class GenerateHandler:
         config = context.model_yaml_config or {}
         if not config.get("continuousBatching"):
             raise ServingError("model-config.yaml must say `continuousBatching: true` for maas_generate.py")
-        self.model, self.identity = load(context, precision="float32")
+        self.model, self.identity = load(context)
         if not isinstance(self.model.task, Generation):
             raise ServingError(
                 f"maas_generate.py serves generations, this is a {self.model.task.kind}: maas_handler.py"
             )
-        self._telling = Telling(self.model, self.identity)
+        self._questions = Questions(self.model, self.identity)
         self._reader = GenerationReader(self.model.schema, self.identity)
         self._drain = os.environ.get(DRAIN)
         self._requests: dict[str, _Request] = {}
@@ -191,7 +192,7 @@ class GenerateHandler:
             if isinstance(asked, Wanted):
                 self._admit(name, one, asked)
                 return one
-            written = self._telling(asked, live=self._live) if isinstance(asked, About) else asked
+            written = self._questions(asked, live=self._live) if isinstance(asked, About) else asked
             if isinstance(written, Written):
                 one.body, one.media, one.is_done = written.body, written.media, True
             else:
@@ -224,9 +225,9 @@ class GenerateHandler:
 
     def _check_size(self, batch: Batch, teller: Teller) -> None:
         """Refuse what would have to be kept too long in memory before any of it is sent."""
-        options = batch.inputs["options"]  # (rows, len(OPTIONS))
-        tokens = options[:, OPTIONS.index("max_tokens")]
-        scores = (options[:, OPTIONS.index("logprobs")] + 1).nan_to_num()
+        options = batch.inputs["options"]  # (rows, len(GENERATION_OPTIONS))
+        tokens = options[:, GENERATION_OPTIONS.index("max_tokens")]
+        scores = (options[:, GENERATION_OPTIONS.index("logprobs")] + 1).nan_to_num()
         if float((tokens * (_TOKEN_BYTES + _SCORE_BYTES * scores)).sum()) > MOST_RESPONSE_BYTES:
             detail = "the answer would be too large; ask for fewer tokens or log probabilities, or for a stream"
             raise teller.refuse(Problem("answer-too-large", detail))
@@ -335,7 +336,7 @@ class GenerateHandler:
 
     def _session(self, slots: int) -> Session:
         """As many slots as requests may be live, or as fit into memory: rows beyond these wait for one."""
-        task, network = self.model.task, self.model.network
+        task, network = self.model.task, self.model.answering
         assert isinstance(task, Generation)
         assert isinstance(network, CausalTransformer)
         try:

@@ -16,7 +16,7 @@ from maas.serving._metrics import start_emitting
 from maas.serving._read_ahead import read_ahead
 from maas.serving._settings import DRAIN
 from maas.serving._tally import Tally
-from maas.serving._worker import Context, Telling, draining, load, unexpected
+from maas.serving._worker import Context, Questions, draining, load, unexpected
 from maas.serving.protocols import (
     MOST_RESPONSE_BYTES,
     PHRASES,
@@ -48,8 +48,8 @@ class Handler:
     """
 
     def __init__(self, context: Context) -> None:
-        self.model, self.identity = load(context, precision="auto")
-        self._telling = Telling(self.model, self.identity)
+        self.model, self.identity = load(context)
+        self._questions = Questions(self.model, self.identity)
         self._drain = os.environ.get(DRAIN)
         self._reader = Reader(self.model.schema)
         self._tally = Tally()
@@ -110,7 +110,7 @@ class Handler:
             return read
         try:
             if isinstance(read, About):
-                return self._telling(read)
+                return self._questions(read)
             if isinstance(read, Explained):
                 return write_explanations(read.asked, outcome, self.identity)
             if not isinstance(outcome, Outcome):

@@ -35,12 +35,11 @@ class Context(Protocol):
     def set_response_header(self, idx: int, key: str, value: str) -> None: ...
 
 
-def load(context: Context, *, precision: str) -> tuple[Model, Identity]:
+def load(context: Context) -> tuple[Model, Identity]:
     """The model of a worker, on its device and with its threads.
 
     Args:
         context: TorchServe's.
-        precision: as in `Model.load`.
 
     Raises:
         ArtifactError: the model cannot be loaded.
@@ -54,12 +53,12 @@ def load(context: Context, *, precision: str) -> tuple[Model, Identity]:
     torch.set_num_threads(int(config.get("threads", cores)))
     gpu = properties.get("gpu_id")
     device = f"cuda:{gpu}" if gpu is not None and torch.cuda.is_available() else "cpu"
-    model = Model.load(properties["model_dir"], device=device, precision=precision)
+    model = Model.load(properties["model_dir"], device=device, precision="auto")
     named = context.manifest["model"]
     return model, Identity(str(named["modelName"]), str(named["modelVersion"]), str(model.digest))
 
 
-class Telling:
+class Questions:
     """Answers questions about the model itself.
 
     Args:

@@ -285,20 +285,7 @@ class Generation(Task):
 
     def join(self, stream: Iterable[Answers]) -> Answers:
         parts = list(stream)
-        if len(parts) == 1:
-            return parts[0]
-        columns = {name: np.stack([part[name] for part in parts]) for name in parts[0].columns}
-        return Answers(
-            {
-                "text": _objects(["".join(cells) for cells in columns["text"].T]),
-                "finish_reason": _objects([_last(cells) for cells in columns["finish_reason"].T]),
-                "prompt_tokens": columns["prompt_tokens"].max(axis=0),
-                "completion_tokens": columns["completion_tokens"].sum(axis=0),
-                "logprob": columns["logprob"].sum(axis=0),
-                "prompt_logprob": _objects([_last(cells) for cells in columns["prompt_logprob"].T]),
-                "logprobs": _objects([_listed(cells) for cells in columns["logprobs"].T]),
-            }
-        )
+        return parts[0] if len(parts) == 1 else answers_of(list(zip(*map(_parts, parts), strict=True)))
 
     def score(self, answers: Answers, truth: Target) -> Scores:
         return generation_scores(truth, answers["prompt_logprob"], answers["prompt_tokens"])
@@ -319,7 +306,7 @@ class Generation(Task):
 
 
 def answers_of(rows: Sequence[Sequence[Part]]) -> Answers:
-    """The answers that the parts of each row make, as `Generation.join` of its stream would."""
+    """The answers that the parts of each row make, as `Generation.join` gives them."""
     return _answers([_whole(parts) for parts in rows])
 
 
@@ -331,7 +318,7 @@ def _whole(parts: Sequence[Part]) -> Part:
         logprobs=[one for part in parts for one in part.logprobs or ()] or None,
         prompt_tokens=max(part.prompt_tokens for part in parts),
         prompt_logprob=next((part.prompt_logprob for part in parts if part.prompt_logprob is not None), None),
-        finish_reason=parts[-1].finish_reason,
+        finish_reason=next((part.finish_reason for part in reversed(parts) if part.finish_reason is not None), None),
     )
 
 
@@ -369,16 +356,14 @@ def _answers(parts: list[Part]) -> Answers:
     )
 
 
+def _parts(answers: Answers) -> list[Part]:
+    """The inverse of `_answers`."""
+    named = {"completion_tokens": "tokens"}
+    columns = {named.get(name, name): column.tolist() for name, column in answers.columns.items()}
+    return [Part(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
 def _objects(values: list[Any]) -> np.ndarray[Any, Any]:
     column = np.empty(len(values), object)
     column[:] = values
     return column
-
-
-def _last(cells: Any) -> Any:
-    return next((one for one in reversed(cells.tolist()) if one is not None), None)
-
-
-def _listed(cells: Any) -> list[Any] | None:
-    found = [one for one in cells.tolist() if one is not None]
-    return [item for one in found for item in one] if found else None

@@ -9,8 +9,7 @@ import pytest
 
 from maas.errors import DataError, FormatError
 from maas.preprocess import Language, Prompt, from_state
-from maas.preprocess._prompt import OPTIONS
-from maas.schema import generation_schema
+from maas.schema import GENERATION_OPTIONS, generation_schema
 
 SCHEMA = generation_schema(10_000)
 PROMPT = Prompt(SCHEMA, Language.learn(["the cat sat"], vocabulary=257), 32)
@@ -28,7 +27,7 @@ def test_a_row_becomes_tokens_and_numbers() -> None:
     )
     assert not errors
     assert tensors["tokens_lengths"].tolist() == [3, 2]
-    told = [dict(zip(OPTIONS, row, strict=True)) for row in tensors["options"].tolist()]
+    told = [dict(zip(GENERATION_OPTIONS, row, strict=True)) for row in tensors["options"].tolist()]
     assert (told[0]["max_tokens"], told[0]["top_k"], told[0]["top_p"], told[0]["temperature"]) == (29, 3, 1, 0)
     assert (told[1]["seed"], told[1]["echo"], np.isnan(told[0]["seed"])) == (7, 1, True)
     assert bytes(tensors["stop"][0].tolist()) == "é\0x\0".encode()

@@ -10,7 +10,7 @@ from torch import nn
 from maas.errors import FormatError, RecipeError, show
 from maas.nn._fused import ACTIVATIONS, FusedConv2d, FusedResidual
 from maas.nn.transforms._int8 import padding_of
-from maas.nn.transforms._modules import is_names, named, put
+from maas.nn.transforms._modules import as_names, is_names, named, put
 from maas.nn.transforms._transform import Transform, transform
 
 MODULES: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Hardswish: "hardswish", nn.SiLU: "silu"}
@@ -53,10 +53,7 @@ class Fused(Transform):
             raise FormatError(f"`layers` is a list, got {show(self.layers)}")
         object.__setattr__(self, "layers", tuple(_form(one) for one in self.layers))
         for argument in ("idle", "blocks"):
-            names = getattr(self, argument)
-            if not is_names(names):
-                raise FormatError(f"`{argument}` is a list of names, got {show(names)}")
-            object.__setattr__(self, argument, tuple(names))
+            object.__setattr__(self, argument, as_names(argument, getattr(self, argument)))
 
     def apply(self, network: nn.Module) -> nn.Module:
         for form in self.layers:

@@ -12,7 +12,7 @@ from torch import nn
 from maas.errors import FormatError, RecipeError, show
 from maas.nn._int8 import Int8Conv2d, Int8Embedding, Int8Layer, Int8Linear
 from maas.nn.transforms._int8_weights import check_codes
-from maas.nn.transforms._modules import is_names, named, put
+from maas.nn.transforms._modules import as_names, is_names, named, put
 from maas.nn.transforms._transform import Transform, transform
 
 
@@ -54,10 +54,7 @@ class Int8(Transform):
             raise FormatError(f"`layers` is a list, got {show(self.layers)}")
         object.__setattr__(self, "layers", tuple(_form(one) for one in self.layers))
         for argument in ("embeddings", "fused"):
-            names = getattr(self, argument)
-            if not is_names(names):
-                raise FormatError(f"`{argument}` is a list of names, got {show(names)}")
-            object.__setattr__(self, argument, tuple(names))
+            object.__setattr__(self, argument, as_names(argument, getattr(self, argument)))
 
     def apply(self, network: nn.Module) -> nn.Module:
         for form in self.layers:

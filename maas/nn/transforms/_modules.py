@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from maas.errors import RecipeError, show
+from maas.errors import FormatError, RecipeError, show
 
 
 def named(network: nn.Module, name: str, *types: type[nn.Module]) -> Any:
@@ -33,3 +33,10 @@ def put(network: nn.Module, name: str, module: nn.Module) -> None:
 def is_names(value: object) -> bool:
     """Whether a value out of JSON is a list of names."""
     return isinstance(value, (list, tuple)) and all(type(name) is str and name for name in value)
+
+
+def as_names(argument: str, value: object) -> tuple[str, ...]:
+    """A transform's list of names. Raises FormatError for anything else."""
+    if not is_names(value):
+        raise FormatError(f"`{argument}` is a list of names, got {show(value)}")
+    return tuple(value)  # type: ignore[arg-type]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
+
+from maas.client import DESCRIPTION, IDENTITY, V2_METADATA
 
 JSON = "application/json"
 NPY = "application/x-npy"
 OCTETS = "application/octet-stream"
+ABOUT = (DESCRIPTION, IDENTITY, V2_METADATA)
+"""What a client accepts that asks about the model itself."""
 
 
 @lru_cache(maxsize=256)
@@ -51,3 +57,17 @@ def preferred(accept: str, forms: tuple[str, ...], named_only: tuple[str, ...] =
                     best, found = (-weight, rank, place), form
                 break
     return found
+
+
+def form_of(said: Mapping[str, Any], forms: tuple[str, ...]) -> str | None:
+    """The form that an answer is to have, or one of `ABOUT`; None where the client takes none of them.
+
+    Args:
+        said: headers of the request, their names in lower case.
+        forms: as in `preferred`.
+    """
+    accept = said.get("accept")
+    form = preferred(accept, forms, ABOUT) if isinstance(accept, str) and accept != "*/*" else forms[0]
+    if form not in ABOUT and said.get("describe") == "True":  # so TorchServe asks, for GET /models/NAME?customized=true
+        return DESCRIPTION
+    return form

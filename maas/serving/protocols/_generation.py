@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from maas.client import DESCRIPTION, IDENTITY, ROUTE, V2_METADATA
+from maas.client import ROUTE
 from maas.schema import Schema
-from maas.serving.protocols._accept import JSON, media_type, preferred
+from maas.serving.protocols._accept import ABOUT, JSON, form_of, media_type
 from maas.serving.protocols._form import as_bytes, is_raw
 from maas.serving.protocols._limits import MOST_BODY_BYTES, MOST_PROMPTS
 from maas.serving.protocols._openai import is_openai, read_openai
@@ -18,7 +18,6 @@ from maas.serving.protocols._strict import check_strict, parse_json
 from maas.serving.protocols._teller import EVENTS, EventTeller, RowTeller, Wanted
 from maas.serving.protocols._v2 import HEADER_LENGTH, is_v2
 
-_ABOUT = (DESCRIPTION, IDENTITY, V2_METADATA)
 _REMEDY = "with curl say -H 'Content-Type: application/json'"
 
 
@@ -49,13 +48,9 @@ class GenerationReader:
         if isinstance(path, str) and is_openai(path):
             return read_openai(path, lambda: _document(parts, said), self._identity, request)
         accept = said.get("accept")
-        form: str | None = JSON
-        if isinstance(accept, str) and accept != "*/*":
-            form = preferred(accept, (JSON, EVENTS), _ABOUT)
-        if form in _ABOUT:
+        form = form_of(said, (JSON, EVENTS))
+        if form in ABOUT:
             return About(form)
-        if said.get("describe") == "True":  # by this header TorchServe asks, for GET /models/NAME?customized=true
-            return About(DESCRIPTION)
         if said.get("explain") == "True":  # by this header TorchServe tells /explanations from /predictions
             raise Problem("not-explainable", "generated text is not explained; ask for `logprobs`")
         if form is None:

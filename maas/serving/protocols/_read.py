@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from maas.client import DESCRIPTION, IDENTITY, V2_METADATA
 from maas.schema import Schema
-from maas.serving.protocols._accept import JSON, NPY, media_type, preferred
+from maas.serving.protocols._accept import ABOUT, JSON, NPY, form_of, media_type, preferred
 from maas.serving.protocols._bare import bare_row, unsupported
 from maas.serving.protocols._form import as_bytes, form_row, is_raw
 from maas.serving.protocols._limits import MOST_BODY_BYTES, MOST_EXPLAINED, MOST_RESPONSE_BYTES
@@ -20,7 +19,6 @@ from maas.serving.protocols._v2 import HEADER_LENGTH, is_v2, read_v2, read_v2_bi
 
 _FORM = "multipart/form-data"
 _NUMPY = NpyWriter()
-_ABOUT = (DESCRIPTION, IDENTITY, V2_METADATA)
 _SAID = ("accept", "content-type", HEADER_LENGTH)
 
 
@@ -58,14 +56,9 @@ class Reader:
                 media = said.get("content-type", "")
                 media = media if isinstance(media, str) else ""
         media = media_type(media)
-        accept = said.get("accept")
-        form: str | None = JSON
-        if isinstance(accept, str) and accept != "*/*":
-            form = preferred(accept, (JSON, NPY), _ABOUT)
-        if form in _ABOUT:
+        form = form_of(said, (JSON, NPY))
+        if form in ABOUT:
             return About(form)
-        if said.get("describe") == "True":  # by this header TorchServe asks, for GET /models/NAME?customized=true
-            return About(DESCRIPTION)
         if said.get("explain") == "True":  # by this header TorchServe tells /explanations from /predictions
             return _to_explain(self._read(parts, body, media, JSON, said), said.get("accept"))
         asked = self._read(parts, body, media, form, said)

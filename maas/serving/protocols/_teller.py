@@ -100,29 +100,21 @@ class EventTeller:
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
-        self._tokens, self._logprob = 0, 0.0
-        self._prompt_logprob: float | None = None
+        self._parts: list[Part] = []
         self._logprobs: list[dict[str, Any]] = []
 
     def tell(self, row: int, part: Part) -> bytes:
-        self._tokens += part.tokens
-        self._logprob += part.logprob
+        self._parts.append(part)
         self._logprobs += part.logprobs or ()
-        if part.prompt_logprob is not None:
-            self._prompt_logprob = part.prompt_logprob
         if not part.text and part.finish_reason is None:
             return b""
         told: dict[str, Any] = {"text": part.text, "finish_reason": part.finish_reason}
         if self._logprobs:
             told["logprobs"], self._logprobs = self._logprobs, []
         if part.finish_reason is not None:
-            told |= {
-                "prompt_tokens": part.prompt_tokens,
-                "completion_tokens": self._tokens,
-                "logprob": self._logprob,
-                "prompt_logprob": self._prompt_logprob,
-                "model": self._identity.to_json(),
-            }
+            whole = answers_of([self._parts])[0]
+            told |= {name: value for name, value in whole.items() if name not in ("text", "finish_reason", "logprobs")}
+            told["model"] = self._identity.to_json()
         return event(told)
 
     def end(self) -> bytes:
