@@ -42,7 +42,8 @@ def test_the_reference_verifies_what_maas_signs(copied: Path, tmp_path: Path) ->
     card.write_bytes(card.read_bytes().replace(b"created", b"Created"))
     done = _model_signing(*theirs)
     assert done.returncode != 0
-    assert "Hash mismatch for 'card.json'" in done.stdout + done.stderr
+    told = (done.stdout + done.stderr).replace("\\", "")  # quotes are escaped where a digest holds one too
+    assert "Hash mismatch for 'card.json'" in told
 
 
 def test_maas_verifies_what_the_reference_signs(copied: Path, tmp_path: Path) -> None:
