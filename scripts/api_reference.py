@@ -33,23 +33,21 @@ def pages() -> dict[str, str]:
     lines = [
         "# API reference",
         "",
-        "Written by `python scripts/api_reference.py` from signatures and docstrings; a test holds the two equal. Names that are "
-        "not listed here are private and may change at any time.",
+        "Written by `python scripts/api_reference.py` from signatures and docstrings; a test holds the two equal. "
+        "Names that are not listed here are private and may change at any time.",
         "",
         "| room | what it holds |",
         "| --- | --- |",
         *(f"| [maas.{room}]({room}.md) | {_first(import_module(f'maas.{room}'))} |" for room in ROOMS),
         "",
-        "Names at the top:",
+        "What `maas` itself has, beside these rooms:",
         "",
         "| name | what it is |",
         "| --- | --- |",
     ]
     for name in sorted(set(maas.__all__) - {"__version__"}, key=str.lower):
         value = getattr(maas, name)
-        if isinstance(value, ModuleType):
-            lines.append(f"| [`maas.{name}`]({name}.md) | {_first(value)} |")
-        else:
+        if not isinstance(value, ModuleType):
             room = next(one for one in sorted(ROOMS) if name in _names(import_module(f"maas.{one}")))
             lines.append(f"| [`maas.{name}`]({room}.md#{_anchor(name, value)}) | {_first(value)} |")
     return {"README.md": "\n".join(lines) + "\n", **found}
@@ -61,7 +59,7 @@ def _page(module: ModuleType, room: str) -> str:
     lines += ["", " ".join(f"[{name}](#{_anchor(name, getattr(module, name))})" for name in names)]
     for name in names:
         lines += ["", *_member(name, getattr(module, name), module)]
-    return "\n".join(lines).rstrip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
 def _names(module: ModuleType) -> list[str]:
@@ -83,17 +81,18 @@ def _member(name: str, value: Any, module: ModuleType) -> Iterator[str]:
             yield from ("", f"### {name}.{method}", "")
             yield from _signature(method, found)
             yield from _text(_doc(found))
-    elif callable(value):
+    elif inspect.isroutine(value):
         yield from _signature(name, value)
         yield from _text(_doc(value))
     else:
-        if len(shown := repr(value)) <= WIDTH:
-            yield from (f"    {name} = {shown}", "")
-        yield from _text(_constant_doc(name, module))
+        written, doc = _constant(name, module)
+        if len(written) <= WIDTH:
+            yield from (f"    {name} = {written}", "")
+        yield from _text(doc)
 
 
 def _title(name: str, value: Any) -> str:
-    return f"class {name}" if inspect.isclass(value) else f"{name}()" if callable(value) else name
+    return f"class {name}" if inspect.isclass(value) else f"{name}()" if inspect.isroutine(value) else name
 
 
 def _anchor(name: str, value: Any) -> str:
@@ -122,7 +121,7 @@ def _doc(value: Any) -> str:
 def _first(value: Any) -> str:
     """The first sentence of a docstring, on one line of a table."""
     text = " ".join(_doc(value).strip().split("\n\n")[0].split())
-    return re.sub(r"(?<=[.:]) .*", "", text).rstrip(":").replace("|", "\\|")
+    return _escaped(re.sub(r"(?<=\.) .*", "", text)).replace("|", "\\|")
 
 
 def _signature(name: str, value: Any) -> Iterator[str]:
@@ -162,16 +161,16 @@ def _default(value: Any) -> str:
     return "..." if " at 0x" in text or text == "<factory>" else text
 
 
-def _constant_doc(name: str, module: ModuleType) -> str:
-    """The text that stands below a constant, in the file from which the room takes it."""
+def _constant(name: str, module: ModuleType) -> tuple[str, str]:
+    """What a constant or an alias is made of, and the text below it, in the file from which the room takes it."""
     for source in [module, *(one for key, one in sys.modules.items() if key.startswith(f"{module.__name__}._"))]:
         body = ast.parse(inspect.getsource(source)).body
-        for one, below in zip(body, body[1:], strict=False):
+        for one, below in zip(body, [*body[1:], ast.Pass()], strict=True):
             targets = one.targets if isinstance(one, ast.Assign) else [getattr(one, "target", None)]
-            named = any(isinstance(target, ast.Name) and target.id == name for target in targets)
-            if named and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-                return str(below.value.value)
-    return ""
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                described = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+                return ast.unparse(one.value), str(below.value.value) if described else ""
+    raise LookupError(f"{name} of {module.__name__} is not written down where it could be found")
 
 
 def _text(doc: str) -> Iterator[str]:

@@ -30,11 +30,7 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-def runs(page: Path) -> bool:
-    return bool(blocks_of(page, *RUN))
-
-
-@pytest.mark.parametrize("page", filter(runs, PAGES), ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page, *RUN)], ids=name_of)
 def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if page.name in ELSEWHERE:
         assert page.name in (ROOT / "tests" / ELSEWHERE[page.name]).read_text()
@@ -136,7 +132,7 @@ def commands_of(page: Path) -> list[str]:
 
 
 def test_the_pages_name_no_command_that_there_is_not() -> None:
-    known = set(re.findall(r"^    ([a-z-]+) ", run_command(["maas", "--help"], ROOT), re.MULTILINE))
+    known = set(re.findall(r"^    ([a-z-]+)\b", run_command(["maas", "--help"], ROOT), re.MULTILINE))
     assert "fit" in known
     for page in PAGES:
         code = "\n".join(block.code for block in blocks_of(page, "bash", "console"))
