@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Write docs/api/ anew, from signatures and docstrings: a page for each public room.
 
-    python scripts/api_reference.py            # after a public name or its docstring has changed; the tests compare
+python scripts/api_reference.py            # after a public name or its docstring has changed; the tests compare
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """Every page: its blocks run, its links lead somewhere, the reference is that of the code, the two READMEs agree."""
 
+import doctest
+import importlib
+import pkgutil
 import re
 import runpy
 import shutil
@@ -8,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import maas
 from maas.client import running_servers
 from maas.serving import attach
 
@@ -19,10 +23,10 @@ ENGLISH, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "benchmarks").rglob("*.md"))]
 ELSEWHERE = {  # they need a server that other tests have
     "README.md": "test_readme.py",
-    "README.zh-CN.md": "test_docs.py",  # equal to README.md
-    "client.md": "serving/test_pages.py",
-    "generate-serving.md": "serving/test_pages.py",
-    "protocols.md": "serving/test_pages.py",
+    "README.zh-CN.md": "test_docs.py",  # its blocks are those of README.md
+    "docs/client.md": "serving/test_pages.py",
+    "docs/generate-serving.md": "serving/test_pages.py",
+    "docs/protocols.md": "serving/test_pages.py",
 }
 
 
@@ -32,8 +36,8 @@ def name_of(page: Path) -> str:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page, *RUN)], ids=name_of)
 def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if page.name in ELSEWHERE:
-        assert page.name in (ROOT / "tests" / ELSEWHERE[page.name]).read_text()
+    if test := ELSEWHERE.get(name_of(page)):
+        assert page.name in (ROOT / "tests" / test).read_text()
         return
     short = tempfile.mkdtemp(prefix="t")  # where servers and their sockets are found, apart from those of other tests
     monkeypatch.setenv("TMPDIR", short)
@@ -117,6 +121,16 @@ def test_the_reference_is_what_the_code_says() -> None:
     assert stale == [], remedy
 
 
+def test_the_examples_in_docstrings_print_what_they_show() -> None:
+    tried = 0
+    for module in ["maas", *(one.name for one in pkgutil.walk_packages(maas.__path__, "maas."))]:
+        if not module.endswith("__main__"):
+            done = doctest.testmod(importlib.import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE)
+            assert not done.failed, module
+            tried += done.attempted
+    assert tried > 30
+
+
 def test_the_two_readmes_have_the_same_code_and_commands() -> None:
     """README.zh-CN.md is written for readers of Chinese, not word for word; what can be pasted is equal."""
     ours, theirs = ([(block.language, block.code) for block in blocks_of(page)] for page in (ENGLISH, CHINESE))
@@ -127,7 +141,9 @@ def test_the_two_readmes_have_the_same_code_and_commands() -> None:
 
 def commands_of(page: Path) -> list[str]:
     """The commands of indented blocks, without their comments."""
-    lines = re.findall(r"^    ((?:maas|pip|bash|python|torchserve|torch-model-archiver) .*)$", outside_of_code(page), re.M)
+    lines = re.findall(
+        r"^    ((?:maas|pip|bash|python|torchserve|torch-model-archiver) .*)$", outside_of_code(page), re.M
+    )
     return [re.sub(r" {2,}(#.*)?$", "", line).strip() for line in lines]
 
 

@@ -11,7 +11,7 @@ import maas
 from maas.serving import Server
 from maas.serving.protocols import KINDS, MOST_BODY_BYTES, MOST_DEPTH, MOST_ROWS
 
-from ..pages import run_page
+from ..pages import run_page  # noqa: TID252  # tests are no package
 
 DOCS = Path(__file__).parents[2] / "docs"
 
