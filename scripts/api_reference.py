@@ -179,6 +179,8 @@ def _text(doc: str) -> Iterator[str]:
     for line in inspect.cleandoc(doc).split("\n"):
         section = SECTION.fullmatch(line)
         if line.startswith(">>> "):
+            if not in_example:
+                yield from ("**Example.**", "")
             in_example = True
         elif not line:
             in_example = False
