@@ -34,6 +34,7 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+@pytest.mark.timeout(600)  # a dozen commands one after the other, each of which imports torch
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page, *RUN)], ids=name_of)
 def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if test := ELSEWHERE.get(name_of(page)):
