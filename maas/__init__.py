@@ -2,7 +2,7 @@
 
 >>> import maas
 >>> maas.recipe(maas.nn.MLP, hidden=(64, 64))
-Recipe(kind='mlp', arguments={'hidden': [64, 64]})
+Recipe(kind='mlp', arguments={'hidden': [64, 64]}, transforms=())
 """
 
 from __future__ import annotations

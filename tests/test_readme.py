@@ -1,26 +1,20 @@
 """What the README shows is run, as a new user would, in an empty folder."""
 
 import ast
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from .pages import blocks_of
+from .pages import run_command as run
+
 README = Path(__file__).parent.parent / "README.md"
 
 
-def blocks(language: str, page: Path = README) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
-
-
-def run(command: list[str], folder: Path) -> str:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def blocks(language: str) -> list[str]:
+    return [block.code for block in blocks_of(README, language)]
 
 
 def scores(line: str) -> list[float]:
@@ -61,18 +55,3 @@ def test_the_network_of_ones_own_runs(tmp_path: Path) -> None:
 def test_a_network_trained_elsewhere_is_wrapped(tmp_path: Path) -> None:
     assert run([sys.executable, "-c", blocks("python")[2]], tmp_path).strip() in ("cat", "dog", "fox")
     assert "is whole" in run(["maas", "verify", "artifacts/pets"], tmp_path)
-
-
-def test_the_page_on_training_runs(tmp_path: Path) -> None:
-    run(["maas", "sample", "wine", "--output", "wine.csv"], tmp_path)
-    rows = 'import maas\ntrain, test = maas.data.read_table("wine.csv", target="cultivar").split(test=0.2, seed=0)\n'
-    code = rows + "\n".join(blocks("python", README.parent / "docs" / "training.md"))
-    assert "'microseconds_a_step': " in run([sys.executable, "-c", code], tmp_path)
-    assert (tmp_path / "runs" / "wine" / "history.csv").exists()
-    assert (tmp_path / "artifacts" / "cancer" / "model.safetensors").exists()
-
-
-def test_every_file_that_the_readme_names_is_there() -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", README.read_text())
-    assert links
-    assert [link for link in links if not (README.parent / link).exists()] == []

@@ -148,7 +148,7 @@ def recipe(network: type[nn.Module] | str, /, **arguments: Any) -> Recipe:
 
     >>> from maas.nn import MLP
     >>> recipe(MLP, hidden=(64, 64))
-    Recipe(kind='mlp', arguments={'hidden': [64, 64]})
+    Recipe(kind='mlp', arguments={'hidden': [64, 64]}, transforms=())
     """
     return Recipe(network if isinstance(network, str) else kind_of(network), arguments)
 
