@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from maas.data import Rows, from_arrays, read_columns, read_table
+from maas.data import Rows, read_columns, read_table
 from maas.errors import DataError, RowError
 from maas.schema import Field, Schema
 
@@ -283,106 +282,6 @@ def test_known_spellings_of_a_missing_value(csv: Csv, spelling: str) -> None:
     assert rows.columns["c"].tolist() == ["x", None]
 
 
-def test_a_type_is_inferred_from_every_row_of_a_long_file(csv: Csv) -> None:
-    """pyarrow infers types from the first megabyte by default; the text stands behind it."""
-    lines = "".join(f"{index},{index % 2}\n" for index in range(250_000))
-    with pytest.raises(DataError, match="column 'a' holds numbers but for 1 of 250001 cells, the first in row 250000"):
-        read_table(csv(f"a,y\n{lines}oops,0\n"))
-
-
-def test_text_that_differs_in_nearly_every_row_is_no_category() -> None:
-    names = [f"person {index}" for index in range(60)]
-    frame = polars.DataFrame({"name": names, "a": range(60), "y": [0, 1] * 30})
-    with pytest.raises(DataError, match=r"column 'name' has 60 different texts in 60 rows, such as 'person 0'.*drop="):
-        read_table(frame)
-    assert kinds(read_table(frame, types={"name": "categorical"})) == {"name": "categorical", "a": "numeric"}
-
-
-@pytest.mark.parametrize(
-    ("cells", "kind", "wanted"),
-    [
-        ([3, 1, 3], "categorical", ["3", "1", "3"]),
-        ([2.5, None, 2.5], "categorical", ["2.5", None, "2.5"]),
-        ([True, False, None], "categorical", ["true", "false", None]),
-        (["1", "2", "x"], "categorical", ["1", "2", "x"]),
-        (["1", " 2.5 ", None], "numeric", [1.0, 2.5, math.nan]),
-        ([True, False, True], "numeric", [1.0, 0.0, 1.0]),
-        ([1, 0, None], "boolean", [1.0, 0.0, math.nan]),
-        (["yes", "No", None], "boolean", [1.0, 0.0, math.nan]),
-        (["TRUE", "false", "1"], "boolean", [1.0, 0.0, 1.0]),
-    ],
-)
-def test_types_says_what_a_column_is(cells: list[Any], kind: str, wanted: list[Any]) -> None:
-    rows = read_table(polars.DataFrame({"a": cells, "y": [0, 1, 0]}), types={"a": kind})
-    assert kinds(rows) == {"a": kind}
-    assert rows.schema["a"].nullable == (None in cells)
-    np.testing.assert_array_equal(rows.columns["a"], np.array(wanted, rows.columns["a"].dtype))
-
-
-@pytest.mark.parametrize(
-    ("cells", "kind", "message"),
-    [
-        ([1, 2, 3], "boolean", "column 'a' cannot be boolean: row 1 has '2', which is not true or false"),
-        (["yes", "maybe", "no"], "boolean", "column 'a' cannot be boolean: row 1 has 'maybe'"),
-        (["a", "b", "c"], "numeric", "column 'a' cannot be numeric: row 0 has 'a'"),
-        ([datetime.date(2024, 1, 1)] * 3, "numeric", "column 'a' holds dates"),
-    ],
-)
-def test_types_cannot_say_what_a_column_is_not(cells: list[Any], kind: str, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        read_table(polars.DataFrame({"a": cells, "y": [0, 1, 0]}), types={"a": kind})
-
-
-MANY = list(range(21))
-
-
-@pytest.mark.parametrize(
-    ("cells", "more", "task", "target"),
-    [
-        ([0, 1, 2], {}, "classification", [0, 1, 2]),
-        ([0.0, 1.0, 2.0], {}, "classification", [0, 1, 2]),
-        (MANY[:20], {}, "classification", MANY[:20]),
-        (MANY, {}, "regression", [float(value) for value in MANY]),
-        (MANY, {"task": "classification"}, "classification", MANY),
-        (MANY, {"types": {"y": "categorical"}}, "classification", MANY),
-        ([0, 1, 2], {"task": "regression"}, "regression", [0.0, 1.0, 2.0]),
-        ([0, 1, 2], {"types": {"y": "numeric"}}, "regression", [0.0, 1.0, 2.0]),
-        ([0.5, 1.0], {}, "regression", [0.5, 1.0]),
-        (["a", "b"], {}, "classification", ["a", "b"]),
-        ([True, False], {}, "classification", [True, False]),
-        (["1.5", "2"], {"task": "regression"}, "regression", [1.5, 2.0]),
-    ],
-)
-def test_the_task_follows_from_the_target(
-    cells: list[Any], more: dict[str, Any], task: str, target: list[object]
-) -> None:
-    rows = read_table(polars.DataFrame({"a": range(len(cells)), "y": cells}), **more)
-    assert rows.task == task
-    assert rows.target is not None
-    assert rows.target.tolist() == target
-    assert {type(cell) for cell in rows.target.tolist()} == {type(cell) for cell in target}
-
-
-@pytest.mark.parametrize(
-    ("cells", "task", "message"),
-    [
-        (
-            [0.0, 1.5],
-            "classification",
-            r"holds fractions \(1.5 in row 1\), which are no classes; say task='regression'",
-        ),
-        (["1", "x"], "regression", "the target 'y' of a regression must be numbers, got 'x' in row 1"),
-        (["1", "inf"], "regression", "the target 'y' must be finite"),
-        ([None, 1.0], None, "the target 'y' is missing in 1 of . rows, the first is row 0"),
-        (["x", None], None, "the target 'y' is missing in 1 of . rows, the first is row 1"),
-        ([None, True], None, "the target 'y' is missing in 1 of . rows, the first is row 0"),
-    ],
-)
-def test_unusable_targets_are_refused(cells: list[Any], task: str | None, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        read_table(polars.DataFrame({"a": [1, 2], "y": cells}), task=task)
-
-
 @pytest.mark.parametrize("suffix", ["", "T10:00:00", "T10:00:00Z"])
 def test_dropped_dates_can_still_split_by_time(csv: Csv, suffix: str) -> None:
     days = "".join(f"2024-{month:02d}-01{suffix},{month},{month % 2}\n" for month in (11, 2, 9, 10, 1))
@@ -473,81 +372,3 @@ def test_the_first_rows_of_a_file_read_again_are_the_same_rows(csv: Csv, cells: 
     again, errors = read_columns(csv("a,y\n" + "".join(lines[:2]), "some.csv"), trained.schema)
     assert not errors
     assert again.to_dicts() == trained.to_dicts()[:2]
-
-
-def small(**more: list[Any]) -> Rows:
-    return read_table(polars.DataFrame({"a": [1.0, 2.0, 3.0], "c": ["x", None, "z"], "y": ["p", "q", "p"], **more}))
-
-
-def test_take_gives_rows_in_the_order_asked_for() -> None:
-    rows = read_table(
-        polars.DataFrame({"a": [1, 2, 3], "c": ["x", None, "z"], "day": [7, 8, 9], "y": [0, 1, 0]}), drop=["day"]
-    ).take([2, 0])
-    assert rows.target is not None
-    assert rows.to_dicts() == [{"a": 3.0, "c": "z"}, {"a": 1.0, "c": "x"}]
-    assert (rows.target.tolist(), rows.side["day"].tolist(), len(rows)) == ([0, 0], [9, 7], 2)
-
-
-def test_no_rows_have_a_fingerprint() -> None:
-    assert small().take([]).fingerprint() != small().fingerprint()
-
-
-def test_to_dicts_gives_what_json_can_write() -> None:
-    cells = read_table(
-        polars.DataFrame({"a": [1, None], "c": [None, "z"], "b": [True, None], "k": [4, 5], "y": [0, 1]}),
-        types={"k": "categorical"},
-    ).to_dicts()
-    assert json.loads(json.dumps(cells)) == [
-        {"a": 1.0, "c": None, "b": True, "k": "4"},
-        {"a": None, "c": "z", "b": None, "k": "5"},
-    ]
-
-
-def test_repr_says_size_and_target() -> None:
-    assert repr(small()) == "Rows(3 x 2 fields -> y (classification))"
-    assert repr(from_arrays([[1.0]])) == "Rows(1 x 1 fields)"
-
-
-@pytest.mark.parametrize("target", [["p", "q", "p"], [1, 2, 1], [0.5, 1.5, 2.5]], ids=["text", "integers", "floats"])
-def test_the_fingerprint_does_not_depend_on_how_numpy_prints(target: list[Any]) -> None:
-    """numpy 1 prints a float64 as 1.5, numpy 2 as np.float64(1.5); both are allowed, and a card outlives them."""
-    fingerprint = small(y=target).fingerprint()
-    assert len(fingerprint) == 64
-    with np.printoptions(legacy="1.25"):
-        assert small(y=target).fingerprint() == fingerprint
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"a": [1.0, 2.0, 3.0000000001]},
-        {"a": [1.0, 2.0, None]},
-        {"c": ["x", None, "Z"]},
-        {"c": ["x", "", "z"]},
-        {"y": ["p", "q", "q"]},
-        {"a": [2.0, 1.0, 3.0]},
-        {"b": [1, 2, 3]},
-    ],
-    ids=str,
-)
-def test_the_fingerprint_changes_with_any_value(change: dict[str, list[Any]]) -> None:
-    assert small(**change).fingerprint() != small().fingerprint()
-
-
-def test_the_fingerprint_changes_with_names_and_order() -> None:
-    rows = small()
-    assert rows.take([1, 0, 2]).fingerprint() != rows.fingerprint()
-    renamed = polars.DataFrame({"A": [1.0, 2.0, 3.0], "c": ["x", None, "z"], "y": ["p", "q", "p"]})
-    assert read_table(renamed).fingerprint() != rows.fingerprint()
-
-
-def test_drop_duplicates_keeps_first_copies_and_no_contradiction() -> None:
-    frame = polars.DataFrame({"a": [1, 2, 1, 3, 2, 4], "c": list("xyxxyx"), "y": [0, 1, 0, 0, 0, 1]})
-    kept = read_table(frame).drop_duplicates()
-    assert kept.target is not None
-    assert (kept.columns["a"].tolist(), kept.target.tolist()) == ([1.0, 3.0, 4.0], [0, 0, 1])
-
-
-def test_drop_duplicates_refuses_to_leave_nothing() -> None:
-    with pytest.raises(DataError, match="no row is left: every row has a copy with another target"):
-        from_arrays([[1.0], [1.0]], [0, 1]).drop_duplicates()

@@ -6,60 +6,23 @@ import contextlib
 import csv
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 import maas
 from maas.errors import DataError, RunError
-from maas.storage import sha256
 from maas.training import Run, Schedule, TensorBoard
 
-STEPS_AN_EPOCH = 6  # 54 of 60 rows learn, in batches of 9
-
-
-def _rows(seed: int = 0) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    generator = np.random.default_rng(seed)
-    return generator.normal(size=(60, 4)), generator.integers(0, 2, 60)
-
-
-def _fit(run: Run | Path | None = None, *, seed_of_rows: int = 0, **changes: Any) -> maas.Model:
-    settings = {"epochs": 3, "batch_size": 9, "ema": 0.9, "device": "cpu", "progress": False, **changes}
-    recipe = settings.pop("recipe", maas.recipe(maas.nn.MLP, hidden=(6,), dropout=0.3, normalization="batch"))
-    return maas.fit(recipe, _rows(seed_of_rows), run=run, **settings)
-
-
-def _stopped(folder: Path, steps: int, **changes: Any) -> Path:
-    """A run with a checkpoint after each of so many steps."""
-    how = {name: changes.pop(name) for name in ("keep", "every", "trackers", "resume") if name in changes}
-    with pytest.raises(SystemExit) as stop:
-        _fit(Run(folder, stop_after=steps, **{"every": 0, **how}), **changes)
-    assert stop.value.code == 143
-    return folder
-
-
-def _same(one: maas.Model, other: maas.Model) -> bool:
-    ours, theirs = one.network.state_dict(), other.network.state_dict()
-    return all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
-def _checkpoints(folder: Path) -> list[int]:
-    return sorted(int(one.name.removeprefix("step-")) for one in folder.glob("checkpoints/step-*"))
-
-
-def _leftovers(folder: Path) -> list[Path]:
-    """What a killed or failed process may leave."""
-    return [one for one in folder.rglob(".*") if one.name != ".lock"]
+from .runs import STEPS_AN_EPOCH, fit, leftovers, same, stopped
 
 
 class Told:
@@ -86,12 +49,12 @@ def test_a_run_that_is_gone_on_with_ends_as_one_left_alone(
     steps: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Within an epoch, at its end, after it, and after the last step: weights and history but for the seconds."""
-    _stopped(tmp_path / "run", steps)
+    stopped(tmp_path / "run", steps)
     folder = tmp_path / "run"
     assert f"maas: saved after step {steps} in {folder}; resume goes on from there\n" == capsys.readouterr().err
     assert Run(folder).is_finished is False
-    ours, alone = _fit(Run(folder, resume=True)), _fit()
-    assert _same(ours, alone)
+    ours, alone = fit(Run(folder, resume=True)), fit()
+    assert same(ours, alone)
     assert Run(folder).is_finished is True
     for one, other in zip(ours.card["training"]["history"], alone.card["training"]["history"], strict=True):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
@@ -101,37 +64,37 @@ def test_a_run_that_is_gone_on_with_ends_as_one_left_alone(
 
 def test_where_there_is_no_checkpoint_a_run_begins(tmp_path: Path) -> None:
     """No folder, an empty one, and those of processes killed before their first checkpoint."""
-    alone = _fit()
+    alone = fit()
     (tmp_path / "empty").mkdir()
     (tmp_path / "killed at once").mkdir()
     (tmp_path / "killed at once" / ".lock").touch()
     (tmp_path / "killed at once" / ".run.json.tmp-0123456789ab").touch()
     for name in ("none", "empty", "killed at once"):
         for _ in range(2):
-            assert _same(_fit(Run(tmp_path / name, resume=True)), alone)
+            assert same(fit(Run(tmp_path / name, resume=True)), alone)
             shutil.rmtree(tmp_path / name / "checkpoints")
             (tmp_path / name / "latest").unlink()
-        assert not _leftovers(tmp_path / name)
+        assert not leftovers(tmp_path / name)
 
 
 def test_a_finished_run_gives_its_model_without_training(tmp_path: Path) -> None:
     told = Told()
-    model = _fit(tmp_path / "run")
-    again = _fit(Run(tmp_path / "run", resume=True, trackers=[told]))
-    assert _same(model, again)
+    model = fit(tmp_path / "run")
+    again = fit(Run(tmp_path / "run", resume=True, trackers=[told]))
+    assert same(model, again)
     assert told.lines == [("start", 3), "finish"]
     assert again.card["training"]["history"] == model.card["training"]["history"]
     assert again.card["training"]["best_epoch"] == model.card["training"]["best_epoch"]
 
 
 def test_epochs_may_be_raised_unless_the_schedule_knows_the_end(tmp_path: Path) -> None:
-    _fit(tmp_path / "run", epochs=1)
-    assert _same(_fit(Run(tmp_path / "run", resume=True), epochs=3, patience=3), _fit())
+    fit(tmp_path / "run", epochs=1)
+    assert same(fit(Run(tmp_path / "run", resume=True), epochs=3, patience=3), fit())
     for schedule in ("cosine", Schedule(warmup=0.1)):
         folder = tmp_path / str(schedule)
-        _stopped(folder, 2, schedule=schedule, epochs=2)
+        stopped(folder, 2, schedule=schedule, epochs=2)
         with pytest.raises(RunError, match=r"is another run: its epochs is '2', here it is '3'; give what it began"):
-            _fit(Run(folder, resume=True), schedule=schedule, epochs=3)
+            fit(Run(folder, resume=True), schedule=schedule, epochs=3)
 
 
 def _noisy(batch: Any, index: torch.Tensor, seed: int, epoch: int) -> Any:
@@ -154,25 +117,25 @@ def _noisy(batch: Any, index: torch.Tensor, seed: int, epoch: int) -> Any:
     ],
 )
 def test_another_run_is_not_gone_on_with(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    _stopped(tmp_path / "run", 2)
+    stopped(tmp_path / "run", 2)
     with pytest.raises(RunError, match=message):
-        _fit(Run(tmp_path / "run", resume=True), **changes)
-    assert _same(_fit(Run(tmp_path / "run", resume=True)), _fit())
+        fit(Run(tmp_path / "run", resume=True), **changes)
+    assert same(fit(Run(tmp_path / "run", resume=True)), fit())
 
 
 def test_an_augmentation_is_known_again_in_another_process(tmp_path: Path) -> None:
     """A function's repr holds its address, which is another one there."""
-    _stopped(tmp_path / "run", 2, augment=_noisy)
+    stopped(tmp_path / "run", 2, augment=_noisy)
     said = json.loads((tmp_path / "run" / "run.json").read_text())["augment"]
     assert said == "<function _noisy>"
 
 
 def test_a_folder_that_holds_a_run_is_not_begun_anew(tmp_path: Path) -> None:
     """And a refusal holds no lock: going on works in the same process."""
-    _stopped(tmp_path / "run", 2)
+    stopped(tmp_path / "run", 2)
     with pytest.raises(RunError, match=r"run holds a run already: go on with it by resume=True \(--resume\), or"):
-        _fit(tmp_path / "run")
-    assert _same(_fit(Run(tmp_path / "run", resume=True)), _fit())
+        fit(tmp_path / "run")
+    assert same(fit(Run(tmp_path / "run", resume=True)), fit())
 
 
 def test_a_folder_that_is_no_runs_is_refused(tmp_path: Path) -> None:
@@ -181,9 +144,9 @@ def test_a_folder_that_is_no_runs_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other" / "thesis.tex").write_text("x")
     for resume in (True, False):
         with pytest.raises(RunError, match="file is not a folder; give the folder of the run"):
-            _fit(Run(tmp_path / "file", resume=resume))
+            fit(Run(tmp_path / "file", resume=resume))
         with pytest.raises(RunError, match=r"is not the folder of a run: it holds 'thesis.tex'; choose another"):
-            _fit(Run(tmp_path / "other", resume=resume))
+            fit(Run(tmp_path / "other", resume=resume))
     assert [one.name for one in (tmp_path / "other").iterdir()] == ["thesis.tex"]
 
 
@@ -192,7 +155,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for folder in (tmp_path / "file" / "run", Path("/proc/maas/run")):
         with pytest.raises(RunError, match=r"run cannot be written: .*; choose another"):
-            _fit(folder)
+            fit(folder)
 
 
 @pytest.mark.parametrize(
@@ -206,114 +169,11 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_a_run_of_another_format_or_none_is_refused(content: str, message: str, tmp_path: Path) -> None:
-    _stopped(tmp_path / "run", 2)
+    stopped(tmp_path / "run", 2)
     (tmp_path / "run" / "run.json").write_text(content)
     with pytest.raises(RunError, match=message):
-        _fit(Run(tmp_path / "run", resume=True))
+        fit(Run(tmp_path / "run", resume=True))
     assert Run(tmp_path / "run").is_finished is False
-
-
-def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path) -> None:
-    _stopped(tmp_path / "run", 2)
-    newest = tmp_path / "run" / "checkpoints" / "step-0000000002"
-    numbers = {**json.loads((newest / "state.json").read_text()), "format": 2}
-    old, new = sha256((newest / "state.json").read_bytes()), sha256(json.dumps(numbers).encode())
-    (newest / "state.json").write_text(json.dumps(numbers))
-    (newest / "SHA256SUMS").write_text((newest / "SHA256SUMS").read_text().replace(old, new))
-    with pytest.raises(RunError, match="step-0000000002 has format 2, this version of maas reads 1"):
-        _fit(Run(tmp_path / "run", resume=True))
-
-
-def _delete_half(checkpoint: Path) -> None:
-    (checkpoint / "state.safetensors").unlink()
-
-
-def _truncate(checkpoint: Path) -> None:
-    os.truncate(checkpoint / "state.safetensors", 100)
-
-
-def _flip(checkpoint: Path, name: str = "state.safetensors") -> None:
-    data = bytearray((checkpoint / name).read_bytes())
-    data[len(data) // 2] ^= 0x80
-    (checkpoint / name).write_bytes(data)
-
-
-def _flip_the_numbers(checkpoint: Path) -> None:
-    _flip(checkpoint, "state.json")
-
-
-def _flip_the_sums(checkpoint: Path) -> None:
-    _flip(checkpoint, "SHA256SUMS")
-
-
-@pytest.mark.parametrize("damage", [_delete_half, _truncate, _flip, _flip_the_numbers, _flip_the_sums])
-@pytest.mark.parametrize("keep", [1, 2])
-def test_a_damaged_checkpoint_is_passed_over(damage: Any, keep: int, tmp_path: Path) -> None:
-    """The older one is taken, the rest is the same to the bit, and the damaged one goes with the next save."""
-    folder = _stopped(tmp_path / "run", 5, keep=5)
-    for step in (4, 5):
-        damage(folder / "checkpoints" / f"step-000000000{step}")
-    with pytest.warns(UserWarning, match="step-000000000[45] is broken: .*; an older one is looked for") as told:
-        _stopped(folder, 1, keep=keep, resume=True, every=99)
-    assert len([one for one in told if "is broken" in str(one.message)]) == 2
-    assert _checkpoints(folder) == [3, 4][-keep:]
-    assert (folder / "latest").read_text() == "checkpoints/step-0000000004\n"
-    assert _same(_fit(Run(folder, resume=True)), _fit())
-
-
-def test_with_no_checkpoint_whole_a_run_is_not_gone_on_with(tmp_path: Path) -> None:
-    folder = _stopped(tmp_path / "run", 3, keep=1)
-    _truncate(folder / "checkpoints" / "step-0000000003")
-    message = f"no checkpoint in {folder}/checkpoints is whole; begin anew in another folder, or remove {folder}"
-    with pytest.warns(UserWarning, match="step-0000000003 is broken"), pytest.raises(RunError, match=message):
-        _fit(Run(folder, resume=True))
-    shutil.rmtree(folder / "checkpoints")
-    with pytest.warns(UserWarning, match="step-0000000003, .* is gone"), pytest.raises(RunError, match=message):
-        _fit(Run(folder, resume=True))
-
-
-def test_a_latest_checkpoint_that_is_gone_is_told(tmp_path: Path) -> None:
-    folder = _stopped(tmp_path / "run", 3)
-    shutil.rmtree(folder / "checkpoints" / "step-0000000003")
-    with pytest.warns(UserWarning, match="step-0000000003, the newest checkpoint of the run, is gone"):
-        assert _same(_fit(Run(folder, resume=True)), _fit())
-
-
-def test_a_checkpoint_a_step_and_as_many_as_are_to_be_kept(tmp_path: Path) -> None:
-    assert _checkpoints(_stopped(tmp_path / "all", 9, keep=99)) == list(range(1, 10))
-    assert _checkpoints(_stopped(tmp_path / "three", 9, keep=3)) == [7, 8, 9]
-    assert _checkpoints(_stopped(tmp_path / "last", 9, every=3600)) == [9]
-
-
-@contextlib.contextmanager
-def _largest_file(num_bytes: int) -> Iterator[None]:
-    """Writing more fails, as on a disk that is full; Python ignores SIGXFSZ."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_a_disk_that_is_full_leaves_the_older_checkpoints(tmp_path: Path) -> None:
-    """The limit on a file's size stands for the disk: the checkpoint of half a megabyte is over it, run.json is not."""
-    large = {"recipe": maas.recipe(maas.nn.MLP, hidden=(150, 150))}
-    folder = _stopped(tmp_path / "run", 3, **large)
-    before = {path: path.read_bytes() for path in folder.rglob("step-*/*")}
-    assert len(before) == 6
-    with (
-        _largest_file(1 << 18),
-        pytest.raises(RunError, match=r"step-0000000004 cannot be written: File too large; o"),
-    ):
-        _stopped(folder, 3, resume=True, **large)
-    assert {path: path.read_bytes() for path in folder.rglob("step-*/*")} == before
-    assert (folder / "latest").read_text() == "checkpoints/step-0000000003\n"
-    (folder / "checkpoints" / ".step-0000000004.tmp-0123456789ab").mkdir()  # had it been killed in the middle
-    (folder / ".latest.tmp-0123456789ab").touch()
-    _stopped(folder, 1, resume=True, **large)
-    assert _checkpoints(folder) == [3, 4]
-    assert not _leftovers(folder)
 
 
 _TRAINS_FOR_LONG = """
@@ -341,11 +201,11 @@ def test_one_process_at_a_time_trains_in_a_folder(tmp_path: Path) -> None:
             assert process.stdout.readline() == b"trains\n"
             for resume in (True, False):
                 with pytest.raises(RunError, match=r"another process trains in .*run now; wait for it, or ch"):
-                    _fit(Run(tmp_path / "run", resume=resume))
+                    fit(Run(tmp_path / "run", resume=resume))
             process.kill()
             process.wait()
             with pytest.raises(RunError, match="holds a run already"):
-                _fit(tmp_path / "run")
+                fit(tmp_path / "run")
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # its worker too
@@ -353,10 +213,10 @@ def test_one_process_at_a_time_trains_in_a_folder(tmp_path: Path) -> None:
 
 def test_trackers_and_the_history_survive_an_interruption(tmp_path: Path) -> None:
     first, second = Told(), Told()
-    folder = _stopped(tmp_path / "run", 8, trackers=[first])
+    folder = stopped(tmp_path / "run", 8, trackers=[first])
     assert first.lines[0] == ("start", 3)
     assert first.lines[-1] == "finish"
-    _fit(Run(folder, resume=True, trackers=[second]))
+    fit(Run(folder, resume=True, trackers=[second]))
     told = [line for line in first.lines + second.lines if type(line[0]) is int]
     assert [step for step, names in told if "train_loss" in names] == [6, 12, 18]
     assert [step for step, names in told if "loss" in names][:8] == list(range(1, 9))
@@ -367,8 +227,8 @@ def test_trackers_and_the_history_survive_an_interruption(tmp_path: Path) -> Non
 def test_tensorboard_reads_what_its_tracker_writes(tmp_path: Path) -> None:
     """Reference: TensorBoard's own reader of event files. They may lie in the run's folder, and be gone on with."""
     tracker = TensorBoard(tmp_path / "run" / "board")
-    _stopped(tmp_path / "run", 8, trackers=[tracker])
-    model = _fit(Run(tmp_path / "run", resume=True, trackers=[tracker]))
+    stopped(tmp_path / "run", 8, trackers=[tracker])
+    model = fit(Run(tmp_path / "run", resume=True, trackers=[tracker]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own dependencies
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -382,7 +242,7 @@ def test_tensorboard_reads_what_its_tracker_writes(tmp_path: Path) -> None:
 
 def test_a_signal_after_the_last_step_is_not_lost(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        _fit(Run(tmp_path / "run", trackers=[Told(at_the_end=signal.SIGINT)]))
+        fit(Run(tmp_path / "run", trackers=[Told(at_the_end=signal.SIGINT)]))
     assert Run(tmp_path / "run").is_finished is True
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -393,21 +253,21 @@ def test_another_number_of_threads_is_told(tmp_path: Path) -> None:
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        folder = _stopped(tmp_path / "run", 1, **large)
+        folder = stopped(tmp_path / "run", 1, **large)
         torch.set_num_threads(2)
         message = r"goes on elsewhere \(threads 1 then, 2 now\): the rest will not be the same to the bit"
         with pytest.warns(UserWarning, match=message):
-            _fit(Run(folder, resume=True), **large)
+            fit(Run(folder, resume=True), **large)
     finally:
         torch.set_num_threads(before)
 
 
 def test_another_way_to_compute_steps_is_told(tmp_path: Path) -> None:
-    folder = _stopped(tmp_path / "run", 2)
+    folder = stopped(tmp_path / "run", 2)
     state = json.loads((folder / "checkpoints" / "step-0000000002" / "state.json").read_text())
     assert state["speed"] == "eager"
     with pytest.warns(UserWarning, match="does not serve here"):  # so steps are computed as before, and all is well
-        assert _same(_fit(Run(folder, resume=True), speed="graph"), _fit())
+        assert same(fit(Run(folder, resume=True), speed="graph"), fit())
 
 
 @pytest.mark.parametrize(
