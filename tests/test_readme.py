@@ -34,6 +34,7 @@ def test_the_first_screen_runs_and_prints_what_the_readme_says(tmp_path: Path) -
     assert answer["probabilities"] == pytest.approx(example["probabilities"], abs=0.01)
 
 
+@pytest.mark.timeout(600)  # twenty commands, each of which imports torch
 def test_the_shell_commands_run(tmp_path: Path) -> None:
     commands, of_training, of_keeping = blocks("bash")
     printed = run(["bash", "-euo", "pipefail", "-c", commands], tmp_path)
