@@ -1,12 +1,16 @@
 """Sequences of different lengths to answers over HTTP: which of three machines is running, by its vibration.
 
-    python examples/sequences.py
+    python examples/sequences.py                      recordings that it makes: two noisy channels, some steps lost
+    python examples/sequences.py my.ts                your own: a .ts file with labels,
+    python examples/sequences.py my.csv --id recording --time step --target machine     or a table of one step a line
 
-Makes its own data: two noisy channels, 20 to 60 steps a recording, some steps lost on the way. Prints what was
-learned, its scores beside simple baselines on the 25 % of recordings held out, then asks the served model for all of
-these and compares its answers with those given in process. Half a minute on two cores, without a GPU.
+Prints what was learned, its scores beside simple baselines on the 25 % of recordings held out, then asks the served
+model for all of these and compares its answers with those given in process.
+
+OUTPUT
 """
 
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -33,10 +37,21 @@ def recordings(count: int, seed: int = 0) -> tuple[list[np.ndarray], list[str]]:
 
 
 def main() -> None:
-    series, machines = recordings(600)
-    rows = maas.data.read_sequences(series, target=machines)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="?", help="a .ts file, or a table of one step a line")
+    parser.add_argument("--id", help="the column that says which recording a line belongs to")
+    parser.add_argument("--time", help="the column to put steps in order by")
+    parser.add_argument("--target", help="the column to predict")
+    options = parser.parse_args()
+
+    if options.data:
+        rows = maas.data.read_sequences(options.data, target=options.target, id=options.id, time=options.time)
+    else:
+        series, machines = recordings(600)
+        rows = maas.data.read_sequences(series, target=machines)
     train, test = rows.split(test=0.25, seed=0)
-    print(f"1. {rows}, {min(map(len, series))} to {max(map(len, series))} steps of 2 channels")
+    lengths, channels = [len(one) for one in rows.columns["sequence"]], rows.schema["sequence"].shape[1]
+    print(f"1. {rows}, {min(lengths)} to {max(lengths)} steps of {channels} channels")
 
     recipe = maas.recipe(maas.nn.RNN, cell="lstm", hidden_size=32, bidirectional=True, pooling="max")
     model = maas.fit(recipe, train, epochs=20, learning_rate=0.005)
@@ -53,16 +68,16 @@ def main() -> None:
             print(f"4. {server.url} answered {len(served)} recordings, by {served.model['name']}\n")
             print(f"   {'steps':>5}  {'served answer':<15}{'truth':<10}")
             for steps, answer, truth in list(zip(test.columns["sequence"], served, test.target, strict=True))[:6]:
-                print(f"   {len(steps):>5}  {answer['label']:<15}{truth}")
+                print(f"   {len(steps):>5}  {answer['label']!s:<15}{truth}")
             right = sum(one["label"] == truth for one, truth in zip(served, test.target, strict=True))
             equal = sum(one == other for one, other in zip(served, model.predict(test), strict=True))
             print(f"\n   measured over HTTP: {right} of {len(test)} right")
             print(f"   served and in-process answers equal to the last bit: {equal} of {len(test)}")
             try:
-                client.predict({"sequence": [[0.0, 1.0, 2.0]]})
+                client.predict({"sequence": [[0.0] * (channels + 1)]})
             except maas.MaasError as error:
-                print(f"   a recording of three channels: {error}")
-    print("5. TorchServe stopped")
+                print(f"   a recording of {channels + 1} channels: {error}")
+        print("5. TorchServe stopped")
 
 
 if __name__ == "__main__":

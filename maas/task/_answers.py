@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 import torch
 
-from maas.errors import RowError
+from maas.errors import DataError, RowError, show
 
 _MOST_ROWS = 4096
 _MOST_BYTES = 64 << 20
@@ -150,6 +150,29 @@ class Answers(Sequence[dict[str, Any]]):
             raise ValueError("columns of answers must be of one length")
         names = tuple(parts)
         return [dict(zip(names, row)) for row in zip(*parts.values())]  # noqa: B905
+
+    def to_frame(self, backend: str = "pyarrow") -> Any:
+        """The answers as a data frame; probabilities by class become columns `probabilities.CLASS`.
+
+        Args:
+            backend: "pandas", "polars" or "pyarrow".
+
+        Raises:
+            DataError: the backend is none of these, or not installed.
+        """
+        import narwhals as nw
+
+        columns: dict[str, Any] = {}
+        for name, column in self.columns.items():
+            if (names := self.names.get(name)) is not None:
+                columns |= {f"{name}.{one}": column[:, place] for place, one in enumerate(names)}
+            else:
+                columns[name] = column.tolist() if column.dtype == object or column.ndim > 1 else column
+        chosen: Any = backend
+        try:
+            return nw.from_dict(columns, backend=chosen).to_native()
+        except (ImportError, ValueError) as error:
+            raise DataError(f"no frame of `backend` {show(backend)} can be made here: {error}") from error
 
     def take(self, index: Any) -> Answers:
         """The answers at these positions."""

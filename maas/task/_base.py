@@ -114,6 +114,11 @@ class Task(ABC):
         """
         return None
 
+    @property
+    def most_units(self) -> int:
+        """The most units that a row has in training: so often its weights are used."""
+        return 1
+
     @abstractmethod
     def run(self, network: nn.Module, batch: Batch) -> Iterator[Answers]:
         """The answers to a batch, in one part or, where they grow, in several."""

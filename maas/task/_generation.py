@@ -263,6 +263,10 @@ class Generation(Task):
     def units(self, batch: Batch) -> torch.Tensor | None:
         return (batch.inputs["tokens"][:, 1:] != _NOTHING).sum(dim=1)
 
+    @property
+    def most_units(self) -> int:
+        return self.window or self.context
+
     def figures(self, loss: float) -> dict[str, float]:
         """Perplexity: the exponential of the mean loss of a token."""
         return {"perplexity": math.exp(min(loss, 700.0))}

@@ -243,7 +243,7 @@ def fit(
         **pace.to_json(),
         "device": where.type,
         "processes": world.size,
-        "threads": num_threads(network, batch_size),
+        "threads": num_threads(network, made.task, batch_size),
         "best_epoch": outcome.best_epoch,
         "stopped_early": outcome.stopped_early,
         "skipped_steps": outcome.skipped,

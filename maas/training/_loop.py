@@ -94,7 +94,7 @@ def train(
     """
     pace, world = pace or Pace(), world or World()
     pace.check(network)
-    with threads(num_threads(network, settings.batch_size)), products(settings.precision):
+    with threads(num_threads(network, task, settings.batch_size)), products(settings.precision):
         state = State.begin(network, settings, pace, world, sharded=sharded)
         watch = watch or Watch()
         with keeper or Keeper(None, world) as kept:
@@ -294,9 +294,9 @@ def _finish(state: State, settings: Settings, watch: Watch, feed: Feed, keeper: 
     )
 
 
-def num_threads(network: nn.Module, batch_size: int) -> int:
+def num_threads(network: nn.Module, task: Task, batch_size: int) -> int:
     """How many CPU threads a step is worth."""
-    return worth_threads(work_of(network) * batch_size)
+    return worth_threads(work_of(network) * task.most_units * batch_size)
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ def try_steps(
     network, device = made.model.network, made.model.device
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-        threads(num_threads(network, settings.batch_size)),
+        threads(num_threads(network, made.task, settings.batch_size)),
     ):
         seed_generators(settings.seed, 1, 0, device)
         pace = Pace()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import narwhals as nw
 import numpy as np
 import pytest
 import torch
 
+from maas.client import Prediction, Predictions
+from maas.errors import DataError
 from maas.task import Answers, Batch
 
 
@@ -48,3 +51,35 @@ def test_columns_of_different_lengths_are_no_answers() -> None:
         Answers({"label": np.zeros(2), "value": np.zeros(3)}).to_dicts()
     with pytest.raises(ValueError, match=r"'probabilities' has \(3,\) places a row, and 2 names"):
         Answers({"probabilities": np.zeros((2, 3))}, {"probabilities": ("a", "b")}).to_dicts()
+
+
+@pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize(
+    "answers",
+    [
+        Answers(
+            {"label": np.array(["a", "b", "a"], object), "probabilities": np.eye(3)[:, :2]},
+            {"probabilities": ("a", "b")},
+        ),
+        Answers({"value": np.array([1.5, 2.0, -3.0])}),
+        Answers({"values": np.arange(12.0).reshape(3, 2, 2)}),
+        Answers({"score": np.ones(3), "anomalous": np.array([True, False, True])}),
+    ],
+    ids=["probabilities", "value", "forecast", "anomaly"],
+)
+def test_a_frame_of_answers_is_that_of_a_clients(backend: str, answers: Answers) -> None:
+    served = Predictions(Prediction(one, {}) for one in answers).to_frame(backend)
+    mine, theirs = (nw.from_native(one, eager_only=True) for one in (answers.to_frame(backend), served))
+    assert mine.implementation.value == backend
+    assert mine.columns == theirs.columns
+    assert mine.rows() == theirs.rows()
+
+
+def test_a_frame_keeps_the_width_of_numbers() -> None:
+    frame = Answers({"p": np.zeros((2, 2), np.float32)}, {"p": ("a", "b")}).to_frame()
+    assert [str(one) for one in frame.schema.types] == ["float", "float"]
+
+
+def test_a_frame_of_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(DataError, match="no frame of `backend` 'excel' can be made here"):
+        Answers({"value": np.zeros(1)}).to_frame("excel")

@@ -17,6 +17,7 @@ import maas
 from maas.data import Rows, read_corpus
 from maas.errors import CompressionError, DataError, ExportError, RowError
 from maas.metrics import generation_scores
+from maas.nn import threads
 from maas.preprocess import Language, Prompt
 from maas.task import Generation
 from maas.task._generation_baselines import KneserNey, ngram_baseline
@@ -185,6 +186,16 @@ def test_training_tells_the_perplexity(model: maas.Model) -> None:
     last = model.card["training"]["history"][-1]
     assert last["perplexity"] == pytest.approx(math.exp(last["validation_loss"]))
     assert last["validation_loss"] < model.card["training"]["history"][0]["validation_loss"]
+
+
+def test_threads_by_the_tokens_of_a_step(split: tuple[Rows, Rows]) -> None:
+    recipe = maas.recipe(maas.nn.CausalTransformer, width=64, num_layers=1)
+    with threads(2):
+        found = [
+            maas.fit(recipe, split[0], **SETTINGS | {"epochs": 1, "task": Generation.with_options(window=window)})
+            for window in (2, 32)
+        ]
+    assert [one.card["training"]["threads"] for one in found] == [1, 2]
 
 
 def test_many_rows_are_answered_as_each_alone(model: maas.Model) -> None:
