@@ -47,6 +47,7 @@ def obey(commands: str, monkeypatch: pytest.MonkeyPatch) -> None:
             assert main(arguments) == 0, arguments
 
 
+@pytest.mark.timeout(600)  # on a busy machine the first ones, processes of their own, take their time
 @pytest.mark.filterwarnings("default")  # as in a process of their own
 def test_the_shell_commands_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
