@@ -7,7 +7,14 @@ An autoencoder learns from normal rows only, and never sees another kind. The th
 rows, so that at most 5 % of such rows pass it. Other kinds of row are met in the test alone. For sequences see
 manufacturing_sensors.py.
 
-OUTPUT
+In about 15 seconds on two cores, without a GPU, it prints in short:
+
+    2. Model(autoencoder, 30 fields -> diagnosis (anomaly)): an alarm above an error of 1.1610
+                              roc_auc  average_precision  precision     recall         f1  false_alarm_rate
+    this model                 0.9298             0.9115     0.9231     0.7059     0.8000            0.0350
+    distance to the mean       0.9503             0.9253     0.9385     0.7176     0.8133            0.0280
+    measured over HTTP: 60 of 85 unusual rows found, 5 of 143 false alarms
+    served and in-process answers equal to the last bit: 228 of 228
 """
 
 import argparse

@@ -5,7 +5,14 @@
 
 Prints what was learned, its scores beside simple baselines on the 25 % of sounds held out, then sends the served
 model these sounds, all at once and one as the bytes of a file, and compares its answers with the truth and with those
-given in process. Half a minute on two quiet cores, without a GPU.
+given in process.
+
+In about 25 seconds on two cores, without a GPU, it prints in short:
+
+    1. Rows(500 x 1 fields -> y (classification)) of 0.30 to 0.88 seconds
+    2. Model(audio_cnn, 1 fields -> y (classification))
+    measured over HTTP: 124 of 125 right, accuracy 0.9920
+    served and in-process answers equal to the last bit: 125 of 125
 """
 
 import argparse

@@ -8,7 +8,11 @@ served, which is checked here for the first rows. (Where the model is only at ha
 the same tables: `client.predict(chunk).to_frame()`.) Memory is that of one chunk, however long the file: it is read,
 answered and written by 10,000 rows.
 
-OUTPUT
+In about 15 seconds on two cores, without a GPU, it prints in short:
+
+    1. Model(mlp, 13 fields -> cultivar (classification)) answered 100,000 rows, from 13.0 MB of Parquet
+    959 MB of memory after the first of 10 chunks, 964 at the most
+    4. served answers and those in the file, equal to the last bit: 500 of 500
 """
 
 import argparse

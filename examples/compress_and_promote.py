@@ -9,7 +9,14 @@ judge. `maas promote` lets it take over, on the running server and without a los
 client and scores no worse on test rows. If it does score worse, the rule refuses it, and it is promoted against the
 rule with a reason that the registry keeps: what the bytes are worth is for people to say.
 
-OUTPUT
+In about 30 seconds on two cores, without a GPU, it prints in short:
+
+       digits@1: large, 205,728 bytes of weights, accuracy 0.9554 on test rows
+    digits@2: small, 23,096 bytes of weights, accuracy 0.9638 on test rows
+    version 1 answers
+    digits@2 is production, and serves on http://127.0.0.1:8080; it was 1
+    version 2 answers
+    3. served and in-process answers equal to the last bit: 718 of 718
 """
 
 import argparse

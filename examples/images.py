@@ -5,7 +5,15 @@
 
 Prints what was learned, its scores beside simple baselines on the 20 % of images held out, then sends the served
 model these images, all at once and one as the bytes of a file, and compares its answers with the truth and with those
-given in process. Half a minute on two quiet cores, without a GPU.
+given in process.
+
+In about 25 seconds on two cores, without a GPU, it prints in short:
+
+    1. Rows(1,797 x 1 fields -> y (classification))
+    over logistic regression on 8 x 8 grey pixels  +0.0028 (-0.0223 to +0.0251): no difference shown
+    measured over HTTP: 348 of 359 right, accuracy 0.9694
+    served and in-process answers equal to the last bit: 359 of 359
+    one image sent as the bytes of its file: 1
 """
 
 import argparse

@@ -4,11 +4,16 @@
     python examples/language_model.py poems.txt --char      your own: a file of texts between empty lines, or a folder
 
 Prints what was learned, and bits per byte and perplexity beside 5-grams on a tenth of the texts held out. So little
-text makes no writer: it shows the way. The stories end as they began, which counts of five tokens cannot know and a
-transformer can. The served model then goes on from a few words, part by part: asked by maas.Client, and by the official
-client of OpenAI's API (pip install openai), which needs nothing but the address and the token.
+text makes no writer: it shows the way. The stories end as they began, which counts of five tokens cannot know, and
+which the transformer begins to see. The served model then goes on from a few words, part by part: asked by maas.Client,
+and by the official client of OpenAI's API (pip install openai), which needs no more than the address and the token.
 
-OUTPUT
+In about 20 seconds on two cores, without a GPU, it prints in short:
+
+                  bits_per_byte  perplexity
+    this model           0.1582      1.6074
+    5-grams              0.1767      1.6988
+    5. served and in-process texts equal to the last bit: 7 of 7
 """
 
 import argparse
@@ -23,14 +28,14 @@ from maas.preprocess import Prompt
 
 NAMES = ["Anna", "Ben", "Clara", "David", "Emma", "Felix", "Greta", "Hugo"]
 COLOURS = ["red", "green", "blue", "white", "black"]
-PLACES = ["mill", "island", "bridge", "village", "forest", "harbour"]
-TIMES = ["At night", "At noon", "After an hour", "The next day"]
+PLACES = ["mill", "island", "bridge", "village"]
+TIMES = ["At night", "At noon", "After an hour"]
 
 
 def stories() -> list[str]:
     """Whoever leaves comes home, in the same boat: what to foretell stands too far away for counts of five tokens."""
     return [
-        f"{name} takes the {colour} boat over the lake to the {place}. {time} {name} rows home in the {colour} boat."
+        f"{name} takes the {colour} boat to the {place}. {time} {name} rows home in the {colour} boat."
         for name, colour, place, time in itertools.product(NAMES, COLOURS, PLACES, TIMES)
     ]
 
@@ -50,7 +55,7 @@ def main() -> None:
         train,
         preprocess=Prompt.with_options(tokenizer="char" if options.char else "bpe", vocabulary=400, context=256),
         task=maas.task.Generation.with_options(window=64),
-        epochs=26,
+        epochs=24,
         batch_size=8,
         learning_rate=6e-3,
         schedule="cosine",
@@ -59,7 +64,7 @@ def main() -> None:
     evaluation = model.evaluate(test, baselines_from=train)
     print(f"2. {model}\n\n{evaluation}\n")
 
-    asked = [{"prompt": " ".join(text.split()[:4]), "max_tokens": 40} for text in test.columns["prompt"][:6]]
+    asked = [{"prompt": " ".join(text.split()[:4]), "max_tokens": 40} for text in test.columns["prompt"][::8]]
     with tempfile.TemporaryDirectory(prefix="maas-example-") as folder:
         artifact = model.save(Path(folder) / "writer", evaluation=evaluation)
         archive = maas.package(artifact, store=Path(folder) / "model_store")
@@ -69,20 +74,18 @@ def main() -> None:
             print(f"   {asked[0]['prompt']} ...", end="", flush=True)
             for part in client.stream(asked[0]):
                 print(part["text"], end="", flush=True)
-            served = [client.predict(row) for row in asked]  # one after the other, as in process below
+            texts = [client.predict(row)["text"] for row in asked]
 
             url = f"{server.url}/predictions/writer/1.0/v1"  # behind `maas serve --front` it is plain /v1
             print(f"\n4. the client of OpenAI's API asks {url}\n   {asked[1]['prompt']} ...", end="", flush=True)
-            texts = ["", ""]
+            texts.append("")
             with openai.OpenAI(base_url=url, api_key=server.token()) as writer:
-                for place, row in enumerate(asked[:2]):
-                    for chunk in writer.completions.create(model="writer", stream=True, **row):
-                        texts[place] += chunk.choices[0].text
-                        print(chunk.choices[0].text if place else "", end="", flush=True)
-    found = [model.predict(row) for row in asked]
-    equal = sum(one == other for one, other in zip(served, found, strict=True))
-    equal += sum(text == one["text"] for text, one in zip(texts, found, strict=False))
-    print(f"\n5. served and in-process answers equal to the last bit: {equal} of {len(asked) + len(texts)}")
+                for chunk in writer.completions.create(model="writer", stream=True, **asked[1]):
+                    texts[-1] += chunk.choices[0].text
+                    print(chunk.choices[0].text, end="", flush=True)
+    found = [model.predict(row)["text"] for row in [*asked, asked[1]]]
+    equal = sum(text == other for text, other in zip(texts, found, strict=True))
+    print(f"\n5. served and in-process texts equal to the last bit: {equal} of {len(texts)}")
 
 
 if __name__ == "__main__":

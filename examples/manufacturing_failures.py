@@ -10,9 +10,15 @@ speed follows torque here is our own. Its columns that name the kind of failure 
 
 Learned and measured is on the first two thirds of the time. A failure that is missed costs 30 false alarms, so an alarm
 is worth its cost above a probability of 1 / 31; class weights against the imbalance would spoil these probabilities.
-Then time goes on: temperatures walk at random, and here out of what training knew, which the metrics port tells.
+Then time goes on: temperatures walk at random, here out of what training knew, and the metrics port tells.
 
-OUTPUT
+In about 15 seconds on two cores, without a GPU, it prints in short:
+
+    above 0.5        costs as much as    663 false alarms
+    by cost          costs as much as    265 false alarms
+    11 of 15 failures foreseen, 10 false alarms; moved: Air temperature [K] 1.19
+    3 of 64 failures foreseen, 1 false alarms; moved: Air temperature [K] 7.96, Process temperature [K] 8.25
+    maas_drift_psi of Air temperature _K_: 2.26
 """
 
 import argparse
@@ -69,8 +75,7 @@ def main() -> None:
     options = parser.parse_args()
 
     drop = options.drop.split(",") if options.drop else LEAKS if options.data and options.time == "UDI" else []
-    data = options.data or machines(6000)
-    rows = maas.data.read_table(data, target=options.target, drop=[options.time, *drop])
+    rows = maas.data.read_table(options.data or machines(6000), target=options.target, drop=[options.time, *drop])
     known, later = rows.split(test=1 / 3, time=options.time)
     train, test = known.split(test=0.25, seed=0)
     task = maas.task.Classification.with_options(threshold=1 / (1 + options.cost))
@@ -79,20 +84,15 @@ def main() -> None:
     evaluation = model.evaluate(test)
     print(f"1. {rows}, {(known.target == failure).mean():.1%} of the first are failures\n\n{evaluation}\n")
     truth, likely = test.target == failure, model.predict(test)["probabilities"][:, 1]
-
-    def cost(threshold: float) -> float:
-        alarm = likely > threshold
-        return (alarm & ~truth).sum() + options.cost * (~alarm & truth).sum()
-
     for name, threshold in (("never an alarm", 1.0), ("above 0.5", 0.5), ("by cost", model.task.threshold)):
-        print(f"   {name:<16} costs {cost(threshold):>6,.0f} false alarms on test rows")
-    print(f"   {'with hindsight':<16} costs {min(map(cost, likely)):>6,.0f}, which no threshold could better\n")
+        missed, false = (truth & (likely <= threshold)).sum(), (~truth & (likely > threshold)).sum()
+        print(f"   {name:<16} costs as much as {false + options.cost * missed:>6,.0f} false alarms")
 
     with tempfile.TemporaryDirectory(prefix="maas-example-") as folder:
         artifact = model.save(Path(folder) / "failures", evaluation=evaluation)
         archive = maas.package(artifact, store=Path(folder) / "model_store")
         with maas.serve(archive.parent, models=["failures"]) as server, server.client("failures") as client:
-            print(f"2. {server.url} is asked as time goes on; population stability above 0.25 says that much has moved")
+            print(f"2. {server.url} is asked as time goes on; a population stability above 0.25 is much")
             order, equal = np.argsort(later.side[options.time], kind="stable"), 0
             for part in np.array_split(order, -(-len(order) // 500)):
                 now = later.take(part)
@@ -102,18 +102,16 @@ def main() -> None:
                 drift = maas.metrics.Drift(model.schema, model.card["data"]["distribution"])
                 drift.add(now.columns)
                 moved = [f"{name} {by:.2f}" for name, by in drift.stability().items() if by > 0.25]
-                print(f"   {(alarms & failed).sum():>3} of {failed.sum():>3} failures foreseen,", end=" ")
-                print(f"{(alarms & ~failed).sum():>3} false alarms; moved: {', '.join(moved) or 'nothing'}")
+                print(f"   {(alarms & failed).sum():>3} of {failed.sum()} failures foreseen,", end=" ")
+                print(f"{(alarms & ~failed).sum()} false alarms; moved: {', '.join(moved) or 'nothing'}")
             print(f"   served and in-process answers equal to the last bit: {equal} of {len(later)}")
 
             print(f"3. what Prometheus reads on {server.metrics_url}, to raise an alarm by:")
-            found: list[tuple[str, str]] = []
-            for _ in range(40):  # a worker tells of drift once it has 500 rows, a second or two later
-                found = re.findall(r'maas_drift_psi{.*field="([^"]*)".*} (\S+)', httpx.get(server.metrics_url).text)
-                if found:
+            for _ in range(40):  # a worker tells from 500 rows on, within two seconds, and then every half minute
+                if "maas_drift_psi{" in (text := httpx.get(server.metrics_url).text):
                     break
                 time.sleep(0.25)
-            for field, stability in sorted(found):
+            for field, stability in sorted(re.findall(r'maas_drift_psi{.*field="([^"]*)".*} (\S+)', text)):
                 print(f"   maas_drift_psi of {field}: {float(stability):.2f}")
     print("4. TorchServe stopped")
 

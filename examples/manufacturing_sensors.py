@@ -8,7 +8,14 @@ learns from windows of normal running only; the threshold of the alarm is chosen
 that keeps the share of false alarms to what is asked, whatever the network: see maas.task.Anomaly for what that
 promises. Faults of four kinds are met in the test alone.
 
-OUTPUT
+In about 20 seconds on two cores, without a GPU, it prints in short:
+
+                              roc_auc  average_precision  precision     recall         f1  false_alarm_rate
+    this model                 0.9771             0.9337     0.7826     0.9231     0.8471            0.0289
+    Mahalanobis distance       1.0000             1.0000     0.6842     1.0000     0.8125            0.0520
+    normal          10 of 346    2.9%, 5% were asked for
+    overheating     11 of 11   100.0%
+    served and in-process answers equal to the last bit: 385 of 385
 """
 
 import argparse

@@ -8,7 +8,11 @@ by: the served model explains each answer by a map of what parts of the image ad
 images it is known where the defect is, so that can be counted: how often the greatest of the map is on it, beside how
 often a place picked at random would be. It is a hint for the eye, no measurement of the defect.
 
-OUTPUT
+In about 25 seconds on two cores, without a GPU, it prints in short:
+
+    over logistic regression on 16 x 16 grey pixels  +0.4000 (+0.3250 to +0.4812): the network is better
+    3. served and in-process answers equal to the last bit: 160 of 160
+    4. on the defect: 17 of 20 places told, at random 1 would be
 """
 
 import argparse
@@ -93,7 +97,7 @@ def main() -> None:
             served = client.predict(test.to_dicts())
             equal = sum(one == other for one, other in zip(served, model.predict(test), strict=True))
             print(f"3. served and in-process answers equal to the last bit: {equal} of {len(test)}")
-            chosen = [row for row, one in enumerate(served) if one["label"] != KINDS[0]][:40]
+            chosen = [row for row, one in enumerate(served) if one["label"] != KINDS[0]][:20]
             hits, chance = 0, 0.0
             for number, row in enumerate(chosen):
                 told = client.explain(test.columns["image"][row])

@@ -8,7 +8,13 @@ who looked at it, a temperature and a supplier. Whether a part is returned depen
 scores of the fused network beside simple baselines on the 20 % of rows held out, and those of networks that see one
 kind of field alone, then asks the served model for these rows, and for one sent as a form with a file.
 
-OUTPUT
+In about 25 seconds on two cores, without a GPU, it prints in short:
+
+    2. Model(fusion, 4 fields -> returned (classification)) of {'photo': 'cnn', 'note': 'text_cnn', 'table': 'mlp'}
+    0.7660 temperature and supplier
+    0.7187 photo
+    0.7604 note
+    4. served and in-process answers equal to the last bit: 359 of 359
 """
 
 import argparse

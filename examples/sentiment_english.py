@@ -4,7 +4,15 @@
     python examples/sentiment_english.py my.csv --text review --target stars  your own
 
 Prints what was learned, its scores beside simple baselines on the 20 % of texts held out, then asks the served model
-for these texts and compares its answers with those given in process. A minute on two cores, without a GPU.
+for these texts and compares its answers with those given in process.
+
+In about 20 seconds on two cores, without a GPU, it prints in short:
+
+                                     accuracy  precision     recall         f1    roc_auc   log_loss        ece
+    this model                         1.0000     1.0000     1.0000     1.0000     1.0000  0.0001676  0.0001676
+    TF-IDF + logistic regression       1.0000     1.0000     1.0000     1.0000     1.0000     0.1834     0.1666
+    good  1.000  The book was not bad at all.
+    4. served and in-process answers equal to the last bit: 48 of 48
 """
 
 import argparse

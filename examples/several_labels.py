@@ -7,7 +7,14 @@
 Labels differ in how rare they are, so the threshold of each is chosen on validation rows, by F1. Tables, images and
 whatever else maas reads can have several labels a row in the same way.
 
-OUTPUT
+In about 15 seconds on two cores, without a GPU, it prints in short:
+
+                                     micro_f1   macro_f1  hamming_loss  subset_accuracy  mean_average_precision
+    this model                         1.0000     1.0000        0.0000           1.0000                  1.0000
+    share of each label                0.4382     0.4224        0.7194           0.0000                  0.2806
+    praise        16 rows, threshold 0.37, precision 1.00, recall 1.00
+    measured over HTTP: 180 of 180 right in every label
+    served and in-process answers equal to the last bit: 180 of 180
 """
 
 import argparse

@@ -4,8 +4,16 @@
     python examples/tabular.py my.csv --target churn   your own
 
 Prints what was learned, its scores beside simple baselines on the 20 % of rows held out, then asks the served model
-for all of these rows and compares its answers with the truth and with those given in process. Half a minute on two
-cores, without a GPU.
+for all of these rows and compares its answers with the truth and with those given in process.
+
+In about 15 seconds on two cores, without a GPU, it prints in short:
+
+                            accuracy  precision     recall         f1    roc_auc   log_loss        ece
+    this model                0.9649     0.9750     0.9286     0.9512     0.9947     0.1009     0.0487
+    logistic regression       0.9737     0.9756     0.9524     0.9639     0.9934     0.0922     0.0359
+    boosted trees             0.9649     0.9524     0.9524     0.9524     0.9901     0.1259     0.0276
+    measured over HTTP: 110 of 114 right, accuracy 0.9649
+    served and in-process answers equal to the last bit: 114 of 114
 """
 
 import argparse

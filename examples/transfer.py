@@ -8,7 +8,12 @@ sixteen images. Prints, as means of three seeds on all other images of these cla
 scratch on the same rows for the same time, one that starts from the saved model and whose body stays frozen, and one
 that starts there and learns on. The last is then served with TorchServe.
 
-OUTPUT
+In about 20 seconds on two cores, without a GPU, it prints in short:
+
+    from scratch:                  0.874 right (0.857 to 0.899)
+    from the saved model, frozen:  0.745 right (0.725 to 0.781)
+    from the saved model:          0.914 right (0.903 to 0.919)
+    served and in-process answers equal to the last bit: 517 of 517
 
 Weights that were learned on ImageNet go the same way, where a network can fetch them, or as a file:
 
