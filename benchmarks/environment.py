@@ -38,7 +38,8 @@ def make_peers(folder: Path, peers: tuple[str, ...]) -> Path:
 def where(commit: str | None, device: str = "") -> str:
     """One line: the day, the commit, the machine."""
     found = commit or git("rev-parse", "--short", "HEAD")
-    found += " and uncommitted changes" if git("status", "--porcelain") else ""
+    measured = git("status", "--porcelain", "--", "maas", "handlers", ":(glob)benchmarks/**/*.py")
+    found += " and uncommitted changes" if measured else ""
     on = processor() + (f", {device}" if device else "")
     return f"{date.today()}, commit {found}. {on}, {os.cpu_count()} cores; load at the end {os.getloadavg()[1]:.1f}."
 

@@ -33,6 +33,7 @@ class Outcome:
     fingerprint: str
 
     def to_json(self) -> dict[str, Any]:
+        """The outcome as JSON, as a card holds it."""
         return asdict(self)
 
 

@@ -142,6 +142,7 @@ class Search:
         return "no candidate within the budget is smaller than the model as it is"
 
     def to_json(self) -> dict[str, Any]:
+        """The search as JSON, as a card holds it."""
         return {
             **{name: getattr(self, name) for name in ("primary", "greater_is_better", "max_drop", "optimize")},
             **{name: getattr(self, name) for name in ("num_rows", "fingerprint", "machine")},

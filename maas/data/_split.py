@@ -32,6 +32,7 @@ class Policy:
 
     @property
     def kind(self) -> str:
+        """The kind of the split, as a card names it."""
         if self.within is not None:
             return f"random within each {self.within}"
         if self.time is not None:

@@ -135,6 +135,7 @@ class Evaluation:
         return f"the rarer kind has {fewest:,} rows only, too few for the intervals of roc_auc to be relied on"
 
     def to_json(self) -> dict[str, Any]:
+        """The evaluation as JSON, as a card holds it."""
         state = asdict(replace(self, details=None))
         del state["details"]
         return state

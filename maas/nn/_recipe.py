@@ -126,11 +126,13 @@ class Recipe:
         return replace(self, arguments={**self.arguments, **arguments})
 
     def to_json(self) -> dict[str, Any]:
+        """The recipe as JSON, as an artifact holds it."""
         state = {"kind": self.kind, "arguments": dict(self.arguments)}
         return {**state, "transforms": [one.to_json() for one in self.transforms]} if self.transforms else state
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Recipe:
+        """The recipe that `to_json` wrote."""
         if type(state["kind"]) is not str or type(state["arguments"]) is not dict:
             raise FormatError("a recipe is {kind: string, arguments: object}")
         return cls(state["kind"], state["arguments"], from_json(state.get("transforms", [])))

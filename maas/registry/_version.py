@@ -73,6 +73,7 @@ class Version:
         return (*parts, *[0] * (3 - len(parts)))
 
     def to_json(self) -> dict[str, Any]:
+        """The version as JSON."""
         return asdict(self)
 
     @classmethod

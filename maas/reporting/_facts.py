@@ -15,6 +15,7 @@ _SETTINGS = (
 )  # fmt: skip
 _RECEIPT = ("microseconds_a_step", "microseconds_of_a_bare_step")
 _LONGEST = 2000
+_WHOLE = 1e3  # from here on digits behind the point say nothing
 _MOST_ARGUMENTS = 60
 
 
@@ -94,5 +95,7 @@ def _listed(pairs: list[tuple[str, Any]]) -> Html:
         if value is None or isinstance(value, (Mapping, list)):
             continue
         text = f"{value:,}" if type(value) is int and abs(value) < 2**63 else cut(str(value), _LONGEST)
+        if type(value) is float and abs(value) >= _WHOLE:
+            text = f"{value:,.0f}"
         rows.append(tag("div", tag("dt", name), tag("dd", text)))
     return tag("dl", *rows, class_="facts")

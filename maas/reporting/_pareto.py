@@ -25,6 +25,7 @@ _PLACES = (
 _DIGIT, _LINE = 7.0, 11.0
 _GAP, _TITLE, _KEY_LINE = 20, 26, 17
 _KEY_COLUMNS = 3
+_MOST_OF_LINE = 110  # characters
 _ALONE = """
 text{font:11.5px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;fill:var(--muted)}
 text.title{font-size:13px;font-weight:600;fill:var(--text)}
@@ -202,11 +203,11 @@ def _alone(search: Search) -> str:
         at = {"x": 48 + column * (wide - 54) / _KEY_COLUMNS, "y": y + _KEY_LINE * (line + 1)}
         parts.append(tag("text", f"{place}  {cut(name, 34)}", class_=own, **at))
     y += _KEY_LINE * (-(-len(numbers) // _KEY_COLUMNS) + 1) + 6
-    words = "; ".join(
-        filter(None, (f"{search.num_rows:,} rows judge, {budget(search)}", search.machine, _note(search)))
-    )
-    parts.append(tag("text", cut(words, 150), x=48, y=y))
-    height = y + 14
+    words = "; ".join(filter(None, (f"{search.num_rows:,} rows judge, {budget(search)}", search.machine)))
+    for line in filter(None, (words, _note(search))):
+        parts.append(tag("text", cut(line, _MOST_OF_LINE), x=48, y=y))
+        y += _KEY_LINE
+    height = y - 3
     style = tag("style", Html(in_light(_ALONE)))
     back = tag("rect", x=0, y=0, width=wide, height=height, fill="#ffffff")
     drawn = tag(

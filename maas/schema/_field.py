@@ -72,6 +72,7 @@ class Field:
         return tuple(size for size in self.shape if size is not None)
 
     def to_json(self) -> dict[str, Any]:
+        """The field as JSON, as an artifact holds it."""
         return {
             "name": self.name,
             "kind": self.kind,
@@ -87,6 +88,7 @@ class Field:
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Field:
+        """The field that `to_json` wrote."""
         field = cls(
             name=_of(state, "name", str),
             kind=_of(state, "kind", str),

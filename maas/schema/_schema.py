@@ -52,10 +52,12 @@ class Schema:
         return tuple(field.name for field in self.fields)
 
     def to_json(self) -> list[dict[str, Any]]:
+        """The schema as JSON, as an artifact holds it."""
         return [field.to_json() for field in self.fields]
 
     @classmethod
     def from_json(cls, state: Sequence[Mapping[str, Any]]) -> Schema:
+        """The schema that `to_json` wrote."""
         return cls(tuple(Field.from_json(field) for field in state))
 
     def json_schema(self) -> dict[str, Any]:

@@ -67,6 +67,7 @@ class Server:
 
     @property
     def models(self) -> tuple[str, ...]:
+        """The models that it was told to serve, by name."""
         return self._local.models
 
     def client(self, model: str, *, timeout: float = 60.0) -> Client:

@@ -88,6 +88,7 @@ class ServingTuning:
         return f"{seen}; allow more with --slo-p99, or use a faster machine"
 
     def to_json(self) -> dict[str, Any]:
+        """The tuning as JSON."""
         return {
             "model": self.model,
             "slo_p99_seconds": self.slo_seconds,

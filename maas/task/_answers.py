@@ -43,6 +43,7 @@ class Batch:
         return next(iter(self.inputs.values())).device
 
     def to(self, device: torch.device, *, non_blocking: bool = False) -> Batch:
+        """The same batch on a device."""
         if device.type == "cpu" and self.device.type == "cpu":
             return self
         target = None if self.target is None else self.target.to(device, non_blocking=non_blocking)

@@ -150,6 +150,7 @@ class GenerationOptions:
             raise DataError(f"`window` must be an integer from 2 on, or None, got {show(self.window)}")
 
     def learn(self, target: Target, name: str = "target", schema: Schema | None = None) -> Generation:
+        """The task with these options, for rows to learn from."""
         return Generation(self.window)
 
 

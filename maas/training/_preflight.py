@@ -59,6 +59,7 @@ class Preflight:
         return "\n".join(f"{one.level:<8} {one.check:<11} {one.message}" for one in self.findings)
 
     def to_json(self) -> dict[str, Any]:
+        """What was found, as JSON."""
         return {"is_fine": self.is_fine, "findings": [vars(one) for one in self.findings]}
 
 

@@ -139,6 +139,7 @@ class Settings:
         return self.learning_rate * self.schedule.scale(step, steps, epoch, self.epochs, losses)
 
     def to_json(self) -> dict[str, Any]:
+        """The settings as JSON, as a card holds them."""
         return {**asdict(self), "optimizer": self.optimizer.to_json(), "schedule": self.schedule.to_json()}
 
 

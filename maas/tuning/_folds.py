@@ -39,6 +39,7 @@ class CrossValidation:
 
     @property
     def task(self) -> str:
+        """The kind of the task."""
         return self.folds[0].task
 
     @property
@@ -64,6 +65,7 @@ class CrossValidation:
         return {name: _over_folds([one[name] for one in found], fmean, at_least=1) for name in common}
 
     def to_json(self) -> dict[str, Any]:
+        """The folds' scores as JSON."""
         return {
             "kind": self.kind,
             "num_rows": self.num_rows,

@@ -45,6 +45,7 @@ class LearningRates:
         return "\n".join([*lines, f"suggested: {self.suggestion:.2g}"])
 
     def to_json(self) -> dict[str, Any]:
+        """The rates and their losses as JSON."""
         return {"rates": list(self.rates), "losses": list(self.losses), "suggestion": self.suggestion}
 
 

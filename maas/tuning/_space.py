@@ -48,6 +48,7 @@ class Range:
 
     @property
     def distribution(self) -> BaseDistribution:
+        """The range as Optuna takes it."""
         from optuna import distributions
 
         if type(self.low) is int and type(self.high) is int:

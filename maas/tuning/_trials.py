@@ -34,6 +34,7 @@ class Trial:
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
+        """The trial as JSON."""
         return {
             "number": self.number,
             "chosen": {name: json_of(value) for name, value in self.chosen.items()},
@@ -68,6 +69,7 @@ class Tuning:
     trials: tuple[Trial, ...] = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
+        """The search and its trials as JSON."""
         return {
             "score": self.score,
             "greater_is_better": self.greater_is_better,

@@ -55,6 +55,7 @@ class Transform(ABC):
         return dict(tensors)
 
     def to_json(self) -> dict[str, Any]:
+        """The transform as JSON, as an artifact holds it."""
         return {"kind": self.kind, "arguments": asdict(self)}  # type: ignore[call-overload]
 
 

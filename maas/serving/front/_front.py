@@ -95,6 +95,7 @@ class Front:
 
     @property
     def models(self) -> tuple[str, ...]:
+        """The models that it was told to serve, by name."""
         return self.instances[0].server.models
 
     def client(self, model: str, *, timeout: float = 60.0) -> Client:

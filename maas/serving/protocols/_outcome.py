@@ -23,6 +23,7 @@ class Identity:
     digest: str
 
     def to_json(self) -> dict[str, str]:
+        """The identity as JSON."""
         return {"name": self.name, "version": self.version, "digest": self.digest}
 
     @cached_property

@@ -1,0 +1,48 @@
+"""scripts/bench: each benchmark has its place on its page, and only that is written."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TABLE = "| server | requests/s | times stock |\n| --- | --- | --- |\n| maas | {} | {} |\n| stock | 10 | 1.00 |\n"
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("bench")
+
+
+def test_each_benchmark_is_there_and_has_its_place(bench: ModuleType) -> None:
+    for name, one in bench.BENCHMARKS.items():
+        assert bench.between((ROOT / one.page).read_text(), name).strip()
+        for command in (*one.commands, *filter(None, [one.quick])):
+            assert (ROOT / "benchmarks" / shlex.split(command)[0]).is_file()
+
+
+def test_only_what_stands_between_the_marks_changes(bench: ModuleType) -> None:
+    page = "# A\n<!-- bench:a -->\nold\n<!-- /bench -->\nb\n<!-- bench:c -->\nc\n<!-- /bench -->\n"
+    changed = bench.put(page, "a", r"new \1")
+    assert changed == page.replace("old\n", "\nnew \\1\n\n")
+    with pytest.raises(SystemExit, match="no <!-- bench:b -->"):
+        bench.put(page, "b", "new")
+
+
+def test_ratios_are_held_against_the_documented_ones(bench: ModuleType) -> None:
+    documented = TABLE.format("25", "2.50")
+    assert bench.strayed(documented, TABLE.format("90", "2.20")) == []
+    assert bench.strayed(documented, TABLE.format("25", "2.00")) == [
+        "maas, 25, 2.00: times stock 2.00 where 2.50 is documented"
+    ]
+    assert bench.strayed(documented, "") == ["0 lines in the table where 4 are documented"]
+
+
+def test_a_benchmark_that_fails_is_told_with_its_last_words(bench: ModuleType) -> None:
+    with pytest.raises(bench.Failed, match=r"checkpoints\.py.* ended with 2: .*--nothing"):
+        bench.output("checkpoints.py --nothing", None)
