@@ -16,6 +16,13 @@ import maas
 from maas.serving._settings import IMPORTS
 
 _MOST_SAID = 1500
+# -P: what lies in the current folder does not stand in torch's place. This very maas is run, wherever it was found.
+_RUN = """
+import runpy, sys
+if sys.argv[1] not in sys.path:
+    sys.path.insert(0, sys.argv[1])
+runpy.run_module(sys.argv[2], run_name="__main__")
+"""
 
 
 @dataclass(frozen=True)
@@ -42,16 +49,13 @@ def run_child(module: str, given: dict[str, Any], *, seconds: float, imports: Se
         seconds: after which it is killed.
         imports: a user's modules that it may import, from the current folder too.
     """
-    # What lies in the current folder must not stand in torch's place, unless maas itself was found there.
-    home = Path(maas.__file__).resolve().parents[1]
-    flags = [] if home == Path.cwd() else ["-P"]
     environment = dict(os.environ)
     if imports:
         environment[IMPORTS] = ",".join(imports)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
     try:
         done = subprocess.run(
-            [sys.executable, *flags, "-m", module],
+            [sys.executable, "-P", "-c", _RUN, str(Path(maas.__file__).resolve().parents[1]), module],
             input=json.dumps(given),
             capture_output=True,
             text=True,
