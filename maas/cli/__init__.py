@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _call,
             _chat,
             _compress,
+            _doctor,
             _export,
             _front,
             _import_hf,
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _tune_serving,
         )
 
-        if parsed.command != "serve":  # there the workers import them
+        if parsed.command not in ("serve", "doctor"):  # there the workers import them
             _import(getattr(parsed, "imports", []))
         commands = {
             "fit": _learn.fit,
@@ -76,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "registry": _registry.registry,
             "openapi": _openapi.openapi,
             "sample": _keep.sample,
+            "doctor": _doctor.doctor,
         }
         run = commands[parsed.command]
         return int(run(parsed))  # False is OK, True is REFUSED

@@ -9,8 +9,8 @@ from maas._version import __version__
 _EXITS = """\
 exit codes:
   0    done
-  1    a row was refused, --preflight found what would waste a training, bfloat16 does not hold its accuracy, or a
-       model cannot be compressed within its budget
+  1    a row was refused, --preflight found what would waste a training, doctor found an error, bfloat16 does not
+       hold its accuracy, or a model cannot be compressed within its budget
   2    the command, the data or a file in it cannot be used
   3    an artifact or archive is damaged, unsigned or answers otherwise here; a run does not go on to the bit
   4    a server cannot be started, or does not answer
@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_ready,
     )  # here: they share options that are defined below
     from maas.cli._compress import add_compress
+    from maas.cli._doctor import add_doctor
     from maas.cli._export import add_export
     from maas.cli._fit_parser import add_fit
     from maas.cli._import_hf import add_import_hf
@@ -176,6 +177,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_chat(commands)
     add_bench_generate(commands)
     add_ready(commands)
+    add_doctor(commands)
 
     openapi = _command(
         commands,

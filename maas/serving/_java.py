@@ -32,7 +32,7 @@ def find_java() -> Path:
         pass
     seen = []
     for java in candidates:
-        version = _version(java)
+        version = java_version(java)
         if version >= OLDEST:
             return java
         seen.append(f"{java} ({f'version {version}' if version else 'does not run'})")
@@ -42,7 +42,7 @@ def find_java() -> Path:
     )
 
 
-def _version(java: Path) -> int:
+def java_version(java: Path) -> int:
     """The major version, 0 when it does not run."""
     try:
         done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=True)
