@@ -21,6 +21,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import torch
 
 import maas
 
@@ -54,7 +55,8 @@ def main() -> None:
         work = Path(folder)
         archive = maas.package(model.save(work / "birds", evaluation=evaluation), store=work / "model_store")
         print(f"3. {archive.name}, {archive.stat().st_size:,} bytes; starting TorchServe ...")
-        with maas.serve(work / "model_store", models=["birds"]) as server:
+        threads = torch.get_num_threads()  # as many as here: with others, the last bits of sums may differ
+        with maas.serve(work / "model_store", models=["birds"], threads=threads) as server:
             served = server.client("birds").predict(test.to_dicts())
             print(f"4. {server.url} answered {len(served)} sounds")
             right = sum(one["label"] == truth for one, truth in zip(served, test.target, strict=True))

@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 
 import httpx
+import torch
 
 import maas
 
@@ -50,7 +51,8 @@ def main() -> None:
         work = Path(folder)
         archive = maas.package(model.save(work / "images", evaluation=evaluation), store=work / "model_store")
         print(f"3. {archive.name}, {archive.stat().st_size:,} bytes; starting TorchServe ...")
-        with maas.serve(work / "model_store", models=["images"]) as server:
+        threads = torch.get_num_threads()  # as many as here: with others, the last bits of sums may differ
+        with maas.serve(work / "model_store", models=["images"], threads=threads) as server:
             served = server.client("images").predict(test.to_dicts())
             print(f"4. {server.url} answered {len(served)} images")
             compare(served, test, model.predict(test))

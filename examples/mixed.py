@@ -25,6 +25,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import torch
 
 import maas
 
@@ -34,7 +35,6 @@ ODD = ["a scratch on the back", "smells burnt", "wobbles a little", "colour is o
 
 def write_table(folder: Path) -> Path:
     """A row for each of scikit-learn's 1,797 digits."""
-    import torch
     from sklearn.datasets import load_digits
     from torchvision.io import write_png
 
@@ -90,7 +90,8 @@ def run(work: Path, table: str | Path, target: str, types: dict[str, str]) -> No
 
     archive = maas.package(model.save(work / "parts", evaluation=evaluation), store=work / "model_store")
     print(f"3. {archive.name}, {archive.stat().st_size:,} bytes; starting TorchServe ...")
-    with maas.serve(work / "model_store", models=["parts"]) as server:
+    threads = torch.get_num_threads()  # as many as here: with others, the last bits of sums may differ
+    with maas.serve(work / "model_store", models=["parts"], threads=threads) as server:
         served = server.client("parts").predict(test.to_dicts())
         equal = sum(one == other for one, other in zip(served, model.predict(test), strict=True))
         print(f"4. served and in-process answers equal to the last bit: {equal} of {len(test)}")

@@ -27,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", help="a .csv, .tsv or .parquet file")
     parser.add_argument("--target", help="the column to predict")
+    parser.add_argument("--drop", help="columns to leave out, such as names and numbers of rows, divided by commas")
     parser.add_argument("--name", default="tumours", help="of the served model")
     parser.add_argument("--report", metavar="FILE", help="write the scores as an HTML page too")
     options = parser.parse_args()
@@ -37,7 +38,8 @@ def main() -> None:
         if data is None:
             data, target = maas.data.write_sample("breast_cancer", work / "breast_cancer.csv"), "diagnosis"
 
-        rows = maas.data.read_table(data, target=target)
+        drop = options.drop.split(",") if options.drop else []
+        rows = maas.data.read_table(data, target=target, drop=drop)
         train, test = rows.split(test=0.2, seed=0)
         print(f"1. {rows}")
 

@@ -46,7 +46,8 @@ def test_an_example_runs(example: Path) -> None:
 
 @every_example
 def test_an_example_prints_what_its_header_shows(example: Path) -> None:
-    shown = re.search(r"\d+ seconds on two cores, without a GPU, it prints in short:\n\n((?: {4}.*\n?)+)", header(example))
+    says = r"In about \d+ seconds on two cores, without a GPU, it prints in short:\n\n((?: {4}.*\n?)+)"
+    shown = re.search(says, header(example))
     assert shown, "the header says how long it takes and what it prints"
     printed = {without_numbers(line) for line in printed_by(example).splitlines()}
     lines = [line for line in map(without_numbers, shown[1].splitlines()) if line != "..."]
