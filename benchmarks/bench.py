@@ -38,7 +38,7 @@ def fault(command: str) -> str:
 
 
 BENCHMARKS = {
-    "startup": Benchmark("docs/benchmarks.md", ("startup.py",), "startup.py"),
+    "startup": Benchmark("docs/benchmarks.md", ("startup.py",), "startup.py --runs 3"),
     "training": Benchmark(
         "docs/benchmarks.md",
         (
@@ -47,9 +47,9 @@ BENCHMARKS = {
             "training.py --rounds 2 --epochs 4 --workloads resnet --rows-scale 0.25 "
             "--contenders hand-tuned plain maas lightning skorch",
         ),
-        "training.py --rounds 1 --epochs 3 --workloads mlp --rows-scale 0.1 --no-peers",
+        "training.py --rounds 1 --epochs 3 --workloads mlp --rows-scale 0.1 --contenders hand-tuned plain maas",
     ),
-    "checkpoints": Benchmark("docs/training.md", ("checkpoints.py",), "checkpoints.py --seconds 6 --epochs 2"),
+    "checkpoints": Benchmark("docs/training.md", ("checkpoints.py",)),
     "resume": Benchmark("docs/training.md", (fault("resume.py"),), fault("resume.py --kills 4")),
     "serving-row": Benchmark(
         "docs/benchmarks.md",

@@ -1,11 +1,11 @@
 """How long the light entry points take over a bare interpreter: `python benchmarks/startup.py`. Ten seconds."""
 
+import argparse
 import statistics
 import subprocess
 import sys
 import time
 
-RUNS = 15
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "import maas": ["-c", "import maas"],
@@ -22,10 +22,13 @@ def seconds(arguments: list[str]) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=15, help="of each command (default: %(default)s)")
+    runs = parser.parse_args().runs
     for arguments in COMMANDS.values():  # fill caches
         seconds(arguments)
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for _ in range(RUNS):  # in turn, so that a busy moment hits all alike
+    for _ in range(runs):  # in turn, so that a busy moment hits all alike
         for name, arguments in COMMANDS.items():
             times[name].append(seconds(arguments))
     bare = statistics.median(times["python -c pass"])

@@ -204,8 +204,8 @@ def _alone(search: Search) -> str:
         parts.append(tag("text", f"{place}  {cut(name, 34)}", class_=own, **at))
     y += _KEY_LINE * (-(-len(numbers) // _KEY_COLUMNS) + 1) + 6
     words = "; ".join(filter(None, (f"{search.num_rows:,} rows judge, {budget(search)}", search.machine)))
-    for line in filter(None, (words, _note(search))):
-        parts.append(tag("text", cut(line, _MOST_OF_LINE), x=48, y=y))
+    for said in filter(None, (words, _note(search))):
+        parts.append(tag("text", cut(said, _MOST_OF_LINE), x=48, y=y))
         y += _KEY_LINE
     height = y - 3
     style = tag("style", Html(in_light(_ALONE)))
