@@ -24,6 +24,27 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one of several processes: servers tha
     atexit.register(shutil.rmtree, own, ignore_errors=True)
 
 
+# Files that take half a minute or more, the longest first: one that came last would leave the other process idle.
+LONGEST = (
+    "tests/test_examples.py",
+    "tests/test_readme.py",
+    "training/test_distributed.py",
+    "cli/test_fit.py",
+    "front/test_front.py",
+    "training/test_speed.py",
+    "training/test_distributed_faults.py",
+    "cli/test_commands.py",
+    "serving/test_registered.py",
+    "serving/test_release.py",
+    "serving/test_fuzz.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get("/".join(item.path.parts[-2:]), len(places)))
+
+
 @pytest.fixture(scope="session")
 def wine_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """scikit-learn's wine table: 178 rows, 13 numbers, 3 classes (integers)."""
