@@ -44,5 +44,5 @@ def test_ratios_are_held_against_the_documented_ones(bench: ModuleType) -> None:
 
 
 def test_a_benchmark_that_fails_is_told_with_its_last_words(bench: ModuleType) -> None:
-    with pytest.raises(bench.Failed, match=r"checkpoints\.py.* ended with 2: .*--nothing"):
-        bench.output("checkpoints.py --nothing", None)
+    with pytest.raises(bench.Failed, match=r"startup\.py.* ended with 2: .*--nothing"):
+        bench.output("startup.py --nothing", None)
