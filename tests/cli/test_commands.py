@@ -1,5 +1,6 @@
 """The command line: results, exit codes, and one line in place of a traceback for a user's mistake."""
 
+import io
 import json
 import os
 import re
@@ -205,13 +206,11 @@ def test_help_teaches_by_example(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "terminal closed"])
 def test_serve_and_call_until_it_is_stopped(
-    stop: signal.Signals, wine_artifact: Path, wine_csv: Path, tmp_path: Path
+    stop: signal.Signals, wine_artifact: Path, wine_csv: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = [sys.executable, "-m", "maas"]
-    subprocess.run([*command, "package", wine_artifact, "--name", "wine-cli"], check=True, cwd=tmp_path)
+    assert run(capsys, "package", wine_artifact, "--name", "wine-cli")[0] == 0
     serving = subprocess.Popen(
-        [*command, "serve", "wine-cli", "--json"],
-        cwd=tmp_path,
+        [sys.executable, "-m", "maas", "serve", "wine-cli", "--json"],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -219,14 +218,11 @@ def test_serve_and_call_until_it_is_stopped(
     try:
         assert serving.stdout is not None
         started = json.loads(serving.stdout.readline())
-        done = subprocess.run([*command, "call", "wine-cli", wine_csv], check=True, capture_output=True, text=True)
-        answers = [json.loads(line)["label"] for line in done.stdout.splitlines()]
-        assert len(answers) == 178
-        wrong = subprocess.run(
-            [*command, "call", "wine-cli", "-"], input='{"alcohol": 1}', capture_output=True, text=True, check=False
-        )
-        assert wrong.returncode == 1
-        assert wrong.stderr == "maas: row 0: field 'malic_acid' is missing\n"
+        code, out, _ = run(capsys, "call", "wine-cli", wine_csv)
+        assert (code, len([json.loads(line)["label"] for line in out.splitlines()])) == (0, 178)
+        monkeypatch.setattr("sys.stdin", io.StringIO('{"alcohol": 1}'))
+        code, _, error = run(capsys, "call", "wine-cli", "-")
+        assert (code, error) == (1, "maas: row 0: field 'malic_acid' is missing\n")
         begun = time.monotonic()
         os.killpg(serving.pid, stop)
         assert serving.wait(30) == 0
