@@ -81,6 +81,7 @@ def test_half_precision_stays_near_to_float32(dtype: str) -> None:
     """One token at a time and many at once, which are different products on a CPU."""
     exact, tokens = made(num_kv_heads=2, qkv_bias=True), drawn(1, 24)[0]
     network = made(num_kv_heads=2, qkv_bias=True, dtype=dtype)
+    network.load_state_dict(exact.state_dict())  # torch 2.11 draws other weights in half precision
     assert {parameter.dtype for parameter in network.parameters()} == {getattr(torch, dtype)}
     cache = network.cache(slots=1)
     parts = [network.advance(tokens[:20], [Piece(0, 0, 20)], cache)]
