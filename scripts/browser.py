@@ -1,8 +1,8 @@
 """A page as people see it: Chromium without a window, driven over a pipe by its own protocol (CDP).
 
 No package is needed beside the browser itself: `chromium`, `google-chrome` or what CHROMIUM names. It is not among this
-project's dependencies, since the wheels that carry a browser (QtWebEngine) are large and want the system's libraries all
-the same.
+project's dependencies, since the wheels that carry a browser (QtWebEngine) are large and want the system's libraries
+all the same.
 """
 
 from __future__ import annotations
