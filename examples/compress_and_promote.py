@@ -11,10 +11,10 @@ rule with a reason that the registry keeps: what the bytes are worth is for peop
 
 In about 30 seconds on two cores, without a GPU, it prints in short:
 
-       digits@1: large, 205,728 bytes of weights, accuracy 0.9554 on test rows
-    digits@2: small, 23,096 bytes of weights, accuracy 0.9638 on test rows
+       pixels@1: large, 205,728 bytes of weights, accuracy 0.9554 on test rows
+    pixels@2: small, 23,096 bytes of weights, accuracy 0.9638 on test rows
     version 1 answers
-    digits@2 is production, and serves on http://127.0.0.1:8080; it was 1
+    pixels@2 is production, and serves on http://127.0.0.1:8080; it was 1
     version 2 answers
     3. served and in-process answers equal to the last bit: 718 of 718
 """
@@ -38,7 +38,7 @@ def smaller(model: maas.Model, judges: maas.data.Rows, train: maas.data.Rows) ->
 
 def promote(version: str, registry: Path) -> None:
     """`maas promote`: releases it wherever it serves on this machine, then sets the alias."""
-    command = [*MAAS, "promote", f"digits@{version}", "--registry", str(registry)]
+    command = [*MAAS, "promote", f"pixels@{version}", "--registry", str(registry)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode and "is worse than" in done.stderr:
         print(f"   refused: {done.stderr.strip().removeprefix('maas: ')}")
@@ -66,18 +66,18 @@ def main() -> None:
         registry = maas.Registry.create(work / "registry")
         for name, model in (("large", large), ("small", small)):
             evaluation = model.evaluate(test)
-            version = registry.push(model.save(work / name, evaluation=evaluation), "digits")
+            version = registry.push(model.save(work / name, evaluation=evaluation), "pixels")
             weights = (work / name / "model.safetensors").stat().st_size
             score = evaluation.scores[evaluation.primary]
             print(f"   {version}: {name}, {weights:,} bytes of weights, {evaluation.primary} {score:.4f} on test rows")
 
         print("1. the first is promoted, and served from the registry ...")
-        registry.promote("digits", "1")  # nobody serves it yet, so that no server need be told
-        serve = [*MAAS, "serve", "--registry", str(registry.path), "digits@production", "--json"]
+        registry.promote("pixels", "1")  # nobody serves it yet, so that no server need be told
+        serve = [*MAAS, "serve", "--registry", str(registry.path), "pixels@production", "--json"]
         with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
             try:
                 server.stdout.readline()  # one line of JSON, once it serves
-                with maas.Client("digits") as client:
+                with maas.Client("pixels") as client:
                     equal = compare(client, large, test)
                     print("2. the second is promoted")
                     promote("2", registry.path)
@@ -86,7 +86,7 @@ def main() -> None:
             finally:
                 server.terminate()  # it drains, and ends
         print("4. TorchServe stopped; what was done:")
-        for record in registry.history("digits"):
+        for record in registry.history("pixels"):
             print(f"   {record.action} {record.version}" + (f", because {record.why}" if record.why else ""))
 
 
