@@ -19,7 +19,7 @@ from typing import Any
 ROOMS = (
     "data", "schema", "preprocess", "nn", "task", "metrics", "model", "training", "tuning", "sklearn", "compress",
     "generation", "archive", "signing", "exporting", "importing", "registry", "reporting", "serving", "serving.front",
-    "client", "errors",
+    "client", "doctor", "errors",
 )  # fmt: skip
 SECTION = re.compile(r"(Args|Attributes|Returns|Yields|Raises|Source|Sources):\s*(.*)")
 ITEM = re.compile(r"([*\w.][\w.*, ]*?)(?: \([^)]*\))?: (.*)")
@@ -45,7 +45,7 @@ def pages() -> dict[str, str]:
         "| name | what it is |",
         "| --- | --- |",
     ]
-    for name in sorted(set(maas.__all__) - {"__version__"}, key=str.lower):
+    for name in sorted(set(maas.__all__) - {"__version__"}, key=lambda name: (name.lower(), name)):
         value = getattr(maas, name)
         if not isinstance(value, ModuleType):
             room = next(one for one in sorted(ROOMS) if name in _names(import_module(f"maas.{one}")))

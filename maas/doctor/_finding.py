@@ -36,10 +36,12 @@ class Finding:
             raise ValueError(f"the {self.level} about {self.subject} names no remedy")
 
     def to_json(self) -> dict[str, Any]:
+        """As `maas doctor --json` writes it."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Finding:
+        """The inverse of `to_json`."""
         return cls(value["level"], value["subject"], value["detail"], value["remedy"])
 
 

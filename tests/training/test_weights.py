@@ -298,7 +298,7 @@ def test_each_network_learns_as_in_a_loop_written_by_hand(kind: str, optimizer: 
         seed_generators(0, 1, 0, CPU)  # dropout draws the same
         steps: Any = theirs(twin.parameters(), lr=0.02, weight_decay=0.1, foreach=False, fused=False, **options)
         twin.train()
-        with threads(num_threads(twin, 8)):  # Adam makes steps of what another number of them rounds otherwise
+        with threads(num_threads(twin, task, 8)):  # Adam makes steps of what another number of them rounds otherwise
             for (index,) in plan.windows(1):
                 steps.zero_grad()
                 task.loss(twin, rows[index].trimmed()).mean().backward()
