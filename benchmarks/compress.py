@@ -8,9 +8,9 @@ model is trained once, with the settings of benchmarks/quality, and kept in .ben
 takes a quarter of an hour on two cores); --epochs trains it for fewer, for a try. Validation rows, which the model has
 not seen, judge; test rows have no say, and score what was chosen.
 
-Bars: within half a point a candidate at least 3 times smaller, for each model, and one with a p50 for one row at
-least 1.5 times lower for the residual network, all beside the model as it is in one run. Exit code 1 where one does not
-hold. Stop what else runs on the machine.
+Bars: within half a point a candidate at least 3 times smaller, for each model, and for the residual network one with a
+p50 at least 1.5 times lower, for one row or for eight, all beside the model as it is in one run. Both are told. Exit
+code 1 where one does not hold. Stop what else runs on the machine.
 """
 
 import argparse
@@ -73,7 +73,7 @@ MODELS: dict[str, tuple[Callable[[Path, Path], Parts], dict[str, Any], dict[str,
         fashion_mnist.NETWORKS["resnet"],
         {
             "optimize": "latency",
-            "shares": (0.6,),
+            "shares": (0.5,),
             "epochs": 4,
             "batch_size": 128,
             "learning_rate": 2e-3,
@@ -168,8 +168,10 @@ def bars(found: Search, *, fast: bool) -> dict[str, bool]:
     smallest = max(plain.weights_bytes / one.weights_bytes for one in held)
     said = {f"{SMALLER:g} times smaller within {MAX_DROP:g}: {smallest:.1f} times": smallest >= SMALLER}
     if fast:
-        quickest = max(plain.p50_ms / one.p50_ms for one in held)
-        said[f"a p50 {FASTER:g} times lower within {MAX_DROP:g}: {quickest:.2f} times"] = quickest >= FASTER
+        of_one = max(plain.p50_ms / one.p50_ms for one in held)
+        of_8 = max(plain.p50_ms_of_8 / one.p50_ms_of_8 for one in held)
+        told = f"a p50 {FASTER:g} times lower within {MAX_DROP:g}: {of_one:.2f} times for one row, {of_8:.2f} for eight"
+        said[told] = max(of_one, of_8) >= FASTER
     return said
 
 
