@@ -7,18 +7,27 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from maas.errors import DataError
+from maas.model._prepared import Prepared, as_one
 from maas.nn import integrated_gradients
 from maas.preprocess import Explains
 
 if TYPE_CHECKING:
     from maas.model._model import Model
-    from maas.model._prepared import Prepared
 
 _ROWS_AT_ONCE = 16  # the gradients of all layers are kept
 
 
-def explained(model: Model, prepared: Prepared, label: Any) -> list[dict[str, Any]]:
-    """The explanation of each good row; see `Model.explain`."""
+def explained(model: Model, rows: Any, label: Any) -> list[dict[str, Any]]:
+    """The explanation of each row; see `Model.explain`."""
+    found: list[dict[str, Any]] = []
+    for prepared in model.prepared(rows):
+        if errors := prepared.errors:
+            raise as_one([error for _, error in sorted(errors.items())], len(errors) + len(prepared.kept))
+        found += _explained(model, prepared, label)
+    return found
+
+
+def _explained(model: Model, prepared: Prepared, label: Any) -> list[dict[str, Any]]:
     if not isinstance(model.preprocess, Explains):
         raise DataError(
             f"rows of the kind {model.preprocess.kind!r} cannot be explained: their preprocessing does not say how its "

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import platform
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, overload
 
@@ -13,33 +10,23 @@ import numpy as np
 import torch
 from torch import nn
 
-from maas import artifact, data
-from maas._version import __version__
+from maas import artifact
 from maas.artifact import Artifact
-from maas.data import Rows
-from maas.errors import (
-    ArtifactError,
-    DataError,
-    FormatError,
-    MaasError,
-    RowError,
-    SkewError,
-    show,
-)
-from maas.metrics import Evaluation, Scores, check_max_drop
+from maas.errors import ArtifactError, DataError, FormatError, SkewError
+from maas.metrics import Evaluation, Scores
 from maas.model._ahead import ahead
 from maas.model._explain import explained
+from maas.model._fits import check_describes, check_fits, first_line
+from maas.model._judge import evaluated, judging
 from maas.model._precision import Lowered, check_precision, is_fast, is_vouched
-from maas.model._prepared import Prepared, as_one, columns_of
-from maas.model._stored import WRONG, check_describes, description_of, first_line, parts_of, replay, tolerance_of
+from maas.model._prepared import Prepared, as_one, columns_of, in_parts, row_bytes_of
+from maas.model._save import saved
+from maas.model._stored import WRONG, parts_of, replay
 from maas.model._vouch import vouched
 from maas.nn import Recipe, steps_a_pass, threads, work_of, worth_threads
 from maas.preprocess import Preprocess
-from maas.schema import Columns, Schema
+from maas.schema import Schema
 from maas.task import Answers, Batch, Task, rows_that_fit
-
-_NUM_EXAMPLES = 4
-_STEPS = 256  # assumed of an input whose length differs from row to row
 
 
 class Model:
@@ -88,7 +75,7 @@ class Model:
         self._measured: tuple[Preprocess | None, int] = (None, 0)
         self._work, self._steps_a_pass = work_of(network), steps_a_pass(network)
         self._lowered: Lowered | None = None
-        self._check_fits()
+        check_fits(self)
 
     def __repr__(self) -> str:
         return f"Model({self.recipe.kind}, {len(self.schema.fields)} fields -> {self.target} ({self.task.kind}))"
@@ -149,7 +136,8 @@ class Model:
         kept = np.arange(length)
         if errors:
             kept = np.delete(kept, list(errors))
-        inputs, failed = self._apply(columns, kept, length)
+        clean = columns if len(kept) == length else {name: column[kept] for name, column in columns.items()}
+        inputs, failed = self.preprocess.apply(clean)
         if failed:
             errors = {**errors, **{int(kept[row]): error.at(int(kept[row])) for row, error in failed.items()}}
             good = np.array([place for place in range(len(kept)) if place not in failed], np.int64)
@@ -175,7 +163,7 @@ class Model:
         Raises:
             DataError: as `prepare` does.
         """
-        parts = self._parts(rows)
+        parts = in_parts(self.prepare, rows, self.rows_at_once)
         return parts if self.device.type == "cpu" else ahead(parts)
 
     @property
@@ -183,17 +171,8 @@ class Model:
         """What a prepared row takes at most."""
         measured, row_bytes = self._measured
         if measured is not self.preprocess:  # found once; a training may end with another preprocessing
-            row_bytes = self._row_bytes()
+            row_bytes = row_bytes_of(self.schema, self.preprocess.outputs)
             self._measured = self.preprocess, row_bytes
-        return row_bytes
-
-    def _row_bytes(self) -> int:
-        longest = [field.longest for field in self.schema.fields if field.shape[:1] == (None,)]
-        row_bytes = 0
-        for spec in self.preprocess.outputs.values():
-            most = spec.longest or max(longest, default=_STEPS)
-            sizes = [most if size is None else size for size in spec.shape]
-            row_bytes += math.prod(sizes) * getattr(torch, spec.dtype).itemsize
         return row_bytes
 
     @property
@@ -272,17 +251,7 @@ class Model:
         Raises:
             DataError: an argument is out of its range, or the rows cannot be scored.
         """
-        if precision != "bfloat16":
-            raise DataError(f"`precision` to vouch for must be bfloat16, got {show(precision)}")
-        check_max_drop(max_drop)
-        rows, truth = self._judging(test)
-        answers = {one: self.set_precision(one)._answers(rows) for one in ("float32", precision)}
-        self.set_precision("float32")
-        if not answers[precision].finite().all():
-            raise DataError("in bfloat16 the network gives no finite number for some rows; serve it in float32")
-        scores = {one: self.task.score(found, truth) for one, found in answers.items()}
-        found = vouched(self, rows, answers, scores, max_drop=max_drop)
-        found["fingerprint"] = rows.fingerprint()
+        found = vouched(self, test, precision, max_drop)
         self.card["precision"] = {**self.card.get("precision", {}), precision: found}
         return found
 
@@ -309,16 +278,11 @@ class Model:
         """
         if isinstance(rows, Mapping):
             return self.explain([rows], label=label)[0]
-        found: list[dict[str, Any]] = []
-        for prepared in self.prepared(rows):
-            if errors := prepared.errors:
-                raise as_one([error for _, error in sorted(errors.items())], len(errors) + len(prepared.kept))
-            found += explained(self, prepared, label)
-        return found
+        return explained(self, rows, label)
 
     def score(self, test: Any) -> Scores:
         """The scores alone, without the intervals, baselines and groups of `evaluate`; its `test` and errors."""
-        rows, truth = self._judging(test)
+        rows, truth = judging(self, test)
         return self.task.score(self.predict(rows), truth)
 
     def evaluate(self, test: Any, *, baselines_from: Any = None, groups: str | Sequence[str] = ()) -> Evaluation:
@@ -334,27 +298,7 @@ class Model:
             DataError: the rows have no target, or one that the model does not know, or `groups` names no column of
                 groups.
         """
-        rows, truth = self._judging(test)
-        grouped = data.group_values(rows, groups)
-        answers = self.predict(rows)
-        scores = self.task.score(answers, truth)
-        others = {}
-        duplicates = None
-        if baselines_from is not None:
-            train = data.as_rows(baselines_from, task=self.task.kind)
-            duplicates, _ = data.duplicates(train, rows)
-            taught: Any = _target(train, "baselines_from") if self.task.needs_target else train.target
-            found = self.task.baselines(self.schema, train.columns, taught, rows.columns)
-            others = {name: self.task.score(other, truth) for name, other in found.items()}
-        return Evaluation.compare(
-            self.task.kind,
-            scores,
-            others,
-            fingerprint=rows.fingerprint(),
-            num_duplicates=duplicates,
-            groups=grouped,
-            score_rows=lambda chosen: self.task.score(answers.take(chosen), truth[chosen]),
-        )
+        return evaluated(self, test, baselines_from, groups)
 
     def save(
         self,
@@ -377,37 +321,7 @@ class Model:
             ArtifactError: `path` is something else than an artifact.
             DataError: an example cannot be answered.
         """
-        rows = [dict(row) for row in examples] if examples else self.preprocess.examples(_NUM_EXAMPLES)
-        precision = self.precision
-        answers = self.set_precision("float32")._answers(rows)
-        self.set_precision(precision)
-        if not answers.finite().all():
-            raise ArtifactError("the model answers its example rows with NaN or infinity and will not be saved")
-        columns, _ = self.schema.rows_to_columns(rows)
-        description, tensors = description_of(self)
-        artifact.write(
-            path,
-            description=description,
-            card={
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "versions": {
-                    "maas": __version__,
-                    "torch": torch.__version__,
-                    "python": platform.python_version(),
-                },
-                "num_parameters": sum(parameter.numel() for parameter in self.network.parameters()),
-                **self.card,
-                "evaluation": self.card.get("evaluation") if evaluation is None else evaluation.to_json(),
-            },
-            example={
-                "rows": Rows(self.schema, columns).to_dicts(),
-                "answers": answers.to_dicts(),
-                "tolerance": tolerance_of(self),
-                "unit": self.task.unit,
-            },
-            tensors=tensors,
-        )
-        return Path(path)
+        return saved(self, Path(path), evaluation, examples)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str | torch.device = "cpu", precision: str = "float32") -> Model:
@@ -451,27 +365,6 @@ class Model:
                 model.set_precision("float32")
         return model
 
-    def _judging(self, test: Any) -> tuple[Rows, np.ndarray[Any, Any]]:
-        """Rows to be judged by, and their truth."""
-        rows = data.as_rows(test, task=self.task.kind)
-        truth = _target(rows, "test")
-        self.task.check_test(rows.schema, rows.columns, truth)
-        return rows, truth
-
-    def _parts(self, rows: Any) -> Iterator[Prepared]:
-        size = self.rows_at_once
-        if isinstance(rows, Rows):
-            for start in range(0, len(rows), size):
-                end = min(start + size, len(rows))
-                yield self.prepare(rows if end - start == len(rows) else rows.take(range(start, end))).at(start)
-        elif isinstance(rows, (np.ndarray, torch.Tensor)) or (
-            isinstance(rows, Sequence) and not isinstance(rows, (str, bytes))
-        ):
-            for start in range(0, len(rows), size):
-                yield self.prepare(rows[start : start + size]).at(start)
-        else:
-            yield self.prepare(rows)
-
     def _answers(self, rows: Any) -> Answers:
         """The answers to rows that can all be answered, finite or not."""
         parts: list[Answers] = []
@@ -485,13 +378,6 @@ class Model:
             raise DataError("there is no row to answer")
         return Answers.join(parts)
 
-    def _apply(
-        self, columns: Columns, kept: np.ndarray[Any, Any], length: int
-    ) -> tuple[dict[str, torch.Tensor], dict[int, RowError]]:
-        if len(kept) < length:
-            columns = {name: column[kept] for name, column in columns.items()}
-        return self.preprocess.apply(columns)
-
     def _run(self, batch: Batch) -> Iterator[Answers]:
         """The answers to rows that go through the network at once."""
         running = self.task.run(self.answering, batch.trimmed().to(self.device))
@@ -503,27 +389,7 @@ class Model:
                 return
             yield answers
 
-    def _check_fits(self) -> None:
-        """Whether the network takes what the preprocessing makes, and gives what the task wants."""
-        rows = self.preprocess.examples(2)
-        try:
-            prepared = self.prepare(rows)
-            if prepared.errors:
-                raise prepared.errors[min(prepared.errors)]
-            with torch.inference_mode():
-                wrong = self.task.misfit(self.network, prepared.batch.to(self.device))
-        except (MaasError, TypeError, ValueError, RuntimeError) as error:
-            raise DataError(f"the network does not take what the preprocessing makes: {first_line(error)}") from error
-        if wrong is not None:
-            raise DataError(wrong)
-
 
 def load(path: str | Path, *, device: str | torch.device = "cpu", precision: str = "float32") -> Model:
     """Load an artifact: `Model.load`."""
     return Model.load(path, device=device, precision=precision)
-
-
-def _target(rows: Rows, argument: str) -> np.ndarray[Any, Any]:
-    if rows.target is None:
-        raise DataError(f"`{argument}` has no target to score against; read it with target=...")
-    return rows.target

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import torch
 
 from maas.data import Rows, read_columns
 from maas.errors import DataError, RowError, show
-from maas.schema import Columns, Schema
+from maas.schema import Columns, Schema, TensorSpec
 from maas.task import Batch
+
+_STEPS = 256  # assumed of an input whose length differs from row to row
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,37 @@ def columns_of(schema: Schema, rows: Any) -> tuple[Columns, dict[int, RowError]]
         )
     found, errors = read_columns(rows, schema)
     return found.columns, errors
+
+
+def in_parts(prepare: Callable[[Any], Prepared], rows: Any, size: int) -> Iterator[Prepared]:
+    """The rows made ready `size` at a time, or at once in a form that cannot be cut."""
+    if isinstance(rows, Rows):
+        for start in range(0, len(rows), size):
+            end = min(start + size, len(rows))
+            yield prepare(rows if end - start == len(rows) else rows.take(range(start, end))).at(start)
+    elif isinstance(rows, (np.ndarray, torch.Tensor)) or (
+        isinstance(rows, Sequence) and not isinstance(rows, (str, bytes))
+    ):
+        for start in range(0, len(rows), size):
+            yield prepare(rows[start : start + size]).at(start)
+    else:
+        yield prepare(rows)
+
+
+def row_bytes_of(schema: Schema, outputs: Mapping[str, TensorSpec]) -> int:
+    """What a row takes at most once it is prepared.
+
+    Args:
+        schema: of rows.
+        outputs: of the preprocessing.
+    """
+    longest = [field.longest for field in schema.fields if field.shape[:1] == (None,)]
+    row_bytes = 0
+    for spec in outputs.values():
+        most = spec.longest or max(longest, default=_STEPS)
+        sizes = [most if size is None else size for size in spec.shape]
+        row_bytes += math.prod(sizes) * getattr(torch, spec.dtype).itemsize
+    return row_bytes
 
 
 def as_one(errors: Sequence[RowError], length: int) -> DataError:

@@ -12,7 +12,8 @@ from torch import nn
 
 from maas import preprocess, task
 from maas.artifact import Artifact
-from maas.errors import FormatError, MaasError, RecipeError, SkewError, show
+from maas.errors import FormatError, MaasError, SkewError, show
+from maas.model._fits import check_describes, first_line
 from maas.nn import Recipe
 from maas.schema import Schema
 
@@ -133,23 +134,6 @@ def check_answers(expected: Sequence[Any], found: Sequence[Any], tolerance: floa
             )
 
 
-def check_describes(recipe: Recipe, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
-    """The recipe's network on the meta device, once names, shapes and dtypes are found to be those of `tensors`."""
-    with torch.device("meta"):
-        network = recipe.build()
-    wanted = network.state_dict()
-    for name in sorted({*wanted, *tensors}):
-        if name not in tensors or name not in wanted:
-            raise RecipeError(f"the recipe {recipe.kind!r} does not describe this network: only one has {show(name)}")
-        want, have = wanted[name], tensors[name]
-        if want.shape != have.shape or want.dtype != have.dtype:
-            raise RecipeError(
-                f"the recipe {recipe.kind!r} does not describe this network: {show(name)} is {want.dtype} "
-                f"{tuple(want.shape)} by the recipe, {have.dtype} {tuple(have.shape)} in the network"
-            )
-    return network
-
-
 def tolerance_of(model: Model) -> dict[str, float]:
     """By how much golden answers may differ, by what computes them: the network's dtype, or a lower precision."""
     dtype = dtype_of(model.network)
@@ -162,11 +146,6 @@ def dtype_of(network: nn.Module) -> str:
     """The network's working dtype, as `example.json` names it."""
     floats = [tensor.dtype for tensor in network.state_dict().values() if tensor.is_floating_point()]
     return str(floats[0] if floats else torch.float32).removeprefix("torch.")
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, without the backtrace that torch may append."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:500]
 
 
 def _unstored(network: nn.Module) -> list[torch.Tensor]:

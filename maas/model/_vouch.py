@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from maas.errors import DataError, show
+from maas.metrics import check_max_drop
+from maas.model._judge import judging
+
 if TYPE_CHECKING:
     from maas.model._model import Model
     from maas.task import Batch
@@ -16,17 +20,17 @@ if TYPE_CHECKING:
 _RACE_ROWS, _ROUNDS = 8, 7
 
 
-def vouched(
-    model: Model, test: Any, answers: dict[str, Any], scores: dict[str, Any], *, max_drop: float
-) -> dict[str, Any]:
-    """What the card says of bfloat16.
-
-    Args:
-        model: it answers in float32.
-        test: rows, as `Model.prepare` takes them.
-        answers, scores: by precision, "float32" and "bfloat16".
-        max_drop: as of `Model.vouch`.
-    """
+def vouched(model: Model, test: Any, precision: str, max_drop: float) -> dict[str, Any]:
+    """What `Model.vouch` finds; the model answers in float32 after it."""
+    if precision != "bfloat16":
+        raise DataError(f"`precision` to vouch for must be bfloat16, got {show(precision)}")
+    check_max_drop(max_drop)
+    rows, truth = judging(model, test)
+    answers = {one: model.set_precision(one)._answers(rows) for one in ("float32", precision)}
+    model.set_precision("float32")
+    if not answers[precision].finite().all():
+        raise DataError("in bfloat16 the network gives no finite number for some rows; serve it in float32")
+    scores = {one: model.task.score(found, truth) for one, found in answers.items()}
     full, low = scores["float32"], scores["bfloat16"]
     drop = full.drop_to(low)
     labels = [one.columns.get("label") for one in answers.values()]
@@ -40,7 +44,8 @@ def vouched(
         "agreement": agreement,
         "scores": {precision: dict(found.values) for precision, found in scores.items()},
         "device": model.device.type,
-        "times_as_fast": _gain(model, next(model.prepared(test)).batch[:_RACE_ROWS]),
+        "times_as_fast": _gain(model, next(model.prepared(rows)).batch[:_RACE_ROWS]),
+        "fingerprint": rows.fingerprint(),
     }
 
 
