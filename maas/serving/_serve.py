@@ -129,7 +129,8 @@ def serve(
         try:
             return _start(planned, timeout)
         except ServingError as error:
-            if "already in use" not in str(error) or port is not None:
+            taken = "already in use" in str(error) or not is_free(planned.instance.port, host)  # by who came first
+            if not taken or port is not None:
                 raise
     raise ServingError("no free ports were found in three tries; try again")
 
