@@ -12,6 +12,7 @@ from typing import Any
 
 from maas.doctor._finding import Check, Finding
 
+# `maas.archive` has these too, and imports torch, which may be what is broken; a test holds them equal.
 MANIFEST = "MAR-INF/MANIFEST.json"
 OURS = ("maas_handler.py", "maas_generate.py")
 _MOST_TEXT_BYTES = 4_000_000

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from maas.doctor import Finding, examine_model
+from maas.archive import _layout
+from maas.doctor import Finding, _contents, examine_model
 from maas.doctor._config import config
 from maas.doctor._contents import Contents
 
@@ -35,6 +36,11 @@ def said(key: str, value: str) -> Callable[[Members], Members]:
 
 def errors(found: list[Finding]) -> list[str]:
     return [f"{one.subject}: {one.detail} -> {one.remedy}" for one in found if one.level == "error"]
+
+
+def test_what_is_known_without_torch_is_what_the_archive_has() -> None:
+    known = (_contents.MANIFEST, _contents.OURS, _contents._MOST_RATIO)
+    assert known == (_layout.MANIFEST, _layout.HANDLERS, _layout._MOST_RATIO)
 
 
 @pytest.mark.parametrize(
