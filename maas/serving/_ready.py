@@ -33,7 +33,8 @@ class Log:
             return ""
 
     def last_lines(self) -> str:
-        return "\n".join(self.text().splitlines()[-20:])
+        """The last 20, without the frames of Java's stack."""
+        return "\n".join([line for line in self.text().splitlines() if not line.startswith("\tat ")][-20:])
 
 
 def wait_ready(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import time
@@ -128,11 +129,18 @@ def serve(
         )  # fmt: skip
         try:
             return _start(planned, timeout)
-        except ServingError as error:
-            taken = "already in use" in str(error) or not is_free(planned.instance.port, host)  # by who came first
-            if not taken or port is not None:
+        except _PortTaken as taken:
+            if taken.port in (port, metrics_port):
                 raise
-    raise ServingError("no free ports were found in three tries; try again")
+    raise ServingError("other processes took a port while TorchServe started, three times over; try again")
+
+
+class _PortTaken(ServingError):
+    """Another process listened first on a port that was free when it was chosen."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"another process took port {port} while TorchServe started; choose another")
+        self.port = port
 
 
 def plan(
@@ -201,7 +209,7 @@ def _start(planned: Plan, timeout: float) -> Server:
             says = replace(one.says.deployment, **planned.deployment)
             copied = instance.store / planned.files[one.says.name]
             copy_archive(one.path, copied, says, public_keys=planned.public_keys)
-        logs = [Log(file) for file in (instance.server_log, instance.model_log, instance.console_log)]
+        logs = [Log(file) for file in (instance.console_log, instance.server_log, instance.model_log)]
         process = _java_command.start(planned.java, instance, planned.files, planned.imports)
     except BaseException:
         shutil.rmtree(instance.folder, ignore_errors=True)
@@ -219,13 +227,18 @@ def _start(planned: Plan, timeout: float) -> Server:
     )
 
     def check() -> None:
-        if process.poll() is not None:
-            said = next((lines for log in logs if (lines := log.last_lines())), "it wrote no log")
-            raise ServingError(f"TorchServe ended while starting: {said}")
+        if process.poll() is None:
+            return
+        console = logs[0].text()
+        taken = re.search(r"Failed to bind to address\S* \S*:(\d+)\s", console)
+        if taken and "Address already in use" in console:
+            raise _PortTaken(int(taken[1]))
+        said = next((lines for log in reversed(logs[:2]) if (lines := log.last_lines())), "it wrote no log")
+        raise ServingError(f"TorchServe ended while starting: {said}")
 
     try:
         for name in planned.files:
-            wait_ready(local, name, logs[1], deadline=deadline, check=check)
+            wait_ready(local, name, logs[2], deadline=deadline, check=check)
         for one in planned.archives:
             _record.write(instance.folder, "serve", one.says.name, one.says.version)
         local.write()

@@ -124,6 +124,7 @@ def test_on_a_terminal(faulty: Start) -> None:
             ("\x03", "> "),  # of the prompt
             ("again\n", "again 貓"),
         ):
+            time.sleep(0.2)  # readline sees no Ctrl-C in the moment between its prompt and its wait for a key
             os.write(ours, line.encode())
             terminal.until(shown)
         terminal.until("the answer was cut off; --max-tokens gives more room")
