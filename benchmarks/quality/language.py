@@ -37,21 +37,25 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
+    parser.add_argument("--precision", default="float32", help='of the training steps; "bfloat16" where a CPU has AMX')
+    parser.add_argument("--reviews", type=int, help="take no more of them: for a trial")
     parser.add_argument("--save", metavar="DIR", help="keep the model here")
     options = parser.parse_args()
     if options.data is None:
         parser.error("say where the data lies with --data or MAAS_DATA")
-    train, test = maas.data.read_corpus(texts(Path(options.data)), longest=4 * LONGEST).split(test=0.05, seed=0)
+    train, test = maas.data.read_corpus(texts(Path(options.data))[: options.reviews], longest=4 * LONGEST).split(test=0.05, seed=0)
     started = time.perf_counter()
     model = maas.fit(
-        maas.recipe(maas.nn.CausalTransformer, width=options.width, num_layers=options.layers, dropout=0.1),
+        maas.recipe(maas.nn.CausalTransformer, width=options.width, num_layers=options.layers, dropout=options.dropout),
         train,
         validation=0.02,
         preprocess=maas.preprocess.Prompt.with_options(tokenizer="char", vocabulary=4000, context=4 * LONGEST),
         task=maas.task.Generation.with_options(window=128),
         epochs=options.epochs,
         batch_size=20,
+        precision=options.precision,
         learning_rate=options.learning_rate,
         weight_decay=0.1,
         clip_norm=1.0,
