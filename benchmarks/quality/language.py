@@ -45,7 +45,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.data is None:
         parser.error("say where the data lies with --data or MAAS_DATA")
-    train, test = maas.data.read_corpus(texts(Path(options.data))[: options.reviews], longest=4 * LONGEST).split(test=0.05, seed=0)
+    reviews = texts(Path(options.data))[: options.reviews]
+    train, test = maas.data.read_corpus(reviews, longest=4 * LONGEST).split(test=0.05, seed=0)
     started = time.perf_counter()
     model = maas.fit(
         maas.recipe(maas.nn.CausalTransformer, width=options.width, num_layers=options.layers, dropout=options.dropout),
