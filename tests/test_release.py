@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 from pathlib import Path
 
@@ -26,6 +27,10 @@ def test_a_wheel_of_the_sdist_serves_outside_the_repository(tmp_path: Path) -> N
     quiet = ("--quiet", "--no-deps", "--disable-pip-version-check")
     run("-m", "hatchling", "build", "--target", "sdist", "--directory", tmp_path)
     (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as files:
+        held = {Path(*Path(name).parts[1:]) for name in files.getnames()}
+    assert {Path(one) for one in ("README.zh-CN.md", "scripts/test", "docs/README.md", "tests/conftest.py")} <= held
+    assert not [one for one in held if one.parts[:1] in ((".venv",), (".benchmarks",), (".ci",))]
     run("-m", "pip", "wheel", *quiet, "--no-build-isolation", "--wheel-dir", tmp_path, sdist)
     (wheel,) = tmp_path.glob("*.whl")
     site = tmp_path / "site"
