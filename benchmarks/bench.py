@@ -103,8 +103,17 @@ BENCHMARKS = {
         fault("registry.py --publishers 2 --versions 5 --kills 4"),
         as_rows=True,
     ),
+    "inference": Benchmark(
+        "docs/inference.md",
+        ("inference.py --threads 1 --clock processor",),
+        "inference.py --only b --threads 1 --clock processor",
+    ),
+    "export-kinds": Benchmark("docs/export.md", ("export_kinds.py",), "export_kinds.py mlp"),
+    "parity-generation": Benchmark(
+        "docs/import-hf.md", ("parity/generate.py .benchmarks/generate/smollm2 .benchmarks/generate/smollm2-hf",)
+    ),
     "faults": Benchmark(
-        "docs/benchmarks.md",
+        "docs/serving.md",
         (
             *(fault(f"{name}.py") for name in ("worker_kills", "stop_under_load", "hot_swap", "overload")),
             *(fault(f"{name}.py") for name in ("token_expiry", "soak", "generate")),

