@@ -126,7 +126,7 @@ def main() -> int:
             at = next((at for at, (one, other) in enumerate(pairs) if one != other), min(len(found[place]), len(want)))
             cells.append(f"differs from token {at + 1}, margin {margin(network, prompt, want[:at]):.1e}")
         print(f"| {place + 1} | {len(prompt)} | {len(want)} | {' | '.join(cells)} |")
-    print(f"{len(prompts) * len(ways) - num_wrong} of {len(prompts) * len(ways)} the same")
+    print(f"\n{len(prompts) * len(ways) - num_wrong} of {len(prompts) * len(ways)} the same")
     return 1 if num_wrong else 0
 
 
