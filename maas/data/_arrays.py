@@ -10,8 +10,8 @@ import numpy as np
 from maas.data._labels import matrix_of_labels
 from maas.data._rows import Rows
 from maas.data._sources import Cells, as_objects, plain_column
-from maas.data._targets import TASKS, target_of
-from maas.errors import DataError, show
+from maas.data._targets import check_task, target_of
+from maas.errors import DataError
 from maas.schema import Field, Schema, label_text
 
 
@@ -30,13 +30,12 @@ def from_arrays(x: Any, y: Any = None, *, task: str | None = None) -> Rows:
     Raises:
         DataError: the shapes or the values cannot be used.
     """
-    values = _numpy(x, "X")
+    values = as_array(x, "X")
     if values.ndim != 2 or values.dtype.kind not in "fiub":
         raise DataError(f"X must be numbers of shape (rows, features), got dtype {values.dtype}, shape {values.shape}")
     if not values.size:
         raise DataError(f"X must have at least one row and one feature, got shape {values.shape}")
-    if task is not None and task not in TASKS:
-        raise DataError(f"`task` must be one of {', '.join(TASKS)}, got {show(task)}")
+    check_task(task)
     values = values.astype(np.float64)
     if np.isinf(values).any():
         row, column = (int(one) for one in np.argwhere(np.isinf(values))[0])
@@ -71,8 +70,8 @@ def from_dataset(dataset: Any, *, task: str | None = None) -> Rows:
     """
     try:
         pairs = [dataset[index] for index in range(len(dataset))]
-        x = np.stack([_numpy(pair[0], "an item's features") for pair in pairs])
-        y = np.stack([_numpy(pair[1], "an item's target") for pair in pairs])
+        x = np.stack([as_array(pair[0], "an item's features") for pair in pairs])
+        y = np.stack([as_array(pair[1], "an item's target") for pair in pairs])
     except (TypeError, ValueError, IndexError, KeyError) as error:
         raise DataError(
             f"a dataset must have a length and items (features, target) of one shape: {type(error).__name__}: {error}"
@@ -101,7 +100,8 @@ def as_rows(source: Any, *, task: str | None = None) -> Rows:
     )
 
 
-def _numpy(values: Any, name: str) -> np.ndarray[Any, Any]:
+def as_array(values: Any, name: str) -> np.ndarray[Any, Any]:
+    """Anything like an array, or a tensor on any device, as an array; `name` says what to call it in a message."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         if str(values.dtype) == "torch.bfloat16":  # numpy has no such dtype
@@ -115,12 +115,20 @@ def _numpy(values: Any, name: str) -> np.ndarray[Any, Any]:
     return array
 
 
+def target_cells(y: Any, count: int, things: str, *, name: str = "y") -> Cells:
+    """Targets as a column, one for each of so many things."""
+    target = _labels(y)
+    if target.shape != (count,):
+        raise DataError(f"{name} must have one value for each of the {count} {things}, got shape {target.shape}")
+    return _cells(target)
+
+
 def _labels(y: Any) -> np.ndarray[Any, Any]:
     """Targets as an array; lists of labels, which are text and may differ in number, as objects."""
     nested = isinstance(y, (list, tuple)) and all(isinstance(one, (list, tuple, set, frozenset)) for one in y)
     if nested and all(isinstance(label, str) for labels in y for label in labels):
         return as_objects(y)
-    return _numpy(y, "y")
+    return as_array(y, "y")
 
 
 def _cells(target: np.ndarray[Any, Any]) -> Cells:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from maas.data._arrays import _cells, _numpy
+from maas.data._arrays import as_array, target_cells
 from maas.data._encoded import LONGEST, read_sound
 from maas.data._files import TABLES, Medium, from_folder, from_table
 from maas.data._labels import SEPARATOR
 from maas.data._rows import Rows
 from maas.data._sources import as_objects
-from maas.data._targets import TASKS, target_of
+from maas.data._targets import check_task, target_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
@@ -61,8 +61,7 @@ def read_audio(
         DataError: a file is missing or no sound, a folder is empty, sizes do not match, or an argument does not suit
             the source; the message says which and what to do. A damaged sound is found when it is decoded.
     """
-    if task is not None and task not in TASKS:
-        raise DataError(f"`task` must be one of {', '.join(TASKS)}, got {show(task)}")
+    check_task(task)
     form = _form(source)
     for name, value, wanted in (
         ("target", target, "a table"),
@@ -113,10 +112,7 @@ def _from_arrays(waveforms: Any, y: Any, sample_rate: int | None, task: str | No
         raise DataError(
             f"waveforms must be a list of arrays, or an array of shape (rows, samples), got {show(waveforms)}"
         )
-    target = _numpy(y, "y")
-    if target.shape != (len(waveforms),):
-        raise DataError(f"y must have one value for each of the {len(waveforms)} waveforms, got shape {target.shape}")
-    goal, task = target_of("y", _cells(target), task, None)
+    goal, task = target_of("y", target_cells(y, len(waveforms), "waveforms"), task, None)
     columns = {"audio": as_objects(_encoded(waveforms, sample_rate))}
     return Rows(Schema((FIELD,)), columns, goal, "y", task, source="waveforms")
 
@@ -124,7 +120,7 @@ def _from_arrays(waveforms: Any, y: Any, sample_rate: int | None, task: str | No
 def _encoded(waveforms: Iterable[Any], sample_rate: int) -> Iterable[bytes]:
     """Waveforms as WAV files, 16-bit where they are int16, else float32: decoded as in serving."""
     for row, one in enumerate(waveforms):
-        samples = _numpy(one, f"waveform {row}")
+        samples = as_array(one, f"waveform {row}")
         if samples.ndim == 1:
             samples = samples[:, None]
         if samples.dtype != np.int16 and samples.dtype.kind != "f":

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from maas.data._rows import Rows
+from maas.data._sources import origin_of, read_text
 from maas.data._texts import read_texts
 from maas.errors import DataError, show
 from maas.schema import generation_schema
@@ -57,8 +58,7 @@ def read_corpus(
     if errors:
         raise errors[min(errors)]
     sizes = np.array([len(one.encode()) for one in texts], np.float64)
-    where = str(source) if isinstance(source, (str, Path)) else "texts"
-    return Rows(schema, columns, sizes, "text", "generation", source=where)
+    return Rows(schema, columns, sizes, "text", "generation", source=origin_of(source, "texts"))
 
 
 def _texts(source: Any, text: str | None, encoding: str) -> list[str]:
@@ -69,20 +69,9 @@ def _texts(source: Any, text: str | None, encoding: str) -> list[str]:
     if isinstance(source, (str, Path)) and Path(source).suffix.lower() in ("", ".txt", ".md"):
         source = [Path(source)]
     if isinstance(source, list) and all(isinstance(one, Path) for one in source):
-        return [one for path in source for one in re.split(r"\n\s*\n", _read(path, encoding))]
+        return [one for path in source for one in re.split(r"\n\s*\n", read_text(path, encoding).replace("\r", "\n"))]
     rows = read_texts(source, text=text, encoding=encoding, longest=1 << 30, empty="drop")
     return list(rows.columns[rows.schema.names[0]])
-
-
-def _read(path: Path, encoding: str) -> str:
-    try:
-        return path.read_text(encoding).removeprefix("\ufeff")
-    except FileNotFoundError as error:
-        raise DataError(f"there is no file {path}") from error
-    except (UnicodeError, LookupError) as error:
-        raise DataError(f"{path} is not text in {encoding}; say `encoding=`, such as 'latin-1' or 'gb18030'") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
 
 
 def _pieces(text: str, longest: int) -> Iterator[str]:

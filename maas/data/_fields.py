@@ -10,14 +10,13 @@ import numpy as np
 
 from maas.data._encoded import LONGEST, READERS, read_files_of
 from maas.data._lists import as_steps, sequence_field
-from maas.data._sources import Cells, as_objects, parse_number
+from maas.data._sources import Cells, as_objects, parse_number, parse_truth
 from maas.data._targets import number_of
 from maas.errors import DataError, RowError, show
 from maas.schema import Columns, Field, Schema
 
 KINDS = ("numeric", "categorical", "boolean", "image", "audio", "text", "sequence")
 LONGEST_TEXT = 100_000
-_BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 
 
 def field_of(name: str, cells: Cells, kind: str | None) -> Field:
@@ -142,9 +141,8 @@ def cast(field: Field, cells: Cells) -> np.ndarray[Any, Any]:
             return cells.values
         return as_objects(number_of(value, label) for value, label in zip(cells.values, cells.labels, strict=True))
     if field.dtype == "boolean":
-        return as_objects(
-            None if label is None else _BOOLEANS.get(label.strip().lower(), label) for label in cells.labels
-        )
+        truths = [None if label is None else parse_truth(label) for label in cells.labels]
+        return as_objects(label if truth is None else truth for truth, label in zip(truths, cells.labels, strict=True))
     return cells.labels
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from maas.data._rows import Rows
-from maas.data._sources import as_objects, plain_column, read_source
+from maas.data._sources import as_objects, origin_of, plain_column, read_source
 from maas.data._targets import find_targets, listed, target_of, targets_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
@@ -96,6 +96,6 @@ def from_table(
             raise DataError(f"row {row}: there is no file {file}; paths start from {folder}, say `root=` for another")
     goal, goal_name, task = targets_of(goals, raw, task, {}, separator=separator)
     side = {name: column.values for name, column in raw.items() if name not in (path, *goals)}
-    name = str(source) if isinstance(source, (str, Path)) else "a frame"
+    side["path"] = cells
     columns = {medium.field.name: as_objects(map(medium.read, files))}
-    return Rows(Schema((medium.field,)), columns, goal, goal_name, task, {**side, "path": cells}, source=name)
+    return Rows(Schema((medium.field,)), columns, goal, goal_name, task, side, source=origin_of(source))

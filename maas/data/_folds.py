@@ -14,9 +14,9 @@ from maas.data._split import (
     Policy,
     Split,
     SplitReport,
-    _column,
     check_seed,
     check_times,
+    column_of,
     ended_before,
     row_digests,
 )
@@ -48,7 +48,7 @@ def fold_rows(rows: Rows, folds: int, policy: Policy) -> tuple[Split, ...]:
         parts = _by_time(rows, folds, policy.time)
     else:
         if policy.group is not None:
-            fold_of = _by_group(_column(rows, policy.group, "group"), folds, policy.seed)
+            fold_of = _by_group(column_of(rows, policy.group, "group"), folds, policy.seed)
         else:
             policy = replace(policy, stratify=_stratify(rows, folds, policy.stratify))
             fold_of = _dealt(rows, folds, policy)
@@ -133,7 +133,7 @@ def _by_time(rows: Rows, folds: int, name: str) -> list[tuple[_Array, _Array]]:
 
     What is tested is learned from all stretches before it. Equal moments are never torn apart.
     """
-    times = _column(rows, name, "time")
+    times = column_of(rows, name, "time")
     check_times(times)
     moments, ordered = np.unique(times), np.sort(times)
     if len(moments) <= folds:

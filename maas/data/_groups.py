@@ -11,7 +11,7 @@ import numpy as np
 
 from maas.data._rows import Rows
 from maas.data._sources import as_objects
-from maas.data._split import _column
+from maas.data._split import column_of
 from maas.errors import DataError, show
 from maas.schema import label_text
 
@@ -39,7 +39,7 @@ def group_values(rows: Rows, names: str | Sequence[str]) -> dict[str, np.ndarray
     listed = [names] if isinstance(names, str) else names
     if not isinstance(listed, (list, tuple)) or not all(isinstance(name, str) for name in listed):
         raise DataError(f"`groups` must name a column or several, such as 'region', got {show(names)}")
-    return {name: _grouped(name, _column(rows, name, "groups"), _dtype(rows, name)) for name in listed}
+    return {name: _grouped(name, column_of(rows, name, "groups"), _dtype(rows, name)) for name in listed}
 
 
 def _dtype(rows: Rows, name: str) -> str | None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._sources import GZIP
 from maas.errors import DataError, show
 
-_GZIP = b"\x1f\x8b"
 _UBYTE = b"\0\0\x08"
 _PIXELS = 3 * 32 * 32
 
@@ -24,7 +24,7 @@ def is_idx(path: Path) -> bool:
         return False
     with open(path, "rb") as file:
         start = file.read(3)
-    if start[:2] == _GZIP:
+    if start[:2] == GZIP:
         try:
             with gzip.open(path) as file:
                 start = file.read(3)
@@ -42,7 +42,7 @@ def read_idx(path: Path) -> np.ndarray[Any, Any]:
     Source: LeCun, Cortes and Burges, "The MNIST database", file formats.
     """
     content = _content(path)
-    if content[:2] == _GZIP:
+    if content[:2] == GZIP:
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:

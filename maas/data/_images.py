@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from maas.data._arrays import _cells, _labels, _numpy
+from maas.data._arrays import as_array, target_cells
 from maas.data._encoded import LONGEST, read_image
 from maas.data._files import TABLES, Medium, from_folder, from_table
 from maas.data._image_files import is_idx, read_cifar, read_idx
 from maas.data._labels import SEPARATOR
 from maas.data._rows import Rows
 from maas.data._sources import as_objects
-from maas.data._targets import TASKS, target_of
+from maas.data._targets import check_task, target_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
@@ -57,8 +57,7 @@ def read_images(
         DataError: a file is missing or no image, a folder is empty, sizes do not match, or an argument does not suit
             the source; the message says which and what to do. A damaged image is found when it is decoded.
     """
-    if task is not None and task not in TASKS:
-        raise DataError(f"`task` must be one of {', '.join(TASKS)}, got {show(task)}")
+    check_task(task)
     form = _form(source)
     for name, value, forms in (
         ("target", target, ("a table", "CIFAR files")),
@@ -126,7 +125,7 @@ def _from_idx(source: Sequence[str | Path], task: str | None) -> Rows:
 
 
 def _from_arrays(x: Any, y: Any, task: str | None, source: str, name: str) -> Rows:
-    images, target = _numpy(x, "X"), _labels(y)
+    images = as_array(x, "X")
     if images.dtype != np.uint8:
         raise DataError(
             f"X must be uint8, from 0 to 255, got {images.dtype}; scale it first: (X * 255).round().astype('uint8') "
@@ -139,9 +138,7 @@ def _from_arrays(x: Any, y: Any, task: str | None, source: str, name: str) -> Ro
             f"X must be images of shape (rows, height, width), (rows, height, width, 1) or (rows, height, width, 3), "
             f"got {np.shape(x)}; channels come last"
         )
-    if target.shape != (len(images),):
-        raise DataError(f"y must have one value for each of the {len(images)} images of X, got shape {target.shape}")
-    goal, task = target_of(name, _cells(target), task, None)
+    goal, task = target_of(name, target_cells(y, len(images), "images of X"), task, None)
     return Rows(Schema((FIELD,)), {"image": as_objects(_encoded(images))}, goal, name, task, source=source)
 
 

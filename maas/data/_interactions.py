@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from maas.data._items import catalogue_of, item_order
+from maas.data._items import catalogue_of, column_called, item_order, read_typed
 from maas.data._rows import Rows
-from maas.data._sources import Cells, as_objects, dates_of, plain_column, read_source
-from maas.data._targets import listed
+from maas.data._sources import Cells, as_objects, dates_of, origin_of, plain_column
 from maas.errors import DataError, show
 from maas.schema import Field, Schema, suggestion
 
 _USERS = ("user", "user_id", "userid", "uid", "customer", "customer_id", "customerid")
 _ITEMS = ("item", "item_id", "itemid", "iid", "movie_id", "movieid", "product_id", "productid", "article_id")
 _RATINGS = ("rating", "ratings", "score", "stars")
-_TYPED = re.compile(r"(.+):(token|token_seq|float|float_seq)")
 _LONGEST = 1000
 _MOST_ITEMS = 1 << 24
+_Codes = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # the numbers of each line's user and item
 
 
 def read_interactions(
@@ -75,13 +72,17 @@ def read_interactions(
     """
     if task not in ("ranking", "regression"):
         raise DataError(f"`task` must be one of ranking, regression, got {show(task)}")
-    raw = _read(source, missing, delimiter, encoding)
-    name = str(source) if isinstance(source, (str, Path)) else "interactions"
-    user, item = _column("user", user, raw, _USERS), _column("item", item, raw, _ITEMS)
+    if isinstance(source, Mapping):
+        raw = _of_values(source)
+    else:
+        raw = read_typed(source, ".inter", missing, delimiter, encoding)
+    origin = origin_of(source, "interactions")
+    user = column_called("user", "holds the user", user, raw, _USERS)
+    item = column_called("item", "holds the item", item, raw, _ITEMS)
     if rating is not None or task == "regression" or min_rating is not None:
-        rating = _column("rating", rating, raw, _RATINGS)
+        rating = column_called("rating", "holds the rating", rating, raw, _RATINGS)
     if time is not None:
-        time = _column("time", time, raw, ())
+        time = column_called("time", "holds the time", time, raw, ())
     users = list(dict.fromkeys(raw[user].labels))
     known = item_order(raw[item].labels) if items is None else catalogue_of(items)
     if len(known) > _MOST_ITEMS:
@@ -97,14 +98,14 @@ def read_interactions(
             raise DataError(f"no interaction has a rating of {min_rating:g} or more")
     codes, side = (codes[0][lines], codes[1][lines]), {one: column[lines] for one, column in side.items()}
     if task == "regression":
-        return _ratings(users, known, codes, side, str(rating), name)
-    return _users(users, known, codes, side, name)
+        return _ratings(users, known, codes, side, str(rating), origin)
+    return _users(users, known, codes, side, origin)
 
 
 def _users(
     users: list[str],
     known: tuple[str, ...],
-    codes: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
+    codes: _Codes,
     side: dict[str, np.ndarray[Any, Any]],
     source: str,
 ) -> Rows:
@@ -115,7 +116,7 @@ def _users(
     ends = np.cumsum(counts[present])[:-1]
     touched = as_objects(known)[codes[1][order]]
     target = as_objects(map(tuple, np.split(touched, ends)))
-    aside = {one: _parts(column[order], ends) for one, column in side.items()}
+    aside = {one: as_objects(np.split(column[order], ends)) for one, column in side.items()}
     longest = max(_LONGEST, int(counts.max()))
     schema = Schema(
         (
@@ -135,7 +136,7 @@ def _users(
 def _ratings(
     users: list[str],
     known: tuple[str, ...],
-    codes: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
+    codes: _Codes,
     side: dict[str, np.ndarray[Any, Any]],
     rating: str,
     source: str,
@@ -148,39 +149,20 @@ def _ratings(
     return Rows(schema, columns, target, rating, "regression", aside, source=source)
 
 
-def _read(source: Any, missing: Sequence[str], delimiter: str | None, encoding: str) -> dict[str, Cells]:
-    if isinstance(source, Mapping):
-        found = {}
-        for one, values in source.items():
-            listed = values.tolist() if hasattr(values, "tolist") else values
-            if isinstance(listed, (str, bytes)) or not isinstance(listed, Iterable):
-                raise DataError(f"column {show(one)} must be a list of values, got {show(listed)}")
-            listed = [cell.item() if isinstance(cell, np.generic) else cell for cell in listed]
-            found[str(one)] = plain_column(str(one), listed)
-        if len({len(cells.values) for cells in found.values()}) != 1:
-            raise DataError(f"columns must be of one length, got {[len(one.values) for one in found.values()]}")
-        if not len(next(iter(found.values())).values):
-            raise DataError("there is no interaction: every column is empty")
-        return found
-    if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".inter":
-        delimiter = delimiter or "\t"
-    raw = read_source(source, missing=missing, delimiter=delimiter, encoding=encoding)
-    return {(typed[1] if (typed := _TYPED.fullmatch(one)) else one): cells for one, cells in raw.items()}
-
-
-def _column(role: str, asked: str | None, raw: Mapping[str, Cells], usual: tuple[str, ...]) -> str:
-    if asked is not None:
-        if asked not in raw:
-            raise DataError(f"`{role}` names no column: got {show(asked)}, there are {listed(raw)}")
-        found = [asked]
-    else:
-        found = [one for one in raw if one.lower() in usual]
-    if len(found) != 1:
-        raise DataError(f"say which column holds the {role} with `{role}`; there are {listed(raw)}")
-    if raw[found[0]].missing.any():
-        gap = int(np.flatnonzero(raw[found[0]].missing)[0])
-        raise DataError(f"column {show(found[0])} is missing in row {gap}; remove such rows")
-    return found[0]
+def _of_values(source: Mapping[Any, Any]) -> dict[str, Cells]:
+    """Columns out of a mapping of name to values."""
+    found = {}
+    for name, values in source.items():
+        plain = values.tolist() if hasattr(values, "tolist") else values
+        if isinstance(plain, (str, bytes)) or not isinstance(plain, Iterable):
+            raise DataError(f"column {show(name)} must be a list of values, got {show(plain)}")
+        plain = [cell.item() if isinstance(cell, np.generic) else cell for cell in plain]
+        found[str(name)] = plain_column(str(name), plain)
+    if len({len(cells.values) for cells in found.values()}) != 1:
+        raise DataError(f"columns must be of one length, got {[len(one.values) for one in found.values()]}")
+    if not len(next(iter(found.values())).values):
+        raise DataError("there is no interaction: every column is empty")
+    return found
 
 
 def _numbers(labels: np.ndarray[Any, Any], known: Sequence[str], item: str) -> np.ndarray[Any, Any]:
@@ -212,9 +194,7 @@ def _ordered(name: str, cells: Cells) -> np.ndarray[Any, Any]:
     return values
 
 
-def _latest(
-    codes: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]], times: np.ndarray[Any, Any] | None
-) -> np.ndarray[Any, Any]:
+def _latest(codes: _Codes, times: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any]:
     """The lines that count, one for each pair of user and item, in order of time, else of place."""
     order = np.arange(len(codes[0])) if times is None else np.argsort(times, kind="stable")
     by_pair = order[np.lexsort((codes[1][order], codes[0][order]))]
@@ -223,7 +203,3 @@ def _latest(
     counts = np.zeros(len(order), bool)
     counts[by_pair[last]] = True
     return order[counts[order]]
-
-
-def _parts(column: np.ndarray[Any, Any], ends: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return as_objects(np.split(column, ends))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from maas.data._fields import cast
 from maas.data._rows import Rows
-from maas.data._sources import Cells, read_source
+from maas.data._sources import Cells, origin_of, read_source
 from maas.data._targets import listed
 from maas.errors import DataError, show
 from maas.schema import Field, Schema, label_text
@@ -54,34 +54,25 @@ def read_items(
     for name, value in (("texts", texts), ("drop", drop)):
         if isinstance(value, str):
             raise DataError(f"`{name}` is a list of column names, got {show(value)}; write {name}=[{value!r}]")
-    if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".item":
-        delimiter = delimiter or "\t"
-    raw = read_source(source, missing=missing, delimiter=delimiter, encoding=encoding)
-    raw = {(typed[1] if (typed := _TYPED.fullmatch(one)) else one): cells for one, cells in raw.items()}
-    for asked, named in (("texts", texts), ("drop", drop), ("item", [] if item is None else [item])):
+    raw = read_typed(source, ".item", missing, delimiter, encoding)
+    for asked, named in (("texts", texts), ("drop", drop)):
         for column in named:
             if column not in raw:
                 raise DataError(f"`{asked}` names no column: got {show(column)}, there are {listed(raw)}")
-    found = [item] if item is not None else [one for one in raw if one.lower() in _NAMES]
-    if len(found) != 1:
-        raise DataError(f"say which column identifies an item with `item`; there are {listed(raw)}")
-    if raw[found[0]].missing.any():
-        gap = int(np.flatnonzero(raw[found[0]].missing)[0])
-        raise DataError(f"column {show(found[0])} is missing in row {gap}; remove such rows")
-    known = raw[found[0]].labels.tolist()
+    item = column_called("item", "identifies an item", item, raw, _NAMES)
+    known = raw[item].labels.tolist()
     if len(set(known)) < len(known):
         repeated = Counter(known).most_common(1)[0][0]
-        raise DataError(f"column {show(found[0])} names {show(repeated)} more than once; give one row an item")
-    fields = [Field(found[0], "item", "label")]
+        raise DataError(f"column {show(item)} names {show(repeated)} more than once; give one row an item")
+    fields = [Field(item, "item", "label")]
     for name, cells in raw.items():
-        if name != found[0] and name not in drop and cells.kind != "empty":
+        if name != item and name not in drop and cells.kind != "empty":
             fields.append(_field(name, cells, name in texts))
     schema = Schema(tuple(fields))
     columns, errors = schema.check({one.name: cast(one, raw[one.name]) for one in fields}, len(known))
     if errors:
         raise errors[min(errors)]
-    where = str(source) if isinstance(source, (str, Path)) else "items"
-    return Rows(schema, columns, source=where).observed()
+    return Rows(schema, columns, source=origin_of(source, "items")).observed()
 
 
 def catalogue_of(items: Rows | Iterable[Any]) -> tuple[str, ...]:
@@ -100,11 +91,11 @@ def catalogue_of(items: Rows | Iterable[Any]) -> tuple[str, ...]:
             raise DataError(
                 f"`items` must be identifiers, or a table that maas.data.read_items gives, got {type(items).__name__}"
             )
-        listed = [one.item() if isinstance(one, np.generic) else one for one in items]
-        for place, one in enumerate(listed):
+        plain = [one.item() if isinstance(one, np.generic) else one for one in items]
+        for place, one in enumerate(plain):
             if not isinstance(one, (str, int, float)) or one != one:
                 raise DataError(f"`items` must be identifiers, texts or numbers, got {show(one)} at place {place}")
-        known = tuple(map(label_text, listed))
+        known = tuple(map(label_text, plain))
     if not known or len(set(known)) < len(known):
         raise DataError(f"`items` must be different identifiers, got {len(known)}, {len(set(known))} of them different")
     return known
@@ -113,6 +104,40 @@ def catalogue_of(items: Rows | Iterable[Any]) -> tuple[str, ...]:
 def item_order(labels: Iterable[str]) -> tuple[str, ...]:
     """Different identifiers, integers by their size and before the others, those by their letters."""
     return tuple(sorted(set(labels), key=lambda one: (not one.isdecimal(), len(one) if one.isdecimal() else 0, one)))
+
+
+def read_typed(
+    source: Any, suffix: str, missing: Sequence[str], delimiter: str | None, encoding: str
+) -> dict[str, Cells]:
+    """Every column of a table by name. A file with this suffix is RecBole's, tab separated; types of names go."""
+    if isinstance(source, (str, Path)) and Path(source).suffix.lower() == suffix:
+        delimiter = delimiter or "\t"
+    raw = read_source(source, missing=missing, delimiter=delimiter, encoding=encoding)
+    return {(typed[1] if (typed := _TYPED.fullmatch(one)) else one): cells for one, cells in raw.items()}
+
+
+def column_called(argument: str, what: str, asked: str | None, raw: Mapping[str, Cells], usual: Collection[str]) -> str:
+    """The column that is asked for, or else the only one with a usual name.
+
+    Args:
+        argument: that asks for it.
+        what: the column does, for a message.
+        asked: its name.
+        raw: all columns.
+        usual: lower-case names that such columns have.
+
+    Raises:
+        DataError: there is none, or a cell of it is missing.
+    """
+    if asked is not None and asked not in raw:
+        raise DataError(f"`{argument}` names no column: got {show(asked)}, there are {listed(raw)}")
+    found = [one for one in raw if one.lower() in usual] if asked is None else [asked]
+    if len(found) != 1:
+        raise DataError(f"say which column {what} with `{argument}`; there are {listed(raw)}")
+    if raw[found[0]].missing.any():
+        gap = int(np.flatnonzero(raw[found[0]].missing)[0])
+        raise DataError(f"column {show(found[0])} is missing in row {gap}; remove such rows")
+    return found[0]
 
 
 def _field(name: str, cells: Cells, is_text: bool) -> Field:

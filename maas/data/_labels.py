@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from maas.data._sources import Cells, as_objects
+from maas.data._sources import Cells, as_objects, parse_truth
 from maas.errors import DataError, show
 from maas.schema import label_text
 
 SEPARATOR = "|"
-_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def label_sets(name: str, cells: Cells, separator: str) -> np.ndarray[Any, Any]:
@@ -44,7 +43,7 @@ def columns_of_labels(names: Sequence[str], raw: Mapping[str, Cells]) -> np.ndar
     found: list[list[str]] = [[] for _ in raw[names[0]].values]
     for name in names:
         for row, text in enumerate(raw[name].labels):
-            if (truth := _TRUTHS.get("" if text is None else text.strip().lower())) is None:
+            if (truth := parse_truth(text or "")) is None:
                 raise DataError(
                     f"column {show(name)} must say of every row whether it has this label, by true and false or by 1 "
                     f"and 0, got {show(text)} in row {row}"

@@ -10,7 +10,7 @@ from maas.data._sources import Cells
 from maas.errors import DataError, show
 from maas.schema import Field
 
-_ROOM = 2  # how much longer than the longest sequence of the source a client's may be
+ROOM = 2  # how much longer than the longest sequence of the source a client's may be
 
 
 def sequence_field(name: str, cells: Cells) -> Field:
@@ -37,7 +37,7 @@ def sequence_field(name: str, cells: Cells) -> Field:
         nullable |= bool(np.isnan(steps).any())
     if len(widths) > 1:
         raise DataError(f"column {show(name)} must have the same channels in every row, got {sorted(widths)}")
-    return Field(name, "sequence", "number", (None, *widths), nullable, longest=_ROOM * max(lengths))
+    return Field(name, "sequence", "number", (None, *widths), nullable, longest=ROOM * max(lengths))
 
 
 def as_steps(cell: Any) -> Any:

@@ -30,8 +30,8 @@ class Rows:
             a row, and for a ranking the items of a user, of tuples of str; for a forecast float64 of shape (rows,
             horizon) or (rows, horizon, channels). None when the rows have no target.
         target_name: the target's column name.
-        task: "classification", "regression", "multilabel", "anomaly", "forecast" or "ranking"; None when there is no
-            target.
+        task: "classification", "regression", "multilabel", "anomaly", "forecast", "ranking" or "generation"; None when
+            there is no target.
         side: columns kept out of the network, still there for `split(group=..., time=...)`. Those of a ranking hold an
             array a row, with an entry for each item of its target.
         policy: how these rows were split off, so that a validation part is carved out the same way.

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from maas.data._arrays import _cells, _labels, _numpy
+from maas.data._arrays import as_array, target_cells
+from maas.data._lists import ROOM
 from maas.data._rows import Rows
-from maas.data._sources import Cells, as_objects, plain_column, read_source
-from maas.data._targets import TASKS, listed, target_of
+from maas.data._sources import Cells, as_objects, origin_of, plain_column, read_source
+from maas.data._targets import check_task, listed, number_of, target_of
 from maas.data._ts import read_ts
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
 FIELD = "sequence"
-_ROOM = 2  # how much longer than the longest series of the source a client's may be
 
 
 def read_sequences(
@@ -65,8 +65,7 @@ def read_sequences(
     >>> read_sequences([[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0]]], target=["up", "down"])
     Rows(2 x 1 fields -> target (classification))
     """
-    if task is not None and task not in TASKS:
-        raise DataError(f"`task` must be one of {', '.join(TASKS)}, got {show(task)}")
+    check_task(task)
     for name, value in (("channels", channels), ("side", side)):
         if isinstance(value, str):
             raise DataError(f"`{name}` is a list of column names, got {show(value)}; write {name}=[{value!r}]")
@@ -75,14 +74,14 @@ def read_sequences(
     if isinstance(source, (list, tuple, np.ndarray)) or hasattr(source, "detach"):
         return _from_arrays(source, target, task)
     raw = read_source(source, missing=missing, delimiter=delimiter, encoding=encoding)
-    name = str(source) if isinstance(source, (str, Path)) else f"a {type(source).__module__.split('.')[0]} frame"
-    if (id is None) and (time is not None):
+    if id is None and time is not None:
         raise DataError(f"a long table needs `id`, the column that tells its series apart; there are {listed(raw)}")
     check_columns(raw, target=target, id=id, time=time, channels=channels, side=side)
     aside = [one for one in (id, time, target, *side) if one is not None]
     chosen = [one for one in raw if one not in aside] if channels is None else list(channels)
-    read = _from_long if time is not None else _from_wide
-    return read(raw, id, time, chosen, target, task, side, name)
+    if id is not None and time is not None:
+        return _from_long(raw, id, time, chosen, target, task, side, origin_of(source))
+    return _from_wide(raw, id, chosen, target, task, side, origin_of(source))
 
 
 def check_columns(raw: Mapping[str, Cells], **named: Any) -> None:
@@ -100,13 +99,15 @@ def numbers(raw: Mapping[str, Cells], names: Sequence[str]) -> np.ndarray[Any, A
     parts = []
     for name in names:
         cells = raw[name]
+        values: Any = cells.values
         if cells.kind not in ("number", "boolean", "empty"):
-            row = next(row for row, label in enumerate(cells.labels) if label is not None and not _is_number(label))
-            raise DataError(
-                f"column {show(name)} must be numbers to be a channel, got {show(cells.labels[row])} in row {row}; "
-                f"name the channels with `channels`, or such a text as missing with `missing`"
-            )
-        parts.append(np.array([np.nan if one is None else float(one) for one in cells.values], np.float64))
+            values = [number_of(value, label) for value, label in zip(cells.values, cells.labels, strict=True)]
+            if odd := [row for row, one in enumerate(values) if isinstance(one, str)]:
+                raise DataError(
+                    f"column {show(name)} must be numbers to be a channel, got {show(values[odd[0]])} in row {odd[0]}; "
+                    f"name the channels with `channels`, or such a text as missing with `missing`"
+                )
+        parts.append(np.array(values, np.float64))  # None becomes NaN
     return np.stack(parts, axis=1)
 
 
@@ -139,8 +140,8 @@ def series_of(raw: Mapping[str, Cells], id: str | None, time: str | None) -> dic
 
 def _from_long(
     raw: Mapping[str, Cells],
-    id: str | None,
-    time: str | None,
+    id: str,
+    time: str,
     channels: Sequence[str],
     target: str | None,
     task: str | None,
@@ -160,7 +161,7 @@ def _from_long(
                     f"{show(found[0])} and {show(found[1])}; to predict a value at each step use maas.data.windows"
                 )
     kept = {name: raw[name].values[first] for name in side}
-    kept[str(id)] = as_objects(series)
+    kept[id] = as_objects(series)
     goal = None if target is None else _taken(raw[target], first)
     names = [f"series {show(one)}" for one in series]
     return _rows([values[lines] for lines in series.values()], names, goal, target, task, kept, source)
@@ -169,7 +170,6 @@ def _from_long(
 def _from_wide(
     raw: Mapping[str, Cells],
     id: str | None,
-    time: str | None,
     steps: Sequence[str],
     target: str | None,
     task: str | None,
@@ -202,7 +202,7 @@ def _from_ts(path: Path, target: Any, task: str | None, encoding: str) -> Rows:
 def _from_arrays(source: Any, target: Any, task: str | None) -> Rows:
     series = []
     for index, one in enumerate(source):
-        array = _numpy(one, f"series {index}")
+        array = as_array(one, f"series {index}")
         if array.ndim == 1:
             array = array[:, None]
         if array.ndim != 2 or array.dtype.kind not in "fiub":
@@ -214,10 +214,8 @@ def _from_arrays(source: Any, target: Any, task: str | None) -> Rows:
     names = [f"series {index}" for index in range(len(series))]
     if target is None:
         return _rows(series, names, None, None, None, {}, "arrays")
-    goal = _labels(target)
-    if goal.shape != (len(series),):
-        raise DataError(f"`target` must have one value for each of the {len(series)} series, got shape {goal.shape}")
-    return _rows(series, names, _cells(goal), "target", task, {}, "arrays")
+    goal = target_cells(target, len(series), "series", name="`target`")
+    return _rows(series, names, goal, "target", task, {}, "arrays")
 
 
 def _rows(
@@ -244,7 +242,7 @@ def _rows(
             step, channel = np.argwhere(np.isinf(one))[0].tolist()
             raise DataError(f"{name} must be finite, got {one[step, channel]} at step {step} of channel {channel}")
     low, high, nullable = observed(series)
-    longest = _ROOM * max(map(len, series))
+    longest = ROOM * max(map(len, series))
     field = Field(FIELD, "sequence", "number", (None, width), nullable, (low, high), longest=longest)
     column = np.empty(len(series), object)
     for row, one in enumerate(series):  # an assignment in one go would stack series of one length
@@ -270,11 +268,3 @@ def observed(series: Sequence[np.ndarray[Any, Any]]) -> tuple[float, float, bool
 def _taken(cells: Cells, index: np.ndarray[Any, Any]) -> Cells:
     """The cells of a column at these positions."""
     return Cells(cells.kind, cells.values[index], lambda: cells.labels[index])
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import gzip
 import math
 import re
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,11 +18,12 @@ import numpy as np
 from maas.errors import DataError, show
 from maas.schema import label_text
 
+GZIP = b"\x1f\x8b"
 NULLS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "None")
 _DATE = re.compile(
     r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})([ T].*)?|\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
 )
-
+_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _EXACT = 2.0**53
 Kind = Literal["number", "boolean", "date", "text", "category", "bytes", "lists", "empty"]
 
@@ -91,12 +94,43 @@ def read_source(source: Any, *, missing: Sequence[str], delimiter: str | None, e
     return {str(series.name): _frame_column(str(series.name), series) for series in frame.iter_columns()}
 
 
+def origin_of(source: Any, otherwise: str | None = None) -> str:
+    """Where rows came from, for people: a path as it is; else `otherwise`, or by default whose frame it is."""
+    if isinstance(source, (str, Path)):
+        return str(source)
+    return otherwise or f"a {type(source).__module__.split('.')[0]} frame"
+
+
+def read_text(path: Path, encoding: str) -> str:
+    """The text of a file, plain or gzip, without a byte order mark, and with "\\n" for "\\r\\n".
+
+    Raises:
+        DataError: it is missing, damaged, or not text in this encoding.
+    """
+    try:
+        data = path.read_bytes()
+        if data.startswith(GZIP):
+            data = gzip.decompress(data)
+        return data.decode(encoding).removeprefix("\ufeff").replace("\r\n", "\n")
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path}") from error
+    except (UnicodeError, LookupError) as error:
+        raise not_text(path, encoding) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+
+
 def parse_number(text: str) -> float | None:
     """A number as a CSV writes it, or None."""
     try:
         return float(text) if "_" not in text else None
     except ValueError:
         return None
+
+
+def parse_truth(text: str) -> bool | None:
+    """True or false as a table writes it, or None."""
+    return _TRUTHS.get(text.strip().lower())
 
 
 def as_objects(values: Iterable[Any]) -> np.ndarray[Any, Any]:
@@ -109,10 +143,10 @@ def _read_csv(path: Path, missing: Sequence[str], delimiter: str | None, encodin
     import pyarrow
     import pyarrow.csv
 
-    _check_file(path)
+    check_file(path)
     with open(path, "rb") as file:
         if file.read(2) in (b"\xff\xfe", b"\xfe\xff") and "16" not in encoding:
-            raise _not_text(path)
+            raise not_text(path, encoding)
     mark = delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
     if len(mark) != 1:
         raise DataError(f"`delimiter` must be one character, got {show(mark)}")
@@ -134,10 +168,10 @@ def _read_csv(path: Path, missing: Sequence[str], delimiter: str | None, encodin
             ),
         )
     except UnicodeError as error:
-        raise _not_text(path) from error
+        raise not_text(path, encoding) from error
     except (pyarrow.ArrowInvalid, pyarrow.ArrowKeyError, LookupError) as error:
         if "invalid UTF8" in str(error):
-            raise _not_text(path) from error
+            raise not_text(path, encoding) from error
         if str(error).startswith("Empty CSV file"):
             raise DataError(f"{path}: the table has a header and no rows") from error
         raise DataError(f"{path} cannot be read as a table: {str(error).splitlines()[0][:200]}") from error
@@ -263,14 +297,15 @@ def _read_parquet(path: Path) -> Any:
     import pyarrow
     import pyarrow.parquet
 
-    _check_file(path)
+    check_file(path)
     try:
         return pyarrow.parquet.read_table(path)
     except (pyarrow.ArrowInvalid, OSError) as error:
         raise DataError(f"{path} cannot be read as a table: {str(error).splitlines()[0][:200]}") from error
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Raise DataError where there is no file, or nothing in it."""
     if not path.exists():
         raise DataError(f"there is no file {path}")
     if path.is_dir():
@@ -288,5 +323,6 @@ def _check_header(names: Sequence[str]) -> None:
         raise DataError("the table is empty")
 
 
-def _not_text(path: Path) -> DataError:
-    return DataError(f"{path} is not valid text in this encoding; say `encoding=`, as 'latin-1', 'gb18030' or 'utf16'")
+def not_text(path: Path, encoding: str) -> DataError:
+    """What to raise for a file that is not text in its encoding."""
+    return DataError(f"{path} is not text in {encoding}; say `encoding=`, such as 'latin-1', 'gb18030' or 'utf16'")

@@ -92,20 +92,19 @@ class Split(tuple["Rows", "Rows"]):
 
 def split_rows(rows: Rows, share: float, policy: Policy) -> Split:
     """The work behind `Rows.split`."""
-    if not 0 < share < 1:
-        raise DataError(f"`test` is a share of the rows, between 0 and 1, got {show(share)}")
+    check_share(share, "rows")
     check_seed(policy.seed)
     if len(rows) < 2:
         raise DataError(f"a split needs at least 2 rows, got {len(rows)}")
     if sum(one is not None for one in (policy.time, policy.group, policy.within)) > 1:
         raise DataError("split by `group`, by `time` or `within` each value of a column, not by several")
     if policy.time is not None:
-        late = late_of(_column(rows, policy.time, "time"), share)
+        late = late_of(column_of(rows, policy.time, "time"), share)
     elif policy.within is not None:
-        names = [repr(value) for value in _column(rows, policy.within, "within")]
+        names = [repr(value) for value in column_of(rows, policy.within, "within")]
         late = drawn_within(np.unique(names, return_inverse=True)[1], share, policy.seed)
     elif policy.group is not None:
-        late = _grouped(_column(rows, policy.group, "group"), share, policy.seed)
+        late = _grouped(column_of(rows, policy.group, "group"), share, policy.seed)
     else:
         policy = replace(policy, stratify=_stratify(rows, share, policy.stratify))
         late = _shuffled(rows, share, policy)
@@ -157,8 +156,7 @@ def row_digests(rows: Rows, *, with_target: bool) -> list[bytes]:
     for index in range(len(rows)):
         digest = hashlib.blake2b(matrix[index].tobytes(), digest_size=16)
         for column in others:
-            value = column[index]
-            digest.update(_cell(value))
+            digest.update(_cell(column[index]))
         digests.append(digest.digest())
     return digests
 
@@ -173,12 +171,19 @@ def _cell(value: Any) -> bytes:
     return (type(value).__name__ + repr(value) + "\0").encode("utf-8", "surrogatepass")
 
 
-def _column(rows: Rows, name: str, role: str) -> np.ndarray[Any, Any]:
+def column_of(rows: Rows, name: str, role: str) -> np.ndarray[Any, Any]:
+    """A field or a side column of rows; `role` is the argument that names it."""
     column = rows.columns.get(name, rows.side.get(name))
     if column is None:
         known = ", ".join([*rows.schema.names, *rows.side])
         raise DataError(f"`{role}` names no column: got {show(name)}, there are {known}")
     return column
+
+
+def check_share(share: Any, unit: str) -> None:
+    """Raise DataError for what is no share of rows, or of another unit, that a second part can have."""
+    if not isinstance(share, (int, float, np.number)) or not 0 < share < 1:
+        raise DataError(f"`test` is a share of the {unit}, between 0 and 1, got {show(share)}")
 
 
 def check_seed(seed: Any) -> None:
@@ -232,7 +237,7 @@ def check_times(times: np.ndarray[Any, Any]) -> None:
 
 def ended_before(rows: Rows, span: tuple[str, str], late: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Whether what a row predicts was over before anything that the late rows predict began, bool of shape (rows,)."""
-    begins, ends = (_column(rows, name, "time") for name in span)
+    begins, ends = (column_of(rows, name, "time") for name in span)
     ended = np.asarray(ends < begins[late].min(), bool)
     if not ended.any():
         raise DataError(

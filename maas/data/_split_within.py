@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maas.data._split import Policy, Split, SplitReport, check_seed, drawn_within, late_of
+from maas.data._split import Policy, Split, SplitReport, check_seed, check_share, drawn_within, late_of
 from maas.errors import DataError, show
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ def split_items(rows: Rows, share: float, policy: Policy) -> Split:
     In both parts the column of items is what is known of a user by then: what the first part keeps. The first part's
     target is the same, the second part's what was held out.
     """
-    if not 0 < share < 1:
-        raise DataError(f"`test` is a share of the interactions, between 0 and 1, got {show(share)}")
+    check_share(share, "interactions")
     check_seed(policy.seed)
     for name in ("group", "within", "stratify"):
         if getattr(policy, name):

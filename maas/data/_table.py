@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from maas.data._fields import KINDS, checked, field_of
 from maas.data._labels import SEPARATOR
 from maas.data._rows import Rows
-from maas.data._sources import read_source
-from maas.data._targets import TASKS, find_targets, listed, targets_of
+from maas.data._sources import origin_of, read_source
+from maas.data._targets import check_task, find_targets, listed, targets_of
 from maas.errors import DataError, RowError, show
 from maas.schema import Schema, suggestion
 
@@ -64,9 +63,7 @@ def read_table(
     if isinstance(drop, str):
         raise DataError(f"`drop` is a list of column names, got {show(drop)}; write drop=[{drop!r}]")
     raw = read_source(source, missing=missing, delimiter=delimiter, encoding=encoding)
-    name = source if isinstance(source, (str, Path)) else f"a {type(source).__module__.split('.')[0]} frame"
-    if task is not None and task not in TASKS:
-        raise DataError(f"`task` must be one of {', '.join(TASKS)}, got {show(task)}")
+    check_task(task)
     goals = find_targets(target, raw)
     for asked, named in (("drop", drop), ("types", types)):
         for column in named:
@@ -85,7 +82,7 @@ def read_table(
         raise errors[min(errors)]
     goal, goal_name, task = targets_of(goals, raw, task, types, separator=separator)
     side = {column: raw[column].values for column in drop}
-    return Rows(schema, columns, goal, goal_name, task, side, source=str(name)).observed()
+    return Rows(schema, columns, goal, goal_name, task, side, source=origin_of(source)).observed()
 
 
 def read_columns(

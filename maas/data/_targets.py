@@ -16,6 +16,12 @@ _TARGET_NAMES = ("target", "label", "class", "y")
 _MOST_CLASSES_OF_INTEGERS = 20
 
 
+def check_task(task: str | None) -> None:
+    """Raise DataError for what is no task that a target can be read for."""
+    if task is not None and task not in TASKS:
+        raise DataError(f"`task` must be one of {', '.join(TASKS)}, got {show(task)}")
+
+
 def targets_of(
     names: Sequence[str],
     raw: Mapping[str, Cells],
@@ -63,8 +69,8 @@ def target_of(
         )
     if cells.kind == "date":
         raise DataError(f"the target {show(name)} holds dates; predict a number of days or hours instead")
-    if cells.kind in ("bytes", "lists"):
-        raise DataError(f"the target {show(name)} holds {cells.kind}, and one number or label a row is wanted")
+    if cells.kind == "bytes":
+        raise DataError(f"the target {show(name)} holds bytes, and one number or label a row is wanted")
     if cells.kind == "number":
         _check_finite(name, cells.values)
         whole = bool((cells.values == np.round(cells.values)).all())
@@ -124,11 +130,13 @@ def find_targets(target: str | Sequence[str] | None, raw: Mapping[str, Cells]) -
 
 
 def listed(names: Iterable[Any]) -> str:
+    """Names of columns as an error message shows them: the first 20."""
     shown = [show(name) for name in names]
     return ", ".join(shown[:20]) + (f" and {len(shown) - 20} more" if len(shown) > 20 else "")
 
 
 def number_of(value: Any, label: str | None) -> float | str | None:
+    """A cell as a number, true being 1; its text where it is none, and None where it is missing."""
     if label is None:
         return None
     if isinstance(value, bool):

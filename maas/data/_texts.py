@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,12 @@ import numpy as np
 from maas.data._fields import LONGEST_TEXT
 from maas.data._labels import SEPARATOR
 from maas.data._rows import Rows
-from maas.data._sources import Cells, as_objects, plain_column, read_source
-from maas.data._targets import TASKS, find_targets, listed, target_of, targets_of
+from maas.data._sources import Cells, as_objects, origin_of, plain_column, read_source, read_text
+from maas.data._targets import check_task, find_targets, listed, target_of, targets_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
 _NAMES = ("text", "texts", "review", "sentence", "content", "comment", "message", "tweet")
-_GZIP = b"\x1f\x8b"
 
 
 def read_texts(
@@ -70,8 +67,7 @@ def read_texts(
         raise DataError(f"`empty` must be 'refuse' or 'drop', got {show(empty)}")
     if type(longest) is not int or longest < 1:
         raise DataError(f"`longest` must be a positive integer, got {show(longest)}")
-    if task is not None and task not in TASKS:
-        raise DataError(f"`task` must be one of {', '.join(TASKS)}, got {show(task)}")
+    check_task(task)
     name, goal = text or "text", target if isinstance(target, str) else "target"
     found: np.ndarray[Any, Any] | None = None
     side: dict[str, np.ndarray[Any, Any]] = {}
@@ -98,8 +94,7 @@ def read_texts(
     if labels is not None:
         found, task = target_of(goal, labels, task, None, separator=separator)
     task = None if found is None else task
-    where = str(source) if isinstance(source, (str, Path)) else "texts"
-    rows = Rows(schema, columns, found, goal, task, side, source=where)
+    rows = Rows(schema, columns, found, goal, task, side, source=origin_of(source, "texts"))
     blank = np.array([not one for one in columns[name]], bool)
     if blank.any() and empty == "refuse":
         raise DataError(
@@ -115,7 +110,7 @@ def _from_lines(files: Mapping[Any, Any], encoding: str) -> tuple[list[Any], Cel
     texts: list[str] = []
     labels: list[Any] = []
     for label, path in files.items():
-        lines = _read(Path(path), encoding).split("\n")
+        lines = read_text(Path(path), encoding).split("\n")
         lines = lines[:-1] if not lines[-1] else lines  # the end of the last line begins no other
         texts += lines
         labels += [label] * len(lines)
@@ -128,7 +123,7 @@ def _from_folder(folder: Path, encoding: str) -> tuple[list[Any], Cells]:
     paths = sorted(path for path in folder.glob("*/*.txt") if path.is_file())
     if not paths:
         raise DataError(f"{folder} must hold one folder a class with .txt files in it, got none")
-    return [_read(path, encoding) for path in paths], plain_column("target", [path.parent.name for path in paths])
+    return [read_text(path, encoding) for path in paths], plain_column("target", [path.parent.name for path in paths])
 
 
 def _from_lists(source: Sequence[Any]) -> tuple[list[Any], Cells | None]:
@@ -141,20 +136,6 @@ def _from_lists(source: Sequence[Any]) -> tuple[list[Any], Cells | None]:
         raise DataError(f"there must be a label for each text, got {len(texts)} texts and {len(labels)} labels")
     plain = [label.item() if isinstance(label, np.generic) else label for label in labels]
     return texts, plain_column("target", plain)
-
-
-def _read(path: Path, encoding: str) -> str:
-    try:
-        data = path.read_bytes()
-        if data.startswith(_GZIP):
-            data = gzip.decompress(data)
-        return data.decode(encoding).removeprefix("\ufeff").replace("\r\n", "\n")
-    except FileNotFoundError as error:
-        raise DataError(f"there is no file {path}") from error
-    except (UnicodeError, LookupError) as error:
-        raise DataError(f"{path} is not text in {encoding}; say `encoding=`, such as 'latin-1' or 'gb18030'") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
 
 
 def _find_text(text: str | None, targets: Sequence[str], raw: Mapping[str, Cells]) -> str:

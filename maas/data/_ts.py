@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from maas.data._sources import _check_file, _not_text, parse_number
+from maas.data._sources import check_file, parse_number, read_text
 from maas.errors import DataError, show
 
 
@@ -38,11 +38,8 @@ def read_ts(path: Path, encoding: str) -> Series:
 
     Source: the format's description in sktime, "Loading data into sktime", and Bagnall et al. 2018 (arXiv 1811.00075).
     """
-    _check_file(path)
-    try:
-        lines = enumerate(path.read_text(encoding).splitlines(), start=1)
-    except (UnicodeError, LookupError) as error:
-        raise _not_text(path) from error
+    check_file(path)
+    lines = enumerate(read_text(path, encoding).splitlines(), start=1)
     header = _header(path, lines)
     if header.get("timestamps", "false").split()[0] == "true":
         raise DataError(f"{path} holds time stamps; write the steps as plain values, evenly spaced in time")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from maas.data._arrays import _numpy
+from maas.data._arrays import as_array
 from maas.data._rows import Rows
 from maas.data._sequences import FIELD, check_columns, numbers, observed, series_of
-from maas.data._sources import as_objects, read_source
+from maas.data._sources import as_objects, origin_of, read_source
+from maas.data._targets import listed
 from maas.errors import DataError, show
 from maas.schema import Field, Schema
 
@@ -93,7 +93,7 @@ def windows(
             np.arange(len(index), dtype=np.float64) if time is None else raw[time].values[index]
             for index in lines.values()
         ]
-        origin = str(source) if isinstance(source, (str, Path)) else f"a {type(source).__module__.split('.')[0]} frame"
+        origin = origin_of(source)
     places, alone = _places(target, known)
     for one in series:
         if np.isinf(one).any():
@@ -135,7 +135,7 @@ def _arrays(source: Any) -> tuple[list[np.ndarray[Any, Any]], list[np.ndarray[An
     several = isinstance(source, (list, tuple)) and len(source) and np.ndim(source[0]) > 0
     series: list[np.ndarray[Any, Any]] = []
     for index, one in enumerate(source if several else [source]):
-        array = _numpy(one, f"series {index}")
+        array = as_array(one, f"series {index}")
         array = array[:, None] if array.ndim == 1 else array
         if array.ndim != 2 or array.dtype.kind not in "fiub" or not array.size:
             raise DataError(
@@ -156,8 +156,7 @@ def _places(target: Any, known: Sequence[Any]) -> tuple[list[int], bool]:
     wanted = list(target) if isinstance(target, (list, tuple)) else [target]
     for one in wanted:
         if isinstance(one, bool) or one not in known:
-            listed = ", ".join(map(show, known[:20]))
-            raise DataError(f"`target` names no channel: got {show(one)}, there are {listed}")
+            raise DataError(f"`target` names no channel: got {show(one)}, there are {listed(known)}")
     if not wanted or len(set(wanted)) < len(wanted):
         raise DataError(f"`target` must name different channels, at least one, got {wanted!r}")
     return [list(known).index(one) for one in wanted], not isinstance(target, (list, tuple))

@@ -81,6 +81,13 @@ def test_tensors_and_one_array_of_equal_lengths() -> None:
     assert other.target.tolist() == ["a", "b", "b"]
 
 
+def test_waveforms_with_several_labels_each() -> None:
+    rows = read_audio(([np.zeros(9)] * 2, [["dog", "cat"], []]), sample_rate=8000)
+    assert rows.task == "multilabel"
+    assert rows.target is not None
+    assert rows.target.tolist() == [("cat", "dog"), ()]
+
+
 def test_equal_waveforms_are_equal_bytes_so_that_copies_are_found() -> None:
     sound = np.random.default_rng(0).uniform(-1, 1, 300)
     rows = read_audio(([sound, sound / 2, sound], [0, 1, 0]), sample_rate=8000)

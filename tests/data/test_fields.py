@@ -18,16 +18,6 @@ from maas.errors import DataError
 Csv = Callable[..., Path]
 
 
-@pytest.fixture
-def csv(tmp_path: Path) -> Csv:
-    def write(text: str, name: str = "table.csv", encoding: str = "utf8") -> Path:
-        path = tmp_path / name
-        path.write_text(text, encoding=encoding)
-        return path
-
-    return write
-
-
 def kinds(rows: Rows) -> dict[str, str]:
     return {field.name: field.kind for field in rows.schema.fields}
 

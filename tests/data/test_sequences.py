@@ -129,6 +129,7 @@ def test_a_long_table_in_a_file_with_dates_and_chosen_channels(tmp_path: Path) -
         ({"at": [1, None, 3, 2, 2]}, {}, "column 'at' must be numbers or ISO 8601 dates without gaps"),
         ({"machine": ["b", None, "b", "a", "b"]}, {}, "column 'machine' is missing in row 1"),
         ({"x": ["1", "2", "off", "3", "4"]}, {}, "column 'x' must be numbers to be a channel, got 'off' in row 2"),
+        ({"x": ["1", "2", "1_000", "3", "4"]}, {}, "column 'x' must be numbers to be a channel, got '1_000' in row 2"),
         ({}, {"side": ["cite"]}, "`side` names no column: got 'cite', there are 'machine', 'at'"),
         ({}, {"side": "site"}, r"`side` is a list of column names, got 'site'; write side=\['site'\]"),
         ({}, {"id": None}, "a long table needs `id`"),
@@ -143,6 +144,11 @@ def test_a_long_table_in_a_file_with_dates_and_chosen_channels(tmp_path: Path) -
 def test_a_long_table_that_cannot_be_read(change: dict[str, Any], more: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         long(LONG.assign(**change), **more)
+
+
+def test_a_channel_may_be_numbers_as_categories() -> None:
+    rows = long(LONG.assign(x=pandas.Categorical(["5", "1", "3", "2", "4"])))
+    np.testing.assert_array_equal(rows.columns["sequence"][1][:, 0], [1, 2])
 
 
 def test_a_wide_table_ends_a_series_where_its_cells_end(tmp_path: Path) -> None:

@@ -144,6 +144,7 @@ SINGLE = FRAME.assign(y=["single", *FRAME["y"][1:]])
         (FRAME, {"test": 0}, "`test` is a share of the rows, between 0 and 1, got 0"),
         (FRAME, {"test": 1.0}, "`test` is a share of the rows, between 0 and 1, got 1.0"),
         (FRAME, {"test": 50}, "`test` is a share of the rows, between 0 and 1, got 50"),
+        (FRAME, {"test": "0.2"}, "`test` is a share of the rows, between 0 and 1, got '0.2'"),
         (FRAME, {"test": float("nan")}, "`test` is a share of the rows, between 0 and 1, got nan"),
         (FRAME, {"group": "doctor"}, "`group` names no column: got 'doctor', there are number, patient, day"),
         (FRAME, {"time": "hour"}, "`time` names no column: got 'hour', there are number, patient, day"),

@@ -30,16 +30,6 @@ NUMBER = Field("a", "numeric", "number")
 Csv = Callable[..., Path]
 
 
-@pytest.fixture
-def csv(tmp_path: Path) -> Csv:
-    def write(text: str, name: str = "table.csv", encoding: str = "utf8") -> Path:
-        path = tmp_path / name
-        path.write_text(text, encoding=encoding)
-        return path
-
-    return write
-
-
 def written(text: str, folder: Path, suffix: str) -> Path:
     path = folder / f"table{suffix}"
     path.write_text(text)
