@@ -14,7 +14,9 @@ import torch
 from maas.errors import DataError, FormatError, RowError, show
 from maas.preprocess._base import Arrays, preprocess
 from maas.preprocess._decode_audio import decode_audio, library
+from maas.preprocess._examples import GOLDEN
 from maas.preprocess._mel import fft_size, log_mel, mel_filters
+from maas.preprocess._standard import check_statistics
 from maas.preprocess._threads import each
 from maas.schema import Columns, Schema, TensorSpec
 
@@ -25,7 +27,6 @@ _MOST_NUMBERS = 1 << 24
 _MOST_WINDOW = 1 << 14
 _MOST_EXAMPLE_SECONDS = 0.5
 _LEAST_SCALE = 0.1  # of a logarithm of power, 0.4 dB: a band silent in training must not drown the others
-_GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,7 @@ class Audio:
             rate = self.options.sample_rate * (1 + index % 2)  # every other one has to be resampled
             seconds = shortest + (longest - shortest) * index / max(1, count - 1)
             time = np.arange(max(1, round(seconds * rate))) / rate
-            share = (time / max(seconds, 1 / rate) + (index + 1) * _GOLDEN) % 1
+            share = (time / max(seconds, 1 / rate) + (index + 1) * GOLDEN) % 1
             phase = np.pi * np.cumsum(share * self.options.sample_rate) / rate
             buffer = io.BytesIO()
             soundfile.write(buffer, np.sin(phase) * 0.8 / (index + 1), rate, format="WAV", subtype="PCM_16")
@@ -263,15 +264,7 @@ class Audio:
             options = AudioOptions(**given)
         except DataError as error:
             raise FormatError(str(error)) from error
-        for name in ("mean", "scale"):
-            array = arrays[name]
-            if array.shape != (options.num_mels,) or array.dtype != "float64":
-                raise FormatError(
-                    f"preprocessing array {name!r} must be float64 of shape ({options.num_mels},), got {array.dtype} "
-                    f"of shape {array.shape}"
-                )
-            if not np.isfinite(array).all() or (name == "scale" and not (array > 0).all()):
-                raise FormatError(f"preprocessing array {name!r} holds values that no training gives")
+        check_statistics(arrays, (options.num_mels,))
         durations = state["durations"]
         good = type(durations) is list and [type(one) for one in durations] == [float, float]
         if not good or not 0 <= durations[0] <= durations[1] <= MOST_SECONDS:

@@ -15,8 +15,10 @@ from torch.nn import functional as F
 from maas.errors import DataError, FormatError, RowError, show
 from maas.preprocess._base import Arrays, preprocess
 from maas.preprocess._decode import decode
+from maas.preprocess._examples import GOLDEN
 from maas.preprocess._header import read_header
 from maas.preprocess._published import INTERPOLATIONS, Published, transform_of
+from maas.preprocess._standard import check_statistics
 from maas.preprocess._threads import each
 from maas.schema import Columns, Schema, TensorSpec
 
@@ -29,7 +31,6 @@ _BYTES_WORTH_A_TURN = 1 << 11  # an image of fewer is mostly the interpreter's w
 _BYTES_WORTH_THREADS = 1 << 14  # a tiny image is decoded sooner than a thread is woken
 _LUMA = torch.tensor([0.299, 0.587, 0.114])[:, None, None]  # red, green, blue: ITU-R BT.601, as in JPEG
 _LONGEST = 16  # times its shorter side: a longer strip is cut before it is resized
-_GOLDEN = 0.6180339887498949
 
 
 @preprocess("image")
@@ -178,7 +179,7 @@ class Image:
         down, across = torch.arange(self.height)[:, None] / self.height, torch.arange(self.width) / self.width
         rows = []
         for index in range(count):  # slanted ramps, steeper from row to row, each channel shifted
-            ramps = [(across + index * down + (index + place) * _GOLDEN) % 1 for place in range(len(self.mean))]
+            ramps = [(across + index * down + (index + place) * GOLDEN) % 1 for place in range(len(self.mean))]
             encoded = encode_png((torch.stack(ramps) * 255).to(torch.uint8))
             rows.append({self.schema.names[0]: base64.b64encode(encoded.numpy().tobytes()).decode("ascii")})
         return rows
@@ -206,16 +207,14 @@ class Image:
             raise FormatError(f"an image's interpolation must be one of {', '.join(INTERPOLATIONS)}")
         if set(arrays) != {"mean", "scale"}:
             raise FormatError(f"an image's arrays are mean and scale, got {', '.join(sorted(arrays))}")
-        for name in ("mean", "scale"):
-            array = arrays[name]
-            if array.dtype != "float64" or array.shape not in ((1,), (3,)) or array.shape != arrays["mean"].shape:
-                raise FormatError(
-                    f"preprocessing array {name!r} must be float64 of shape (1,) or (3,), got {array.dtype} of shape "
-                    f"{array.shape}"
-                )
-            if not np.isfinite(array).all() or (name == "scale" and not (array > 0).all()):
-                raise FormatError(f"preprocessing array {name!r} holds values that no training gives")
-        return Image(schema, *sides, arrays["mean"], arrays["scale"], resize, interpolation)
+        mean = arrays["mean"]
+        if mean.shape not in ((1,), (3,)):
+            raise FormatError(
+                f"preprocessing array 'mean' must be float64 of shape (1,) or (3,), got {mean.dtype} of shape "
+                f"{mean.shape}"
+            )
+        check_statistics(arrays, mean.shape)
+        return Image(schema, *sides, mean, arrays["scale"], resize, interpolation)
 
     @functools.cached_property
     def _statistics(self) -> tuple[torch.Tensor, torch.Tensor]:

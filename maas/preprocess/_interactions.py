@@ -13,11 +13,11 @@ import torch
 from maas.errors import DataError, FormatError, RowError, show
 from maas.preprocess._base import Arrays, preprocess
 from maas.preprocess._content import Content
+from maas.preprocess._examples import spread
 from maas.preprocess._names import check_ends, names_from_arrays, names_to_arrays
 from maas.schema import Columns, Schema, TensorSpec, suggestion
 
 _WANTED = [("user", "label", ()), ("items", "label", (None,)), ("item", "label", ())]
-_GOLDEN = 0.6180339887498949
 
 
 class ItemTable(Protocol):
@@ -223,9 +223,7 @@ class Interactions:
         last = len(self.items) - 1
         rows: list[dict[str, Any]] = []
         for index in range(count):
-            places = [
-                int((0.5 + (index + 1) * (place + 1) * _GOLDEN) % 1 * (last + 1)) for place in range(1 + 2 * index)
-            ]
+            places = [int(spread(index + 1, place + 1) * (last + 1)) for place in range(1 + 2 * index)]
             if index == 0:  # the greatest number, which a network with too few items has no place for
                 rows.append({items: [self.items[last]]})
             elif index == 1:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from maas.errors import DataError, FormatError, RowError, show
+from maas.errors import FormatError, RowError, show
 from maas.preprocess._base import Arrays, preprocess
-from maas.schema import Columns, Field, Schema, TensorSpec
+from maas.preprocess._examples import example_number
+from maas.preprocess._standard import check_statistics, mean_and_scale
+from maas.schema import Columns, Schema, TensorSpec
 
 _MOST_EXAMPLE_STEPS = 50
 _MOST_EXAMPLE_NUMBERS = 100_000
-_GOLDEN = 0.6180339887498949
 
 
 @preprocess("sequence")
@@ -55,14 +56,8 @@ class Sequence:
             present = column[~np.isnan(column)]
             if not len(present):
                 continue
-            with np.errstate(over="ignore", invalid="ignore"):
-                mean[channel], deviation = present.mean(), present.std()
-            if not np.isfinite([mean[channel], deviation]).all():
-                raise DataError(
-                    f"channel {channel} of field {show(field.name)} holds numbers too large to standardise; give it "
-                    f"in another unit"
-                )
-            scale[channel] = deviation if deviation > 1e-12 * abs(mean[channel]) else 1.0
+            name = f"channel {channel} of field {show(field.name)}"
+            mean[channel], scale[channel] = mean_and_scale(present, name)
         counts = [len(one) for one in columns[field.name]]
         return cls(schema, mean, scale, (min(counts), max(counts)))
 
@@ -105,19 +100,16 @@ class Sequence:
         for index in range(count):
             size = field.shape[0] or least + (most - least) * index // max(1, count - 1)
             steps: list[list[float | None]] = [
-                [self._example(field, channel, step, index) for channel in range(len(self.mean))]
-                for step in range(size)
+                [
+                    example_number(mean, scale, field.range, channel, step, index + 1)
+                    for channel, (mean, scale) in enumerate(zip(self.mean, self.scale, strict=True), 1)
+                ]
+                for step in range(1, size + 1)
             ]
             if field.nullable and index == count - 1:
                 steps[size // 2] = [None] * len(self.mean)
             rows.append({field.name: steps})
         return rows
-
-    def _example(self, field: Field, channel: int, step: int, index: int) -> float:
-        share = (0.5 + (channel + 1) * (step + 1) * (index + 1) * _GOLDEN) % 1  # spread evenly, never random
-        value = float(f"{self.mean[channel] + self.scale[channel] * (4 * share - 2):.6g}")
-        low, high = field.range or (-np.inf, np.inf)
-        return min(max(value, low), high)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         return {"lengths": list(self.lengths)}, {"mean": self.mean, "scale": self.scale}
@@ -127,15 +119,7 @@ class Sequence:
         if not cls.takes(schema) or schema.fields[0].dtype != "number":
             raise FormatError("a sequence is one field of the kind sequence, numbers of shape (steps, channels)")
         field = schema.fields[0]
-        for name in ("mean", "scale"):
-            array = arrays[name]
-            if array.shape != field.shape[1:] or array.dtype != "float64":
-                raise FormatError(
-                    f"preprocessing array {name!r} must be float64 of shape {field.shape[1:]}, got {array.dtype} of "
-                    f"shape {array.shape}"
-                )
-            if not np.isfinite(array).all() or (name == "scale" and not (array > 0).all()):
-                raise FormatError(f"preprocessing array {name!r} holds values that no training gives")
+        check_statistics(arrays, field.shape[1:])
         lengths = state["lengths"]
         most = field.longest if field.shape[0] is None else field.shape[0]
         good = type(lengths) is list and len(lengths) == 2 and all(type(one) is int for one in lengths)

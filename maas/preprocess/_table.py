@@ -14,12 +14,13 @@ import torch
 
 from maas.errors import DataError, FormatError, RowError, show
 from maas.preprocess._base import Arrays, preprocess
+from maas.preprocess._examples import example_number
+from maas.preprocess._standard import check_statistics, mean_and_scale
 from maas.schema import Columns, Field, Schema, TensorSpec
 
 KINDS = {"numeric", "boolean", "categorical"}
 _MOST_CATEGORIES = 256
 _FEWEST_ROWS = 2
-_GOLDEN = 0.6180339887498949
 
 
 @preprocess("table")
@@ -74,18 +75,14 @@ class Table:
     @classmethod
     def learn(cls, schema: Schema, columns: Columns) -> Table:
         numbers = _numbers(schema, columns)  # (rows, numbers)
-        gaps = np.isnan(numbers)
+        gaps, names = np.isnan(numbers), _names(schema)
         counts = (~gaps).sum(axis=0)
         fill = np.zeros(numbers.shape[1])
         mean, scale = fill.copy(), np.ones(numbers.shape[1])
         for index in np.flatnonzero(counts):
             present = numbers[~gaps[:, index], index]
-            with np.errstate(over="ignore", invalid="ignore"):
-                fill[index], mean[index], deviation = np.median(present), present.mean(), present.std()
-            if not np.isfinite([fill[index], mean[index], deviation]).all():
-                name = _names(schema)[index]
-                raise DataError(f"field {show(name)} holds numbers too large to standardise; give it in another unit")
-            scale[index] = deviation if deviation > 1e-12 * abs(mean[index]) else 1.0
+            mean[index], scale[index] = mean_and_scale(present, f"field {show(names[index])}")
+            fill[index] = np.median(present)
         categories: dict[str, tuple[str, ...]] = {}
         others, absents = set(), set()
         for field in schema.fields:
@@ -154,17 +151,14 @@ class Table:
                 elif field.kind == "boolean":
                     row[field.name] = (index + place) % 2 == 0
                 else:
-                    numbers = [self._example(field, start + offset, index) for offset in range(size)]
+                    numbers = [
+                        example_number(self.mean[number], self.scale[number], field.range, number + 1, index + 1)
+                        for number in range(start, start + size)
+                    ]
                     row[field.name] = _filled(field.sizes, numbers)
                 start += size
             rows.append(row)
         return rows
-
-    def _example(self, field: Field, number: int, index: int) -> float:
-        share = (0.5 + (number + 1) * (index + 1) * _GOLDEN) % 1  # spread evenly, never random
-        low, high = field.range or (-math.inf, math.inf)
-        spread = self.scale[number] * (4 * share - 2)
-        return min(max(float(f"{self.mean[number] + spread:.6g}"), low), high)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
         state = {
@@ -177,15 +171,12 @@ class Table:
     @classmethod
     def from_state(cls, schema: Schema, state: Mapping[str, Any], arrays: Arrays) -> Table:
         count = sum(map(_count, schema.fields))
-        for name, dtype in (("fill", "float64"), ("mean", "float64"), ("scale", "float64"), ("gaps", "bool")):
-            array = arrays[name]
-            if array.shape != (count,) or array.dtype != dtype:
-                raise FormatError(
-                    f"preprocessing array {name!r} must be {dtype} of shape ({count},), got {array.dtype} of shape "
-                    f"{array.shape}"
-                )
-            if not np.isfinite(array).all() or (name == "scale" and not (array > 0).all()):
-                raise FormatError(f"preprocessing array {name!r} holds values that no training gives")
+        check_statistics(arrays, (count,), ("fill", "mean", "scale"))
+        gaps = arrays["gaps"]
+        if gaps.shape != (count,) or gaps.dtype != "bool":
+            raise FormatError(
+                f"preprocessing array 'gaps' must be bool of shape ({count},), got {gaps.dtype} of shape {gaps.shape}"
+            )
         wanted = {field.name for field in schema.fields if field.kind == "categorical"}
         if not all(type(values) is list for values in state["categories"].values()):
             raise FormatError("categories must be lists of strings")
@@ -202,7 +193,7 @@ class Table:
             arrays["fill"],
             arrays["mean"],
             arrays["scale"],
-            arrays["gaps"],
+            gaps,
             categories,
             frozenset(state["others"]),
             frozenset(state["absents"]),

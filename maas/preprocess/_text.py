@@ -11,11 +11,11 @@ import torch
 
 from maas.errors import DataError, FormatError, RowError, show
 from maas.preprocess._base import Arrays, preprocess
+from maas.preprocess._examples import spread
 from maas.preprocess._tokenizer import MOST_ORDERS, NGRAM_LEVELS, PADDING, UNKNOWN, Tokenizer
 from maas.preprocess._words import LEVELS, STYLES, normalise, split_words
 from maas.schema import Columns, Schema, TensorSpec
 
-_GOLDEN = 0.6180339887498949
 _MOST = 1 << 20
 
 
@@ -32,8 +32,7 @@ class TextOptions:
         lowercase: whether upper and lower case are alike.
         style: "plain", or "tweets", where links and handles become one token each.
         ngrams: most runs of two, of three, ... neighbouring tokens that have a number of their own, such as
-            (30_000, 60_000); only with "word", "char" and
-            "jieba".
+            (30_000, 60_000); only with "word", "char" and "jieba".
 
     Raises:
         DataError: an option is out of its range.
@@ -208,10 +207,7 @@ class Text:
         tokens = [token for token in tokens if normalise(token)] or ["?"]
         rows = []
         for index in range(count):
-            places = [
-                int((0.5 + (index + 1) * (place + 1) * _GOLDEN) % 1 * len(tokens)) for place in range(4 + 3 * index)
-            ]
-            drawn = [tokens[place] for place in places]
+            drawn = [tokens[int(spread(index + 1, place + 1) * len(tokens))] for place in range(4 + 3 * index)]
             if index == 0:  # the greatest numbers, which a network with too small an embedding has no place for
                 drawn = [tokens[-1], *[runs[-1] for runs in self.tokenizer.ngrams if runs][-1:], *drawn]
             rows.append({field.name: between.join(drawn)[: field.longest]})
