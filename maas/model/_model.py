@@ -290,7 +290,8 @@ class Model:
 
         Args:
             test: rows with their target: `Rows`, `(X, y)` or a torch `Dataset`.
-            baselines_from: the training rows: simple methods are taught by them and scored on the same test rows.
+            baselines_from: the training rows: simple methods are taught by them, but for those of a class that the
+                network was never taught, and scored on the same test rows.
             groups: name of a field, or of a column kept from the network, or several: the score of each group of
                 rows, and who is served worse. Numbers are cut at their quartiles.
 

@@ -17,9 +17,8 @@ from maas.metrics import Scores, anomaly_scores
 from maas.schema import Columns, Schema, label_text
 from maas.task._anomaly_baselines import anomaly_baselines
 from maas.task._answers import Answers, Batch
-from maas.task._base import Arrays, Target, Task, task
+from maas.task._base import Arrays, Label, Target, Task, task
 
-Label = str | int | bool
 _LEAST_THRESHOLD = 1e-30  # of a network that rebuilds every validation row exactly
 
 
@@ -83,10 +82,6 @@ class Anomaly(Task):
     @property
     def num_outputs(self) -> int:
         return 1
-
-    @property
-    def unit(self) -> float:
-        return 1.0
 
     @property
     def is_settled(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from maas.schema import Columns, Schema
-from maas.task._baselines import _linear, _seen
+from maas.task._baseline_matrices import as_seen, for_linear
 from maas.task._text_baselines import has_text
 from maas.task._threshold import alternate
 
@@ -39,8 +39,8 @@ def anomaly_baselines(schema: Schema, train: Columns, test: Columns) -> dict[str
     shown, hidden = alternate(np.zeros(length))
     both = {name: np.concatenate([train[name][hidden], test[name]]) for name in schema.names}
     taught = {name: train[name][shown] for name in schema.names}
-    schema, taught, _, both, seen = _seen(schema, taught, np.zeros(len(shown)), both)
-    known, asked = _linear(schema, taught, both)
+    schema, taught, _, both, seen = as_seen(schema, taught, np.zeros(len(shown)), both)
+    known, asked = for_linear(schema, taught, both)
     found = {}
     for name, method in _METHODS.items():
         with warnings.catch_warnings():

@@ -130,7 +130,7 @@ class Answers(Sequence[dict[str, Any]]):
         if isinstance(key, str):
             return self.columns[key]
         if isinstance(key, slice):
-            return Answers({name: column[key] for name, column in self.columns.items()}, self.names)
+            return self.take(key)
         index = range(len(self))[key]
         return self[index : index + 1].to_dicts()[0]
 

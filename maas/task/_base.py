@@ -20,6 +20,7 @@ from maas.task._answers import Answers, Batch
 ENTRY_POINTS = "maas.tasks"
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 Target = np.ndarray[Any, Any]
+Label = str | int | bool
 
 
 class Task(ABC):
@@ -53,9 +54,9 @@ class Task(ABC):
         """How many numbers the network must give for a row."""
 
     @property
-    @abstractmethod
     def unit(self) -> float:
         """The size of a difference between answers that matters: what tolerances are multiples of."""
+        return 1.0
 
     @property
     def is_settled(self) -> bool:

@@ -19,11 +19,9 @@ from maas.errors import DataError, FormatError, show
 from maas.metrics import Scores, best_threshold, classification_scores
 from maas.schema import Columns, Schema, label_text
 from maas.task._answers import Answers, Batch
-from maas.task._base import Arrays, Target, Task, task
+from maas.task._base import Arrays, Label, Target, Task, task
 from maas.task._baselines import classification_baselines
 from maas.task._threshold import alternate, check_threshold, threshold_of
-
-Label = str | int | bool
 
 
 @task("classification")
@@ -93,10 +91,6 @@ class Classification(Task):
     @property
     def num_outputs(self) -> int:
         return 1 if len(self.classes) == 2 else len(self.classes)
-
-    @property
-    def unit(self) -> float:
-        return 1.0
 
     @property
     def is_settled(self) -> bool:
@@ -185,7 +179,13 @@ class Classification(Task):
         return classification_scores(true, probabilities, [*places], answer)
 
     def baselines(self, schema: Schema, train: Columns, target: Target, test: Columns) -> dict[str, Answers]:
-        """Where the network's threshold was chosen, each method has one of its own, chosen by rows kept from it."""
+        """Where the network's threshold was chosen, each method has one of its own, chosen by rows kept from it.
+
+        Rows of a class that the network was never taught, which only its validation rows had, teach no method either.
+        """
+        taught = np.array([label_text(label) in self._written[1] for label in target.tolist()], bool)
+        if taught.any():
+            train, target = {name: column[taught] for name, column in train.items()}, target[taught]
         places = self._places(target)
         found = classification_baselines(schema, train, places, test, len(self.classes))
         judges = dict.fromkeys(found, self)
@@ -312,12 +312,8 @@ class ClassificationOptions:
 
 def _label(value: Any) -> Label:
     """A label as it is stored: a whole float is an integer, and no other float is a label."""
-    if isinstance(value, float):
-        if not value.is_integer():
-            raise DataError(
-                f"a class is a string, an integer below 2**53 or a boolean, got {show(value)}; is it a regression?"
-            )
-        return int(value)
-    if not isinstance(value, (str, int)) or (isinstance(value, int) and abs(value) >= 2**53):
-        raise DataError(f"a class is a string, an integer below 2**53 or a boolean, got {show(value)}")
-    return value
+    label = int(value) if isinstance(value, float) and value.is_integer() else value
+    if not isinstance(label, (str, int)) or (isinstance(label, int) and abs(label) >= 2**53):
+        hint = "; is it a regression?" if isinstance(label, float) else ""
+        raise DataError(f"a class is a string, an integer below 2**53 or a boolean, got {show(value)}{hint}")
+    return label

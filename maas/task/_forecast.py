@@ -16,7 +16,7 @@ from maas.metrics import Scores, forecast_scores
 from maas.schema import Columns, Schema
 from maas.task._answers import Answers, Batch
 from maas.task._base import Arrays, Target, Task, task
-from maas.task._baselines import forecast_baselines
+from maas.task._forecast_baselines import forecast_baselines
 
 _MOST_OUTPUTS = 1 << 20
 

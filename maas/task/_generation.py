@@ -204,10 +204,6 @@ class Generation(Task):
     def num_outputs(self) -> int:
         return 0 if self.language is None else len(self.language)
 
-    @property
-    def unit(self) -> float:
-        return 1.0
-
     def misfit(self, network: nn.Module, batch: Batch) -> str | None:
         tokens = batch.inputs["tokens"]
         return self._misfit(network(tokens, batch.inputs["tokens_lengths"]), (*tokens.shape, self.num_outputs))

@@ -85,10 +85,6 @@ class MultiLabel(Task):
         return len(self.classes)
 
     @property
-    def unit(self) -> float:
-        return 1.0
-
-    @property
     def is_settled(self) -> bool:
         return self.settled
 

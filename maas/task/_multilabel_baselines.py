@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from maas.schema import Columns, Schema
-from maas.task._baselines import _linear, _seen, _trees
+from maas.task._baseline_matrices import as_seen, for_linear, for_trees
 from maas.task._text_baselines import has_text, tfidf
 
 _Matrix = np.ndarray[Any, Any]
@@ -30,15 +30,15 @@ def multilabel_baselines(schema: Schema, train: Columns, hot: _Matrix, test: Col
     from sklearn.linear_model import LogisticRegression
 
     found = {"share of each label": np.tile(hot.mean(axis=0), (len(next(iter(test.values()))), 1))}
-    schema, train, hot, test, seen = _seen(schema, train, hot, test)
+    schema, train, hot, test, seen = as_seen(schema, train, hot, test)
     methods: list[tuple[str, Any, tuple[Any, Any]]]
     if has_text(schema):
         methods = [("TF-IDF + logistic regression", LogisticRegression(max_iter=2000, C=3), tfidf(schema, train, test))]
     else:
-        methods = [("logistic regression", LogisticRegression(max_iter=2000), _linear(schema, train, test))]
+        methods = [("logistic regression", LogisticRegression(max_iter=2000), for_linear(schema, train, test))]
         if hot.shape[1] <= _MOST_LABELS_FOR_TREES:
             trees = HistGradientBoostingClassifier(random_state=0, early_stopping=False)
-            methods.append(("boosted trees", trees, _trees(schema, train, test)))
+            methods.append(("boosted trees", trees, for_trees(schema, train, test)))
     for name, estimator, matrices in methods:
         found[name + seen] = np.stack(
             [_one(estimator, matrices, hot[:, place]) for place in range(hot.shape[1])], axis=1

@@ -63,10 +63,6 @@ class Ranking(Task):
     def num_outputs(self) -> int:
         return len(self.items)
 
-    @property
-    def unit(self) -> float:
-        return 1.0
-
     def remembering(self, preprocess: Preprocess, columns: Columns, truth: Target) -> Preprocess:
         """What users touched in the validation part they have, and are not to be recommended."""
         return preprocess.knowing(columns, truth) if isinstance(preprocess, Interactions) else preprocess

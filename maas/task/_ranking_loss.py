@@ -18,8 +18,7 @@ _DEARER = 8  # times that a score of a chosen item costs more than one of all: v
 
 def touched(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows and numbers of the items in the histories, int64, end to end."""
-    history, lengths = batch.inputs["history"], batch.inputs["history_lengths"]
-    valid = torch.arange(history.shape[1], device=lengths.device) < lengths[:, None]
+    history, valid = _history(batch)
     return valid.nonzero()[:, 0], history[valid]
 
 
@@ -74,9 +73,9 @@ def _scores(
     generator = None if network.training else torch.Generator(target.device).manual_seed(_DRAWS_SEED)
     shape = (*target.shape, negatives)
     drawn = torch.randint(num_items, shape, generator=generator, device=target.device).flatten(1)
-    counts = (
-        valid.repeat_interleave(negatives, dim=1) & ~_among(drawn, target) & ~_among(drawn, _history(batch, num_items))
-    )
+    history, held = _history(batch)
+    rising = history.masked_fill(~held, num_items)  # to its end, padding and all
+    counts = valid.repeat_interleave(negatives, dim=1) & ~_among(drawn, target) & ~_among(drawn, rising)
     candidates = torch.cat([target.clamp(max=num_items - 1), drawn], dim=1)
     few = candidates.shape[1] * _DEARER < num_items
     if few and "candidates" in inspect.signature(network.forward).parameters:
@@ -94,11 +93,10 @@ def _target(batch: Batch, num_items: int) -> torch.Tensor:
     return batch.target[:, :most].long()
 
 
-def _history(batch: Batch, num_items: int) -> torch.Tensor:
-    """The histories, padded with the number of items, so that they rise to the end."""
+def _history(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """The histories, int64 (batch, longest), and which of their places are no padding, bool."""
     history, lengths = batch.inputs["history"], batch.inputs["history_lengths"]
-    valid = torch.arange(history.shape[1], device=lengths.device) < lengths[:, None]
-    return history.masked_fill(~valid, num_items)
+    return history, torch.arange(history.shape[1], device=lengths.device) < lengths[:, None]
 
 
 def _among(drawn: torch.Tensor, rising: torch.Tensor) -> torch.Tensor:

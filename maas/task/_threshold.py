@@ -28,14 +28,11 @@ def threshold_of(wish: Any) -> tuple[float, str | None]:
 
 def check_threshold(threshold: Any, chosen_by: Any) -> None:
     """Raise DataError for a threshold that is no probability, or a criterion that there is not."""
-    if chosen_by is not None and (not isinstance(chosen_by, str) or chosen_by not in CRITERIA):
-        raise DataError(
-            f"`threshold` must be a number from 0 to 1 or one of {', '.join(CRITERIA)}, got {show(chosen_by)}"
-        )
-    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:
-        raise DataError(
-            f"`threshold` must be a number from 0 to 1 or one of {', '.join(CRITERIA)}, got {show(threshold)}"
-        )
+    known = chosen_by is None or (isinstance(chosen_by, str) and chosen_by in CRITERIA)
+    number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool) and 0 <= threshold <= 1
+    if not known or not number:
+        got = show(threshold if known else chosen_by)
+        raise DataError(f"`threshold` must be a number from 0 to 1 or one of {', '.join(CRITERIA)}, got {got}")
 
 
 def alternate(kinds: _Array) -> tuple[_Array, _Array]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from maas.data import read_audio
-from maas.task._audio_baselines import summaries
+from maas.task._baseline_matrices import _bands
 from maas.task._baselines import classification_baselines, regression_baselines
 
 RATE = 8000
@@ -29,9 +29,9 @@ def test_padding_is_no_part_of_a_summary() -> None:
     """Reference: the summary of each sound alone."""
     random = np.random.default_rng(0)
     rows = read_audio(([random.uniform(-1, 1, size) for size in (900, 4000, 2000)], [0, 1, 2]), sample_rate=RATE)
-    (together, _), what = summaries(rows.schema.fields[0], rows.columns, rows.columns)
+    (together, _), what = _bands(rows.schema.fields[0], rows.columns, rows.columns)
     assert what == "log-mel means and deviations"
     assert together.shape == (3, 128)
     for row in range(3):
-        (_, alone), _ = summaries(rows.schema.fields[0], rows.columns, {"audio": rows.columns["audio"][row : row + 1]})
+        (_, alone), _ = _bands(rows.schema.fields[0], rows.columns, {"audio": rows.columns["audio"][row : row + 1]})
         np.testing.assert_array_equal(alone[0], together[row])

@@ -37,7 +37,7 @@ def test_a_linear_model_sees_what_pixels_tell() -> None:
 
 
 def test_at_most_10_000_images_evenly_over_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maas.task._baselines._MOST_ENCODED", 20)
+    monkeypatch.setattr("maas.task._baseline_matrices._MOST_ENCODED", 20)
     shades = list(range(0, 240, 4))  # sorted by class: the first 20 are all of one
     dark = np.array([int(value < 120) for value in shades])
     found = classification_baselines(SCHEMA, _shades(shades, 4), dark, _shades([10, 230], 4), 2)

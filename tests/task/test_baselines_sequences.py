@@ -6,7 +6,7 @@ import numpy as np
 
 from maas.data import read_sequences
 from maas.task import Classification, Regression
-from maas.task._baselines import _summaries
+from maas.task._baseline_matrices import _summaries
 
 
 def test_a_sequence_is_summed_up_channel_by_channel() -> None:

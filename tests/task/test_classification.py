@@ -104,10 +104,10 @@ def test_whole_floats_become_classes_that_can_be_stored() -> None:
     assert Classification.from_state(state, {}) == learned
 
 
-@pytest.mark.parametrize("labels", [[0.5, 1.5], [0.0, float("nan"), 1.0], [0.0, float("inf"), 1.0]])
+@pytest.mark.parametrize("labels", [[0.5, 1.5], [0.0, float("nan"), 1.0], [0.0, float("inf"), 1.0], [0.0, 2.0**53]])
 def test_numbers_that_are_no_labels_are_refused(labels: list[float]) -> None:
     """A class is a string, an integer or a boolean (docs/artifact-format.md)."""
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="a class is a string, an integer below 2\\*\\*53 or a boolean, got"):
         Classification.learn(np.array(labels))
 
 
@@ -147,6 +147,20 @@ def test_a_label_that_training_lacked_is_a_class_whose_answers_are_all_wrong() -
 def test_an_unknown_label_cannot_be_learned_from() -> None:
     with pytest.raises(DataError, match="label '7' was not among the training rows' classes: 0, 1, 2; remove the rows"):
         Classification((0, 1, 2)).encode(_objects([0, 7, 1]))
+
+
+def test_baselines_pass_over_rows_of_a_class_that_training_lacked() -> None:
+    """It may stand in the validation part alone, which baselines are given too. Reference: without those rows."""
+    learned, known = Classification(("a", "b")), np.array([0.0, 1.0, 2.0, 3.0])
+    found, wanted = (
+        learned.baselines(ONE_FIELD, {"x": x}, _objects(target), {"x": known})
+        for x, target in ((np.append(known, 9.0), ["a", "a", "b", "b", "new"]), (known, ["a", "a", "b", "b"]))
+    )
+    assert list(found) == ["majority class", "logistic regression", "boosted trees"]
+    for name, answers in wanted.items():
+        np.testing.assert_array_equal(found[name]["probabilities"], answers["probabilities"])
+    with pytest.raises(DataError, match="label 'new' was not among the training rows' classes: a, b"):
+        learned.baselines(ONE_FIELD, {"x": known[:1]}, _objects(["new"]), {"x": known})
 
 
 def test_scores_follow_from_the_answers() -> None:
