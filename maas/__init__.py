@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from maas.training import Run, fit
     from maas.tuning import cross_validate, tune
 
-# Resolved on first use, so that `import maas` and `from maas import Client` cost no torch.
+# Resolved on first use, as are the rooms, so that `import maas` and `from maas import Client` cost no torch.
 _WHERE = {
     "Answers": "maas.task",
     "AsyncClient": "maas.client",
@@ -41,28 +41,18 @@ _WHERE = {
     "Recipe": "maas.nn",
     "Registry": "maas.registry",
     "Run": "maas.training",
-    "compress": "",
     "cross_validate": "maas.tuning",
-    "data": "",
     "export": "maas.exporting",
     "fit": "maas.training",
     "import_hf": "maas.importing",
     "load": "maas.model",
-    "metrics": "",
     "network": "maas.nn",
-    "nn": "",
     "package": "maas.archive",
-    "preprocess": "",
     "recipe": "maas.nn",
     "report": "maas.reporting",
-    "schema": "",
     "serve": "maas.serving",
     "sign": "maas.signing",
-    "sklearn": "",
-    "task": "",
-    "training": "",
     "tune": "maas.tuning",
-    "tuning": "",
     "verify": "maas.archive",
 }
 
@@ -104,10 +94,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
+    if name not in __all__:
         raise AttributeError(f"module 'maas' has no attribute {name!r}")
-    module = import_module(_WHERE[name] or f"maas.{name}")
-    return getattr(module, name) if _WHERE[name] else module
+    if name in _WHERE:
+        return getattr(import_module(_WHERE[name]), name)
+    return import_module(f"maas.{name}")
 
 
 def __dir__() -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from maas.metrics._intervals import Aggregate
+from maas.metrics._intervals import Aggregate, ends
 
 _Array = np.ndarray[Any, Any]
 _MOST_DRAWS = 40_000_000
@@ -46,5 +46,4 @@ def paired_bootstrap(
         drawn = generator.integers(0, rows, rows)
         means = one[drawn].mean(), other[drawn].mean()
         differences[index] = means[0] - means[1] if aggregate == "mean" else np.sqrt(means[0]) - np.sqrt(means[1])
-    low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return ends(differences, level)

@@ -137,7 +137,7 @@ def anomaly_details(truth: _Array, scores: _Array, answer: _Array, labels: Seque
     """The curve and the worst rows of a detector of anomalies.
 
     Args:
-        truth, answer: whether each row is an anomaly, and whether an alarm was given, bool of shape (rows,).
+        truth, answer: whether each row is an anomaly, and whether an alarm was given: 1 or 0, int of shape (rows,).
         scores: how unusual each row is, in units of the threshold, float64 of shape (rows,).
         labels: what to call a normal row and an anomaly.
     """

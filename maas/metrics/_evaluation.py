@@ -29,13 +29,14 @@ class Evaluation:
     """Scores of a model on test rows, beside honest baselines.
 
     Args:
-        task: "classification", "regression", "forecast" or "ranking".
+        task: what kind of answers they are, such as "classification".
         num_rows: test rows.
         num_duplicates: test rows whose inputs stand in the baselines' training rows too; None when not compared.
         scores: the model's scores by name.
         primary: the name of the score that methods are compared by.
         baselines: one comparison a baseline.
-        labels, confusion: the classes, and counts by truth (row) and answer (column), for a classification.
+        labels, confusion: the classes, and counts by truth (row) and answer (column), for a classification or an
+            anomaly.
         fingerprint: SHA-256 of the test rows.
         interval: 95 % interval of the primary score.
         calibration: of a classification: how far its probabilities are from shares of right answers.

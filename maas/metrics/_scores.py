@@ -31,7 +31,7 @@ class Scores:
         is_portion: whether the primary score lies from 0 to 1, whatever single rows add to it.
         num_counted: rows that the primary score's uncertainty rests on, where these are fewer than all: of an area
             under a curve those of the rarer kind.
-        labels: the classes, for a classification.
+        labels: the classes, for a classification or an anomaly.
         confusion: counts of shape (classes, classes): truth by row, answer by column.
         reference: the baseline that a `skill` among the values is measured against. It is None until an evaluation
             knows that baseline's scores on the same rows: 1 minus the quotient of the two errors.

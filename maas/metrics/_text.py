@@ -24,12 +24,12 @@ def as_text(evaluation: Evaluation) -> str:
     columns = {name: max(11, len(name) + 2) for name in evaluation.scores}
     lines.append(" " * wide + "".join(f"{name:>{size}}" for name, size in columns.items()))
     for name, scores in methods.items():
-        cells = (f"{_cell(scores.get(column)):>{size}}" for column, size in columns.items())
+        cells = (f"{score_text(scores.get(column)):>{size}}" for column, size in columns.items())
         lines.append(f"{name:<{wide}}" + "".join(cells))
     if evaluation.baselines:
         lines.append(f"gain of this model in {evaluation.primary}, with its 95 % interval:")
     for one in evaluation.baselines:
-        interval = f"{_signed(one.difference)} ({_signed(one.low)} to {_signed(one.high)})"
+        interval = f"{signed_text(one.difference)} ({signed_text(one.low)} to {signed_text(one.high)})"
         lines.append(f"{'over ' + one.name:<{wide + 5}}{interval}: {one.verdict}")
     lines += _classes(evaluation)
     for grouping in evaluation.groups:
@@ -48,7 +48,7 @@ def _classes(evaluation: Evaluation) -> list[str]:
     names = ("precision", "recall", "f1", "support")
     lines += ["class by class:", " " * wide + "".join(f"{name:>11}" for name in names)]
     for one in evaluation.by_class():
-        cells = "".join(f"{_cell(value):>11}" for value in (one.precision, one.recall, one.f1))
+        cells = "".join(f"{score_text(value):>11}" for value in (one.precision, one.recall, one.f1))
         lines.append(f"{one.label:<{wide}}{cells}{one.support:>11,}")
     return lines
 
@@ -58,18 +58,20 @@ def _groups(grouping: Grouping) -> list[str]:
     wide = max(len(one.value) for one in shown) + 2
     lines = [grouping.verdict, f"{'':<{wide}}{'rows':>9}{grouping.primary:>11}  95 % interval"]
     for one in shown:
-        interval = "-" if one.low is None else f"{_cell(one.low)} to {_cell(one.high)}"
-        lines.append(f"{one.value:<{wide}}{one.num_rows:>9,}{_cell(one.score):>11}  {interval}")
+        interval = "-" if one.low is None else f"{score_text(one.low)} to {score_text(one.high)}"
+        lines.append(f"{one.value:<{wide}}{one.num_rows:>9,}{score_text(one.score):>11}  {interval}")
     if len(grouping.groups) > len(shown):
         lines.append(f"and {len(grouping.groups) - len(shown):,} more groups")
     return lines
 
 
-def _cell(value: float | None) -> str:
+def score_text(value: float | None, *, missing: str = "-") -> str:
+    """A score in four digits behind the point, or in four digits where it is very small or large."""
     if value is None:
-        return "-"
+        return missing
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 100 else f"{value:.4g}"
 
 
-def _signed(value: float) -> str:
-    return f"{'-' if value < 0 else '+'}{_cell(abs(value))}"
+def signed_text(value: float, *, minus: str = "-") -> str:
+    """A difference of scores, with its sign."""
+    return f"{minus if value < 0 else '+'}{score_text(abs(value))}"

@@ -22,7 +22,7 @@ def explained(model: Model, rows: Any, label: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for prepared in model.prepared(rows):
         if errors := prepared.errors:
-            raise as_one([error for _, error in sorted(errors.items())], len(errors) + len(prepared.kept))
+            raise as_one(errors, len(errors) + len(prepared.kept))
         found += _explained(model, prepared, label)
     return found
 

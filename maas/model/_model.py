@@ -218,7 +218,7 @@ class Model:
             return self.predict([rows])[0]
         answers = self._answers(rows)
         if errors := answers.not_finite():
-            raise as_one(list(errors.values()), len(answers))
+            raise as_one(errors, len(answers))
         return answers
 
     def predict_proba(self, rows: Any) -> np.ndarray[Any, Any]:
@@ -372,7 +372,7 @@ class Model:
         for prepared in self.prepared(rows):
             if errors := prepared.errors:
                 length = len(rows) if hasattr(rows, "__len__") else len(errors) + len(prepared.kept)
-                raise as_one([error for _, error in sorted(errors.items())], length)
+                raise as_one(errors, length)
             if len(prepared.kept):
                 parts.append(self.task.join(self.stream(prepared.batch)))
         if not parts:

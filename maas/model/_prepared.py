@@ -94,9 +94,10 @@ def row_bytes_of(schema: Schema, outputs: Mapping[str, TensorSpec]) -> int:
     return row_bytes
 
 
-def as_one(errors: Sequence[RowError], length: int) -> DataError:
-    """What is wrong with several of so many rows, in one error."""
-    if len(errors) == 1:
-        return errors[0]
-    more = f"; and {len(errors) - 5} more" if len(errors) > 5 else ""
-    return DataError(f"{len(errors)} of {length} rows cannot be answered: " + "; ".join(map(str, errors[:5])) + more)
+def as_one(errors: Mapping[int, RowError], length: int) -> DataError:
+    """What is wrong with one or several of so many rows, by position, in one error."""
+    listed = [errors[row] for row in sorted(errors)]
+    if len(listed) == 1:
+        return listed[0]
+    more = f"; and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return DataError(f"{len(listed)} of {length} rows cannot be answered: " + "; ".join(map(str, listed[:5])) + more)

@@ -29,8 +29,10 @@ def saved(
     """What `Model.save` does."""
     rows = [dict(row) for row in examples] if examples else model.preprocess.examples(_NUM_EXAMPLES)
     precision = model.precision
-    answers = model.set_precision("float32")._answers(rows)
-    model.set_precision(precision)
+    try:
+        answers = model.set_precision("float32")._answers(rows)
+    finally:
+        model.set_precision(precision)
     if not answers.finite().all():
         raise ArtifactError("the model answers its example rows with NaN or infinity and will not be saved")
     columns, _ = model.schema.rows_to_columns(rows)

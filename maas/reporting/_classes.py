@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from maas.metrics import Calibration, Curve, Evaluation
 from maas.reporting._charts import Area, Axis, legend
+from maas.reporting._elements import cell, data_table, figure, heads
 from maas.reporting._html import Html, cut, join, tag
-from maas.reporting._scores import cell, data_table
 
 _MOST_CLASSES = 25
 _MOST_MISTAKES = 10
@@ -66,7 +66,7 @@ def class_table(evaluation: Evaluation) -> Html:
         )
         for one in scores[:_MOST_ROWS]
     ]
-    return join(data_table("Class by class", tag("tr", *(tag("th", name, scope="col") for name in names)), rows), note)
+    return join(data_table("Class by class", heads(*names), rows), note)
 
 
 def roc(curves: Sequence[Curve]) -> Html:
@@ -76,7 +76,7 @@ def roc(curves: Sequence[Curve]) -> Html:
     marks += [area.line(one.roc.tolist(), f"s{place}") for place, one in enumerate(curves)]
     names = ((f"line s{place}", f"{cut(one.label, 40)}, area {cell(one.area)}") for place, one in enumerate(curves))
     chart = area.svg("ROC: true positive rate by false positive rate", *marks)
-    return _figure("ROC", chart, legend(*names, ("line guess", "guessing, area 0.5")))
+    return figure("ROC", chart, legend(*names, ("line guess", "guessing, area 0.5")))
 
 
 def precision_recall(curves: Sequence[Curve]) -> Html:
@@ -91,7 +91,7 @@ def precision_recall(curves: Sequence[Curve]) -> Html:
         share = curves[0].share
         marks.insert(0, area.line([(0, share), (1, share)], "guess"))
         names.append(("line guess", f"guessing, {cell(share)}"))
-    return _figure("Precision and recall", area.svg("Precision by recall", *marks), legend(*names))
+    return figure("Precision and recall", area.svg("Precision by recall", *marks), legend(*names))
 
 
 def reliability(found: Calibration, num_classes: int) -> Html:
@@ -108,11 +108,7 @@ def reliability(found: Calibration, num_classes: int) -> Html:
         f"answer is from the share of answers that are right, in 15 bins of equal width. A dot below the line: "
         f"answers given too surely. The larger the dot, the more rows."
     )
-    return _figure("Reliability", area.svg("Share of right answers by probability given", *marks), tag("p", note))
-
-
-def _figure(title: str, chart: Html, *rest: str) -> Html:
-    return tag("figure", tag("figcaption", title), chart, *rest)
+    return figure("Reliability", area.svg("Share of right answers by probability given", *marks), tag("p", note))
 
 
 def _shade(share: float, *, right: bool) -> str:

@@ -11,8 +11,8 @@ from maas.compress import Candidate, Search
 from maas.compress._text import TAKEN, budget, number, taken, verdict
 from maas.errors import DataError
 from maas.reporting._charts import HEIGHT, WIDTH, Area, Axis, legend
+from maas.reporting._elements import data_table, figure, heads, sentence, title_of
 from maas.reporting._html import Html, cut, join, tag
-from maas.reporting._scores import data_table, title_of
 from maas.reporting._style import in_light
 from maas.storage import write_atomic
 
@@ -76,13 +76,9 @@ def compression(state: Any) -> Html:
         FormatError: no maas wrote that.
     """
     search = Search.from_json(state)
-    charts = (
-        tag("figure", tag("figcaption", title), area.svg(f"{title}, with the front", *marks))
-        for title, area, marks in _charts(search)
-    )
-    numbers, said = _numbers(search), verdict(search)
+    charts = (figure(title, area.svg(f"{title}, with the front", *marks)) for title, area, marks in _charts(search))
+    numbers = _numbers(search)
     said_of_dots = "; ".join(filter(None, ("Red: over budget; ring: the best", _note(search))))
-    header = tag("tr", *(tag("th", one, scope="col") for one in ("", search.primary, "drop", *TAKEN)))
     rows = []
     for one in search.candidates:
         cells = [""] * (2 + len(TAKEN))
@@ -93,10 +89,12 @@ def compression(state: Any) -> Html:
         head = tag("th", cut(name, 80), tag("br"), notes, scope="row")
         rows.append(tag("tr", head, *(tag("td", one) for one in cells), class_="own" if one is search.best else None))
     return join(
-        tag("p", said[:1].upper() + said[1:] + "."),
+        tag("p", sentence(verdict(search))),
         tag("div", *charts, class_="charts"),
         legend(("line s0", "front"), ("line guess", f"budget: {budget(search)}")),
-        data_table(f"Measured on {search.num_rows:,} rows; {search.machine}", header, rows),
+        data_table(
+            f"Measured on {search.num_rows:,} rows; {search.machine}", heads("", search.primary, "drop", *TAKEN), rows
+        ),
         tag("p", f"Numbers beside dots: those of the table. {said_of_dots}.", class_="note"),
     )
 

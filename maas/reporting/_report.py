@@ -12,11 +12,12 @@ from maas.metrics import Details, Evaluation
 from maas.model import Model
 from maas.reporting._classes import class_table, confusion, precision_recall, reliability, roc
 from maas.reporting._facts import data_facts, model_facts, stated
+from maas.reporting._groups import group_tables
 from maas.reporting._html import Html, cut, join, tag
 from maas.reporting._page import page
 from maas.reporting._pareto import compression
 from maas.reporting._rows import worst_rows
-from maas.reporting._scores import beside_baselines, group_tables, tiles, verdict, warnings
+from maas.reporting._scores import beside_baselines, tiles, verdict, warnings
 from maas.reporting._values import by_step, learning_curves, predicted_against_true, residuals
 from maas.storage import write_atomic
 

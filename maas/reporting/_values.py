@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from maas.reporting._charts import Area, Axis, drawable, legend
+from maas.reporting._elements import figure
 from maas.reporting._html import Html, cut, tag
 
 _MOST_EPOCHS = 1000
@@ -36,7 +37,7 @@ def learning_curves(training: Any) -> Html:
         marks.insert(0, area.line([(best, area.y.low), (best, area.y.high)], "guess"))
         entries.append(("line guess", f"epoch {best}, whose weights are kept"))
     chart = area.svg("Loss on training and validation rows by epoch", *marks)
-    return tag("figure", tag("figcaption", "Learning curves"), chart, legend(*entries))
+    return figure("Learning curves", chart, legend(*entries))
 
 
 def predicted_against_true(pairs: np.ndarray[Any, Any], num_rows: int) -> Html:
@@ -49,7 +50,7 @@ def predicted_against_true(pairs: np.ndarray[Any, Any], num_rows: int) -> Html:
     marks = [area.line([(axis.low, axis.low), (axis.high, axis.high)], "guess"), area.dots(pairs.tolist(), "s0 faint")]
     note = f"{len(pairs):,} of {num_rows:,} rows, drawn at random." if len(pairs) < num_rows else ""
     chart = area.svg("Predicted value by true value", *marks)
-    return tag("figure", tag("figcaption", "Predicted against true"), chart, tag("p", note, class_="note"))
+    return figure("Predicted against true", chart, tag("p", note, class_="note"))
 
 
 def residuals(counts: np.ndarray[Any, Any], edges: np.ndarray[Any, Any]) -> Html:
@@ -67,7 +68,7 @@ def residuals(counts: np.ndarray[Any, Any], edges: np.ndarray[Any, Any]) -> Html
     ]
     if edges[0] < 0 < edges[-1]:
         marks.append(area.line([(0, 0), (0, area.y.high)], "guess"))
-    return tag("figure", tag("figcaption", "Residuals"), area.svg("Rows by predicted less true value", *marks))
+    return figure("Residuals", area.svg("Rows by predicted less true value", *marks))
 
 
 def by_step(steps: Mapping[str, np.ndarray[Any, Any]]) -> Html:
@@ -85,4 +86,4 @@ def by_step(steps: Mapping[str, np.ndarray[Any, Any]]) -> Html:
         marks += [area.dots(points, f"s{place}")] if horizon <= 50 else []
         entries.append((f"line s{place}", f"{cut(name, 60)}: {one[0]:.4g} to {one[-1]:.4g}"))
     chart = area.svg("Error by step ahead", *reversed(marks))
-    return tag("figure", tag("figcaption", "Error by step ahead"), chart, legend(*entries))
+    return figure("Error by step ahead", chart, legend(*entries))
