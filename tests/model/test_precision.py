@@ -137,7 +137,7 @@ def test_saving_a_model_in_bfloat16_stores_what_float32_answers(loaded: Model, t
 
 
 def test_a_model_that_cannot_be_saved_keeps_its_precision(loaded: Model, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="row 0: there is no field 'x'|row 0: field 'alcohol' is missing"):
+    with pytest.raises(DataError, match=r"row 0: there is no field 'x'|row 0: field 'alcohol' is missing"):
         loaded.set_precision("bfloat16").save(tmp_path / "a", examples=[{"x": 1.0}])
     assert loaded.precision == "bfloat16"
 

@@ -4,7 +4,6 @@ import base64
 import io
 import os
 import struct
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 import maas
 from maas.preprocess import Audio
 from maas.serving import Server
+
+from .conftest import answer_of
 
 RATE = 8000
 PREDICT = "/predictions/birds"
@@ -53,28 +53,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return models, tests, folder
 
 
-@pytest.fixture(scope="module")
-def server(trained: Trained) -> Iterator[Server]:
-    with maas.serve(trained[2], port=None) as server:
-        yield server
-
-
-@pytest.fixture
-def http(server: Server) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {server.token()}"}
-    with httpx.Client(base_url=server.url, headers=headers, timeout=60, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    """As many as the one worker has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_long_sounds_go_through_the_network_few_at_a_time(trained: Trained) -> None:
     """64 MiB of frames at once (maas.task.rows_that_fit): 4 bytes, 32 bands, 1 frame a 10 ms of the longest allowed."""
     model = trained[0]["birds"]
@@ -89,7 +67,6 @@ def test_long_sounds_go_through_the_network_few_at_a_time(trained: Trained) -> N
         model.preprocess = learned
 
 
-@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("name", ["birds", "pitch"])
 def test_served_answers_are_those_in_process_bit_for_bit(name: str, trained: Trained, server: Server) -> None:
     models, tests, _ = trained
@@ -109,14 +86,6 @@ def recording(kind: str = "WAV", rate: int = 44_100, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _answer(response: httpx.Response) -> dict[str, Any]:
-    assert response.status_code == 200, response.text
-    body: dict[str, Any] = response.json()
-    del body["model"]
-    return body
-
-
-@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize(
     ("media", "content"),
     [
@@ -130,10 +99,10 @@ def _answer(response: httpx.Response) -> dict[str, Any]:
 def test_a_sound_however_it_is_sent(trained: Trained, http: httpx.Client, media: str, content: bytes) -> None:
     wanted = trained[0]["birds"].predict({"audio": content})
     written = base64.b64encode(content).decode()
-    assert _answer(http.post(PREDICT, content=content, headers={"Content-Type": media})) == wanted
-    assert _answer(http.post(PREDICT, json={"audio": written})) == wanted
-    assert _answer(http.post(PREDICT, files={"audio": ("a.bin", content, media)})) == wanted
-    (only,) = _answer(http.post(PREDICT, json={"instances": [{"audio": written}]}))["predictions"]
+    assert answer_of(http.post(PREDICT, content=content, headers={"Content-Type": media})) == wanted
+    assert answer_of(http.post(PREDICT, json={"audio": written})) == wanted
+    assert answer_of(http.post(PREDICT, files={"audio": ("a.bin", content, media)})) == wanted
+    (only,) = answer_of(http.post(PREDICT, json={"instances": [{"audio": written}]}))["predictions"]
     assert only == wanted
 
 
@@ -171,19 +140,15 @@ REFUSED = {
 }
 
 
+@pytest.mark.usefixtures("workers_live")
 @pytest.mark.parametrize("name", list(REFUSED))
-def test_what_is_no_sound_is_refused_and_the_worker_lives(server: Server, http: httpx.Client, name: str) -> None:
-    def pids() -> list[int]:
-        return [worker["pid"] for worker in server.manage("/models/birds")[0]["workers"]]
-
+def test_what_is_no_sound_is_refused_and_the_worker_lives(http: httpx.Client, name: str) -> None:
     media, content, status, detail = REFUSED[name]
-    before = pids()
     refused = http.post(PREDICT, content=content, headers={"Content-Type": media})
     assert refused.status_code == status, refused.text
     assert refused.headers["content-type"].startswith("application/problem+json")
     assert detail in refused.json()["detail"]
     assert http.post(PREDICT, content=WAV, headers={"Content-Type": "audio/wav"}).status_code == 200
-    assert pids() == before
 
 
 def test_a_long_sound_is_refused_or_cut(http: httpx.Client) -> None:

@@ -3,7 +3,6 @@
 import base64
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,14 @@ from sklearn.datasets import load_digits
 import maas
 from maas.serving import Server
 
+from .conftest import answer_of
+
 PREDICT = "/predictions/digits"
+Trained = tuple[maas.Model, maas.data.Rows, Path]
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[maas.Model, maas.data.Rows, Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """scikit-learn's digits, 8 x 8 pixels, as images."""
     bunch = load_digits()
     x = (bunch.images * 255 / 16).round().astype("uint8")
@@ -35,28 +37,6 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[maas.Model, maas.d
     return model, test, folder
 
 
-@pytest.fixture(scope="module")
-def server(digits: tuple[maas.Model, maas.data.Rows, Path]) -> Iterator[Server]:
-    with maas.serve(digits[2], port=None) as server:
-        yield server
-
-
-@pytest.fixture
-def http(server: Server) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {server.token()}"}
-    with httpx.Client(base_url=server.url, headers=headers, timeout=30, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    """As many as the one worker has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)
-    yield
-    torch.set_num_threads(before)
-
-
 def photograph(kind: str, **options: Any) -> bytes:
     """A colour image of another size than any in training."""
     ramp = np.linspace(0, 255, 60 * 90 * 3).reshape(60, 90, 3).astype(np.uint8)
@@ -65,23 +45,12 @@ def photograph(kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.usefixtures("threads")
-def test_served_answers_are_those_in_process_bit_for_bit(
-    digits: tuple[maas.Model, maas.data.Rows, Path], server: Server
-) -> None:
-    model, test, _ = digits
+def test_served_answers_are_those_in_process_bit_for_bit(trained: Trained, server: Server) -> None:
+    model, test, _ = trained
     with server.client("digits") as client:
         assert list(client.predict(test.to_dicts())) == model.predict(test).to_dicts()
 
 
-def _answer(response: httpx.Response) -> dict[str, Any]:
-    assert response.status_code == 200, response.text
-    body: dict[str, Any] = response.json()
-    del body["model"]
-    return body
-
-
-@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize(
     ("media", "kind", "options"),
     [
@@ -92,15 +61,15 @@ def _answer(response: httpx.Response) -> dict[str, Any]:
     ],
 )
 def test_an_image_however_it_is_sent(
-    digits: tuple[maas.Model, maas.data.Rows, Path], http: httpx.Client, media: str, kind: str, options: dict[str, Any]
+    trained: Trained, http: httpx.Client, media: str, kind: str, options: dict[str, Any]
 ) -> None:
     content = photograph(kind, **options)
-    wanted = digits[0].predict({"image": content})
+    wanted = trained[0].predict({"image": content})
     written = base64.b64encode(content).decode()
-    assert _answer(http.post(PREDICT, content=content, headers={"Content-Type": media})) == wanted
-    assert _answer(http.post(PREDICT, json={"image": written})) == wanted
-    assert _answer(http.post(PREDICT, files={"image": ("a.bin", content, media)})) == wanted
-    (only,) = _answer(http.post(PREDICT, json={"instances": [{"image": written}]}))["predictions"]
+    assert answer_of(http.post(PREDICT, content=content, headers={"Content-Type": media})) == wanted
+    assert answer_of(http.post(PREDICT, json={"image": written})) == wanted
+    assert answer_of(http.post(PREDICT, files={"image": ("a.bin", content, media)})) == wanted
+    (only,) = answer_of(http.post(PREDICT, json={"instances": [{"image": written}]}))["predictions"]
     assert only == wanted
 
 
@@ -108,6 +77,7 @@ JPEG = photograph("JPEG")
 PNG = photograph("PNG")
 
 
+@pytest.mark.usefixtures("workers_live")
 @pytest.mark.parametrize(
     ("media", "content", "status", "detail"),
     [
@@ -125,19 +95,14 @@ PNG = photograph("PNG")
     ],
 )
 def test_what_is_no_image_is_refused_and_the_worker_lives(
-    server: Server, http: httpx.Client, huge_png: bytes, media: str, content: bytes | None, status: int, detail: str
+    http: httpx.Client, huge_png: bytes, media: str, content: bytes | None, status: int, detail: str
 ) -> None:
-    def pids() -> list[int]:
-        return [worker["pid"] for worker in server.manage("/models/digits")[0]["workers"]]
-
-    before = pids()
     body = huge_png if content is None else content
     refused = http.post(PREDICT, content=body, headers={"Content-Type": media})
     assert refused.status_code == status, refused.text
     assert refused.headers["content-type"].startswith("application/problem+json")
     assert detail in refused.json()["detail"]
     assert http.post(PREDICT, content=JPEG, headers={"Content-Type": "image/jpeg"}).status_code == 200
-    assert pids() == before
 
 
 def test_a_bad_image_among_good_ones_is_told_by_its_row(http: httpx.Client) -> None:
@@ -155,10 +120,8 @@ def test_a_form_with_another_name_is_refused(http: httpx.Client) -> None:
     assert "field 'image' is missing" in refused.json()["detail"]
 
 
-def test_the_client_sends_files(
-    digits: tuple[maas.Model, maas.data.Rows, Path], server: Server, tmp_path: Path
-) -> None:
-    model, test, _ = digits
+def test_the_client_sends_files(trained: Trained, server: Server, tmp_path: Path) -> None:
+    model, test, _ = trained
     rows = test.take(range(3))
     files = [tmp_path / f"{number}.png" for number in range(3)]
     for file, row in zip(files, rows.to_dicts(), strict=True):

@@ -3,8 +3,6 @@
 import base64
 import concurrent.futures
 import io
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ import httpx
 import numpy as np
 import pandas
 import pytest
-import torch
 from PIL import Image as Pillow
 from sklearn.datasets import load_digits
 
@@ -20,6 +17,8 @@ import maas
 from maas.errors import RequestRefused
 from maas.preprocess import AugmentImages, Mixed, Text
 from maas.serving import Server
+
+from .conftest import answer_of
 
 PREDICT = "/predictions/mixed"
 GOOD = ["a lovely day", "great work", "很好"]
@@ -61,29 +60,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[maas.Model, maas.
     return model, test, folder
 
 
-@pytest.fixture(scope="module")
-def server(trained: tuple[maas.Model, maas.data.Rows, Path]) -> Iterator[Server]:
-    with maas.serve(trained[2], port=None) as server:
-        yield server
-
-
-@pytest.fixture
-def http(server: Server) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {server.token()}"}
-    with httpx.Client(base_url=server.url, headers=headers, timeout=30, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    """As many as the one worker has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("threads")
 def test_served_answers_are_those_in_process_bit_for_bit(
     trained: tuple[maas.Model, maas.data.Rows, Path], server: Server
 ) -> None:
@@ -106,7 +82,6 @@ def row() -> dict[str, Any]:
     return {"my photo": buffer.getvalue(), "note": "一个 lovely day", "size": 1.5, "colour": "red"}
 
 
-@pytest.mark.usefixtures("threads")
 def test_a_row_however_it_is_sent(trained: tuple[maas.Model, maas.data.Rows, Path], http: httpx.Client) -> None:
     given = row()
     wanted = trained[0].predict(given)
@@ -117,12 +92,10 @@ def test_a_row_however_it_is_sent(trained: tuple[maas.Model, maas.data.Rows, Pat
         http.post(PREDICT, data=fields, files={"my photo": ("a.jpg", given["my photo"], "image/jpeg")}),
         http.post(PREDICT, data={**fields, "colour": '"red"'}, files={"my photo": given["my photo"]}),
     ):
-        assert answer.status_code == 200, answer.text
-        body = answer.json()
-        del body["model"]
-        assert body == wanted
+        assert answer_of(answer) == wanted
 
 
+@pytest.mark.usefixtures("workers_live")
 @pytest.mark.parametrize(
     ("change", "field", "detail"),
     [
@@ -142,10 +115,6 @@ def test_a_row_however_it_is_sent(trained: tuple[maas.Model, maas.data.Rows, Pat
 def test_a_bad_part_is_named_and_its_neighbours_are_answered(
     server: Server, huge_png: bytes, change: dict[str, Any], field: str, detail: str
 ) -> None:
-    def pids() -> list[int]:
-        return [worker["pid"] for worker in server.manage("/models/mixed")[0]["workers"]]
-
-    before = pids()
     good = {**row(), "my photo": base64.b64encode(row()["my photo"]).decode()}
     bad = {**good, **change}
     if bad["my photo"] == "huge":
@@ -156,7 +125,6 @@ def test_a_bad_part_is_named_and_its_neighbours_are_answered(
     assert (problem["row"], problem["field"]) == (1, field)
     assert detail in problem["detail"]
     assert [answer is None for answer in problem["predictions"]] == [False, True, False]
-    assert pids() == before
 
 
 def test_another_body_is_refused_with_the_remedy(http: httpx.Client) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,6 @@ import httpx
 import numpy as np
 import pandas
 import pytest
-import torch
 
 import maas
 from maas.data import Rows, read_interactions, read_items
@@ -65,23 +62,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Path]:
     return models, folder
 
 
-@pytest.fixture(scope="module")
-def server(trained: tuple[Trained, Path]) -> Iterator[Server]:
-    with maas.serve(trained[1], port=None) as server:
-        yield server
-
-
 @pytest.mark.parametrize("name", ["ease", "knn", "factors", "content", "ratings"])
 def test_served_answers_are_those_in_process_bit_for_bit(
     name: str, trained: tuple[Trained, Path], server: Server
 ) -> None:
     model, asked = trained[0][name]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)  # as one worker has
-    try:
-        wanted = model.predict(asked).to_dicts()
-    finally:
-        torch.set_num_threads(threads)
+    wanted = model.predict(asked).to_dicts()
     with server.client(name) as client:
         assert list(client.predict(asked)) == wanted
         alone = client.predict(asked[0])
@@ -90,12 +76,8 @@ def test_served_answers_are_those_in_process_bit_for_bit(
     assert alone.get("items") == wanted[0].get("items")
 
 
-def test_a_bad_query_is_refused_and_the_worker_lives(server: Server) -> None:
-    def pids() -> list[int]:
-        return [worker["pid"] for worker in server.manage("/models/ease")[0]["workers"]]
-
-    before = pids()
-    headers = {"Authorization": f"Bearer {server.token()}"}
+@pytest.mark.usefixtures("workers_live")
+def test_a_bad_query_is_refused_and_the_worker_lives(http: httpx.Client) -> None:
     bad: list[tuple[Any, str, str | None]] = [
         ({"user": "nobody"}, "unknown user 'nobody'; give what they like as 'items'", "user"),
         ({"user": {}}, "field 'user' must be a label", "user"),
@@ -115,19 +97,17 @@ def test_a_bad_query_is_refused_and_the_worker_lives(server: Server) -> None:
         ({}, "a row must have user, items or similar_to", "user"),
         ({"usr": "reader1"}, "there is no field 'usr'; did you mean 'user'?", "usr"),
     ]
-    with httpx.Client(base_url=server.url, headers=headers, timeout=60, trust_env=False) as http:
-        for row, detail, field in bad:
-            answer = http.post("/predictions/ease", json=row)
-            assert answer.status_code in (400, 422), row
-            assert detail in answer.json()["detail"], answer.json()
-            assert answer.json().get("field") == field
-        mixed = http.post("/predictions/ease", json={"instances": [{"user": "nobody"}, {"similar_to": "i3"}]})
-        assert mixed.status_code == 422
-        assert mixed.json()["predictions"][0] is None
-        assert mixed.json()["predictions"][1]["items"]
-        assert http.post("/predictions/ratings", json={"user": "reader1"}).status_code == 422
-        assert http.post("/predictions/ratings", json={"user": ["reader1"], "item": "3"}).status_code == 422
-    assert pids() == before
+    for row, detail, field in bad:
+        answer = http.post("/predictions/ease", json=row)
+        assert answer.status_code in (400, 422), row
+        assert detail in answer.json()["detail"], answer.json()
+        assert answer.json().get("field") == field
+    mixed = http.post("/predictions/ease", json={"instances": [{"user": "nobody"}, {"similar_to": "i3"}]})
+    assert mixed.status_code == 422
+    assert mixed.json()["predictions"][0] is None
+    assert mixed.json()["predictions"][1]["items"]
+    assert http.post("/predictions/ratings", json={"user": "reader1"}).status_code == 422
+    assert http.post("/predictions/ratings", json={"user": ["reader1"], "item": "3"}).status_code == 422
 
 
 def test_the_description_lists_items_and_no_user(server: Server) -> None:

@@ -1,16 +1,12 @@
 """Sequences and forecasts by real TorchServe: the answers of the model in process, and refusals that name the field."""
 
 import io
-import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import torch
 
 import maas
 from maas.data import Rows, read_sequences, windows
@@ -41,26 +37,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Path]:
     return models, folder
 
 
-@pytest.fixture(scope="module")
-def server(trained: tuple[Trained, Path]) -> Iterator[Server]:
-    with maas.serve(trained[1]) as server:
-        yield server
-
-
 @pytest.mark.parametrize("name", ["gru", "cnn", "ahead"])
 def test_served_answers_are_those_in_process_bit_for_bit(
     name: str, trained: tuple[Trained, Path], server: Server
 ) -> None:
     model, test = trained[0][name]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)  # as one worker has
-    try:
-        with server.client(name) as client:
-            assert list(client.predict(test.to_dicts())) == model.predict(test).to_dicts()
-            alone = client.predict(test.to_dicts()[0])
-        beside = model.predict(test)[0]
-    finally:
-        torch.set_num_threads(threads)
+    with server.client(name) as client:
+        assert list(client.predict(test.to_dicts())) == model.predict(test).to_dicts()
+        alone = client.predict(test.to_dicts()[0])
+    beside = model.predict(test)[0]
     if name == "ahead":
         assert alone["values"] == pytest.approx(beside["values"], abs=1e-5)
     else:
@@ -68,15 +53,14 @@ def test_served_answers_are_those_in_process_bit_for_bit(
         assert alone["probabilities"] == pytest.approx(beside["probabilities"], abs=1e-5)
 
 
-def test_arrays_may_come_as_npy(trained: tuple[Trained, Path], server: Server) -> None:
+def test_arrays_may_come_as_npy(trained: tuple[Trained, Path], http: httpx.Client) -> None:
     model, test = trained[0]["ahead"]
     file = io.BytesIO()
     np.save(file, test.columns["sequence"])
-    headers = {"Authorization": f"Bearer {server.token()}", "Content-Type": "application/x-npy"}
-    with httpx.Client(base_url=server.url, headers=headers, timeout=30, trust_env=False) as http:
-        answer = http.post("/predictions/ahead", content=file.getvalue()).json()["predictions"]
-        served = np.array([row["values"] for row in answer])
-        cut = http.post("/predictions/ahead", content=file.getvalue()[:-1])
+    headers = {"Content-Type": "application/x-npy"}
+    answer = http.post("/predictions/ahead", content=file.getvalue(), headers=headers).json()["predictions"]
+    served = np.array([row["values"] for row in answer])
+    cut = http.post("/predictions/ahead", content=file.getvalue()[:-1], headers=headers)
     np.testing.assert_allclose(served, model.predict(test)["values"], atol=1e-5)
     assert (cut.status_code, cut.json()["type"]) == (400, "urn:maas:problem:not-npy")
 
@@ -95,24 +79,18 @@ BAD: dict[str, tuple[Any, str]] = {
 }
 
 
-def test_bad_sequences_are_refused_and_the_worker_lives(trained: tuple[Trained, Path], server: Server) -> None:
-    def pids() -> list[int]:
-        return [worker["pid"] for worker in server.manage("/models/gru")[0]["workers"]]
-
-    before = pids()
+@pytest.mark.usefixtures("workers_live")
+def test_bad_sequences_are_refused_and_the_worker_lives(trained: tuple[Trained, Path], http: httpx.Client) -> None:
     good = trained[0]["gru"][1].to_dicts()[0]
-    headers = {"Authorization": f"Bearer {server.token()}", "Content-Type": "application/json"}
-    with httpx.Client(base_url=server.url, headers=headers, timeout=30, trust_env=False) as http:
-        for case, (value, detail) in BAD.items():
-            response = http.post("/predictions/gru", content=json.dumps({"sequence": value}))
-            assert response.status_code == 422, case
-            assert response.json()["field"] == "sequence", case
-            assert detail in response.json()["detail"], case
-            beside = http.post("/predictions/gru", content=json.dumps({"instances": [good, {"sequence": value}]}))
-            assert beside.json()["predictions"][0]["label"] in ("low", "high"), case
-            assert beside.json()["predictions"][1] is None, case
-        short = http.post("/predictions/ahead", content=json.dumps({"sequence": [[0.0]] * 11}))
-        assert short.status_code == 422
-        assert "field 'sequence' must be 12 x 1 numbers" in short.json()["detail"]
-        assert http.post("/predictions/gru", content=json.dumps(good)).status_code == 200
-    assert pids() == before
+    for case, (value, detail) in BAD.items():
+        response = http.post("/predictions/gru", json={"sequence": value})
+        assert response.status_code == 422, case
+        assert response.json()["field"] == "sequence", case
+        assert detail in response.json()["detail"], case
+        beside = http.post("/predictions/gru", json={"instances": [good, {"sequence": value}]})
+        assert beside.json()["predictions"][0]["label"] in ("low", "high"), case
+        assert beside.json()["predictions"][1] is None, case
+    short = http.post("/predictions/ahead", json={"sequence": [[0.0]] * 11})
+    assert short.status_code == 422
+    assert "field 'sequence' must be 12 x 1 numbers" in short.json()["detail"]
+    assert http.post("/predictions/gru", json=good).status_code == 200

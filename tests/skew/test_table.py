@@ -1,19 +1,18 @@
 """The served model answers as the one in process, to the last bit, for the same rows in one request."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas
 import pytest
-import torch
 
 import maas
+from maas.serving import Server
 
 
 @pytest.fixture(scope="module")
-def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[maas.Model, maas.data.Rows, Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[maas.Model, maas.data.Rows, Path]:
     """A table with every kind of column: numbers, categories, booleans, and missing values of each."""
     random = np.random.default_rng(0)
     rows = 400
@@ -36,25 +35,20 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[maas.Model, maas.da
 
 
 @pytest.fixture(scope="module")
-def client(mixed: tuple[maas.Model, maas.data.Rows, Path]) -> Iterator[maas.Client]:
-    with maas.serve(mixed[2]) as server, server.client("mixed") as client:
+def client(server: Server) -> Iterator[maas.Client]:
+    with server.client("mixed") as client:
         yield client
 
 
 def test_served_answers_are_those_in_process_bit_for_bit(
-    mixed: tuple[maas.Model, maas.data.Rows, Path], client: maas.Client
+    trained: tuple[maas.Model, maas.data.Rows, Path], client: maas.Client
 ) -> None:
-    model, test, _ = mixed
-    threads = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)  # as one worker has
-    try:
-        assert list(client.predict(test.to_dicts())) == model.predict(test).to_dicts()
-    finally:
-        torch.set_num_threads(threads)
+    model, test, _ = trained
+    assert list(client.predict(test.to_dicts())) == model.predict(test).to_dicts()
 
 
 def test_an_unknown_category_is_answered_alike(
-    mixed: tuple[maas.Model, maas.data.Rows, Path], client: maas.Client
+    trained: tuple[maas.Model, maas.data.Rows, Path], client: maas.Client
 ) -> None:
     row = {"size": None, "count": 3, "colour": "ultraviolet", "is_new": False}
-    assert client.predict(row)["value"] == pytest.approx(mixed[0].predict(row)["value"], rel=1e-6)
+    assert client.predict(row)["value"] == pytest.approx(trained[0].predict(row)["value"], rel=1e-6)

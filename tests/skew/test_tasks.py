@@ -1,12 +1,9 @@
 """Several labels, a chosen threshold and anomalies by real TorchServe: the answers of the models in process."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import maas
 from maas.data import Rows, from_arrays, read_images, read_sequences
@@ -48,26 +45,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Path]:
     return models, folder
 
 
-@pytest.fixture(scope="module")
-def server(trained: tuple[Trained, Path]) -> Iterator[Server]:
-    with maas.serve(trained[1]) as server:
-        yield server
-
-
 @pytest.mark.parametrize("name", ["labels", "binary", "vectors", "sequences", "images"])
 def test_served_answers_are_those_in_process_bit_for_bit(
     name: str, trained: tuple[Trained, Path], server: Server
 ) -> None:
     model, test = trained[0][name]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)  # as one worker has
-    try:
-        wanted = model.predict(test).to_dicts()
-        with server.client(name) as client:
-            assert list(client.predict(test.to_dicts())) == wanted
-            alone = [client.predict(row) for row in test.to_dicts()[:10]]
-    finally:
-        torch.set_num_threads(threads)
+    wanted = model.predict(test).to_dicts()
+    with server.client(name) as client:
+        assert list(client.predict(test.to_dicts())) == wanted
+        alone = [client.predict(row) for row in test.to_dicts()[:10]]
     for one, beside in zip(alone, wanted, strict=False):
         assert one.keys() == beside.keys()
         for key, value in beside.items():

@@ -1,14 +1,11 @@
 """A served text is answered as one in process, to the last bit, in English and in Chinese; a bad one is refused."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import torch
 
 import maas
 from maas.preprocess import Text
@@ -41,51 +38,34 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, maas.Mo
     return models, test, folder
 
 
-@pytest.fixture(scope="module")
-def server(trained: tuple[dict[str, maas.Model], maas.data.Rows, Path]) -> Iterator[Server]:
-    with maas.serve(trained[2], port=None) as server:
-        yield server
-
-
 @pytest.mark.parametrize("name", ["rnn", "cnn", "bag"])
 def test_served_answers_are_those_in_process_bit_for_bit(
     name: str, trained: tuple[dict[str, maas.Model], maas.data.Rows, Path], server: Server
 ) -> None:
     models, test, _ = trained
-    threads = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)  # as one worker has
-    try:
-        wanted = models[name].predict(test).to_dicts()
-    finally:
-        torch.set_num_threads(threads)
+    wanted = models[name].predict(test).to_dicts()
     with server.client(name) as client:
         assert list(client.predict(test.to_dicts())) == wanted
         alone = client.predict(test.to_dicts()[0])
     assert alone["probabilities"] == pytest.approx(wanted[0]["probabilities"], abs=1e-5)
 
 
-def test_a_bad_text_is_refused_and_the_worker_lives(server: Server) -> None:
-    def pids() -> list[int]:
-        return [worker["pid"] for worker in server.manage("/models/rnn")[0]["workers"]]
-
-    before = pids()
-    headers = {"Authorization": f"Bearer {server.token()}"}
-    with httpx.Client(base_url=server.url, headers=headers, timeout=60, trust_env=False) as http:
-        bad: list[tuple[Any, str]] = [
-            ("", "field 'review' must hold text, got white space or nothing"),
-            (" \u3000\n", "field 'review' must hold text"),
-            ("x" * 5_000_000, "field 'review' must have at most 100000 characters, got 5000000"),
-            (3, "field 'review' must be a string, got 3"),
-            (None, "field 'review' must be a string, got null"),
-            (["a"], "field 'review' must be a string, got list of 1"),
-        ]
-        for value, detail in bad:
-            answer = http.post("/predictions/rnn", json={"review": value})
-            assert answer.status_code == 422, detail
-            assert detail in answer.json()["detail"]
-            assert answer.json()["field"] == "review"
-        assert http.post("/predictions/rnn", json={"text": "good"}).status_code == 422
-        assert http.post("/predictions/rnn", json={"review": "x" * 10_000_000}).status_code == 413  # TorchServe's own
-        for odd in ("\x00", "🙂", "\u200b", "未知的字", "a" * 100_000, "好" * 100_000):
-            assert http.post("/predictions/rnn", json={"review": odd}).status_code == 200
-    assert pids() == before
+@pytest.mark.usefixtures("workers_live")
+def test_a_bad_text_is_refused_and_the_worker_lives(http: httpx.Client) -> None:
+    bad: list[tuple[Any, str]] = [
+        ("", "field 'review' must hold text, got white space or nothing"),
+        (" \u3000\n", "field 'review' must hold text"),
+        ("x" * 5_000_000, "field 'review' must have at most 100000 characters, got 5000000"),
+        (3, "field 'review' must be a string, got 3"),
+        (None, "field 'review' must be a string, got null"),
+        (["a"], "field 'review' must be a string, got list of 1"),
+    ]
+    for value, detail in bad:
+        answer = http.post("/predictions/rnn", json={"review": value})
+        assert answer.status_code == 422, detail
+        assert detail in answer.json()["detail"]
+        assert answer.json()["field"] == "review"
+    assert http.post("/predictions/rnn", json={"text": "good"}).status_code == 422
+    assert http.post("/predictions/rnn", json={"review": "x" * 10_000_000}).status_code == 413  # TorchServe's own
+    for odd in ("\x00", "🙂", "\u200b", "未知的字", "a" * 100_000, "好" * 100_000):
+        assert http.post("/predictions/rnn", json={"review": odd}).status_code == 200

@@ -2,8 +2,6 @@
 
 import base64
 import io
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,11 +16,13 @@ import maas
 from maas.preprocess import Image
 from maas.serving import Server
 
+from .conftest import answer_of
+
 Served = tuple[maas.Model, maas.data.Rows, Path]
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Served:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Served:
     """MobileNetV3, from a file under torchvision's names, its head learned on a few digits at 32 x 32 pixels."""
     bunch = load_digits()
     x = (bunch.images[:200] * 255 / 16).round().astype("uint8")
@@ -44,43 +44,23 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Served:
     return model, test, folder
 
 
-@pytest.fixture(scope="module")
-def server(digits: Served) -> Iterator[Server]:
-    with maas.serve(digits[2], port=None) as server:
-        yield server
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    """As many as the one worker has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("threads")
-def test_served_answers_are_those_in_process_bit_for_bit(digits: Served, server: Server) -> None:
-    model, test, _ = digits
+def test_served_answers_are_those_in_process_bit_for_bit(trained: Served, server: Server) -> None:
+    model, test, _ = trained
     with server.client("transfer") as client:
         assert list(client.predict(test.to_dicts())) == model.predict(test).to_dicts()
 
 
-@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
-def test_an_image_of_any_kind_and_size(digits: Served, server: Server, mode: str) -> None:
+def test_an_image_of_any_kind_and_size(trained: Served, http: httpx.Client, mode: str) -> None:
     ramp, buffer = np.linspace(0, 255, 300 * 50 * 3).reshape(300, 50, 3).astype(np.uint8), io.BytesIO()
     Pillow.fromarray(ramp).convert(mode).save(buffer, "PNG")
-    headers = {"Authorization": f"Bearer {server.token()}", "Content-Type": "image/png"}
-    with httpx.Client(base_url=server.url, headers=headers, timeout=30, trust_env=False) as http:
-        answer = http.post("/predictions/transfer", content=buffer.getvalue()).json()
-        del answer["model"]
-        assert answer == digits[0].predict({"image": buffer.getvalue()})
+    answer = http.post("/predictions/transfer", content=buffer.getvalue(), headers={"Content-Type": "image/png"})
+    assert answer_of(answer) == trained[0].predict({"image": buffer.getvalue()})
 
 
-def test_a_row_among_others_gets_the_answer_it_gets_alone(digits: Served, server: Server) -> None:
+def test_a_row_among_others_gets_the_answer_it_gets_alone(trained: Served, server: Server) -> None:
     """Kernels change with the size of a batch: the label is the same, and probabilities to 1e-5."""
-    rows = digits[1].to_dicts()[:5]
+    rows = trained[1].to_dicts()[:5]
     with server.client("transfer") as client:
         together, alone = list(client.predict(rows)), [client.predict(row) for row in rows]
     for one, other in zip(together, alone, strict=True):
@@ -88,16 +68,14 @@ def test_a_row_among_others_gets_the_answer_it_gets_alone(digits: Served, server
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
 
 
-def test_what_is_no_image_is_refused(server: Server) -> None:
-    headers = {"Authorization": f"Bearer {server.token()}", "Content-Type": "application/json"}
-    with httpx.Client(base_url=server.url, headers=headers, timeout=30, trust_env=False) as http:
-        refused = http.post("/predictions/transfer", json={"image": base64.b64encode(b"text").decode()})
+def test_what_is_no_image_is_refused(http: httpx.Client) -> None:
+    refused = http.post("/predictions/transfer", json={"image": base64.b64encode(b"text").decode()})
     assert refused.status_code == 422
     assert "must be a JPEG, PNG or WebP image, got 4 bytes" in refused.json()["detail"]
 
 
-def test_the_artifact_loads_with_its_published_preprocessing(digits: Served) -> None:
-    model, test, folder = digits
+def test_the_artifact_loads_with_its_published_preprocessing(trained: Served) -> None:
+    model, test, folder = trained
     again = maas.load(folder / "transfer")
     assert again.preprocess.state()[0] == {"height": 32, "width": 32, "resize": 32, "interpolation": "bilinear"}
     assert again.predict(test).to_dicts() == model.predict(test).to_dicts()
