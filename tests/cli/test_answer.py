@@ -12,20 +12,10 @@ import numpy as np
 import pytest
 
 import maas
-from maas.cli import main
 
-Capture = pytest.CaptureFixture[str]
+from .conftest import Capture, run
 
-
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-def run(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
-    code = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def test_predict_answers_good_rows_and_names_bad_ones(capsys: Capture, wine_csv: Path, wine_artifact: Path) -> None:

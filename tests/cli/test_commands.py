@@ -17,18 +17,9 @@ from PIL import Image as Pillow
 import maas
 from maas.cli import main
 
-Capture = pytest.CaptureFixture[str]
+from .conftest import Capture, run
 
-
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-def run(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
-    code = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def test_from_a_table_to_an_archive(capsys: Capture) -> None:

@@ -10,16 +10,9 @@ import pandas
 import pytest
 
 import maas
-from maas.cli import main
 from maas.compress import Search
 
-Capture = pytest.CaptureFixture[str]
-
-
-def run(capsys: Capture, *arguments: object) -> tuple[int, str, str]:
-    code = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
+from .conftest import Capture, run
 
 
 def test_a_search_saves_the_best_and_its_picture(

@@ -18,13 +18,14 @@ import numpy as np
 import pytest
 
 import maas
-from maas.cli import _prove, main
+from maas.cli import _prove
 from maas.cli._fit_parser import _FIT
 from maas.cli._parser import build_parser
 from maas.errors import RunError
 from maas.training import Run
 
-Capture = pytest.CaptureFixture[str]
+from .conftest import Capture, run
+
 TRAIN = ["fit", "wine.csv", "--target", "cultivar", "--epochs", "3", "--batch-size", "16", "--output", "a/wine"]
 COMMAND = [sys.executable, "-P", "-m", "maas"]
 SLOW = """
@@ -47,12 +48,6 @@ def in_a_folder_with_wine(tmp_path: Path, wine_csv: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     shutil.copy(wine_csv, "wine.csv")
     monkeypatch.setenv("PYTHONPATH", str(Path(maas.__file__).parents[1]))
-
-
-def run(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
-    code = main(list(arguments))
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 @pytest.fixture

@@ -10,15 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from maas.cli import main
-
-Capture = pytest.CaptureFixture[str]
-
-
-def run(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
-    code = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
+from .conftest import Capture, run
 
 
 def test_from_a_key_to_a_verified_model(

@@ -8,15 +8,8 @@ from pathlib import Path
 import pytest
 
 import maas
-from maas.cli import main
 
-Capture = pytest.CaptureFixture[str]
-
-
-def run(capsys: Capture, *arguments: object) -> tuple[int, str, str]:
-    code = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
+from .conftest import Capture, run
 
 
 def test_cross_validate(capsys: Capture, wine_csv: Path) -> None:
