@@ -20,6 +20,7 @@ WEIGHTS = "model.safetensors"
 
 
 def rehash(folder: Path) -> None:
+    """Write SHA256SUMS anew, for the files that are there now."""
     names = sorted(name for name in os.listdir(folder) if name != "SHA256SUMS")
     lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
     (folder / "SHA256SUMS").write_text("".join(lines))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas
@@ -22,6 +26,19 @@ def register_as_before() -> Iterator[None]:
     yield
     _REGISTER.clear()
     _REGISTER.update(before)
+
+
+def rehash(folder: Path) -> None:
+    """Write SHA256SUMS anew, for the files that are there now."""
+    names = sorted(path.name for path in folder.iterdir() if path.name != "SHA256SUMS")
+    lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def edit(folder: Path, name: str, **changes: Any) -> None:
+    """Change keys of a JSON file of an artifact, and its line in SHA256SUMS with it."""
+    (folder / name).write_text(json.dumps({**json.loads((folder / name).read_text()), **changes}))
+    rehash(folder)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from maas.cli import main
 from maas.data import Rows
 from maas.errors import DataError, SkewError
 from maas.model import _model, _precision
+
+from .conftest import edit
 
 Parts = tuple[Rows, Rows]
 
@@ -36,14 +37,6 @@ def vouched(model: Model, folder: Path, **told: Any) -> Path:
     """The model saved with a card that says this of bfloat16."""
     model.card["precision"] = {"bfloat16": {"held": True, "device": "cpu", "times_as_fast": 2.0, **told}}
     return model.save(folder)
-
-
-def edit_example(folder: Path, **changes: Any) -> None:
-    path = folder / "example.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-    sums = dict(reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines())
-    sums["example.json"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    (folder / "SHA256SUMS").write_text("".join(f"{digest}  {one}\n" for one, digest in sorted(sums.items())))
 
 
 def test_bfloat16_answers_are_those_of_a_network_cast_by_hand(loaded: Model, wine_split: Parts) -> None:
@@ -123,7 +116,7 @@ def test_a_processor_says_of_itself_what_it_can(monkeypatch: pytest.MonkeyPatch)
 def test_golden_answers_that_bfloat16_does_not_give(loaded: Model, tmp_path: Path) -> None:
     """Within the tolerance of nothing: "auto" stays in float32, and who insists is refused."""
     folder = vouched(loaded, tmp_path / "a")
-    edit_example(folder, tolerance={"float32": 1e-5, "bfloat16": 1e-9})
+    edit(folder, "example.json", tolerance={"float32": 1e-5, "bfloat16": 1e-9})
     assert maas.load(folder, precision="auto").precision == "float32"
     with pytest.raises(SkewError, match="golden row"):
         maas.load(folder, precision="bfloat16")

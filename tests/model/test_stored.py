@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import threading
@@ -24,6 +23,8 @@ from maas.preprocess import Table
 from maas.schema import Field, Schema
 from maas.task import Answers, Classification, Regression
 
+from .conftest import edit, rehash
+
 Parts = tuple[Rows, Rows]
 
 
@@ -33,15 +34,6 @@ def _equal(one: Answers, other: Answers) -> bool:
 
 def _copy(artifact: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(artifact, tmp_path / "copy"))
-
-
-def _edit(folder: Path, name: str, **changes: Any) -> None:
-    """Change keys of a JSON file, and its line in SHA256SUMS with it."""
-    document = {**json.loads((folder / name).read_text()), **changes}
-    (folder / name).write_text(json.dumps(document))
-    sums = dict(reversed(line.split("  ")) for line in (folder / "SHA256SUMS").read_text().splitlines())
-    sums[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    (folder / "SHA256SUMS").write_text("".join(f"{digest}  {one}\n" for one, digest in sorted(sums.items())))
 
 
 @pytest.mark.parametrize("name", ["wine_model", "cancer_model", "mixed_model", "vector_model"])
@@ -64,7 +56,7 @@ def test_saved_and_loaded_it_answers_bit_for_bit(name: str, request: pytest.Fixt
 
 def test_a_card_can_be_edited_without_making_another_model(wine_artifact: Path, tmp_path: Path) -> None:
     folder = _copy(wine_artifact, tmp_path)
-    _edit(folder, "card.json", note="checked by hand")
+    edit(folder, "card.json", note="checked by hand")
     loaded = maas.load(folder)
     assert loaded.digest == maas.load(wine_artifact).digest
     assert loaded.card["note"] == "checked by hand"
@@ -184,7 +176,7 @@ def test_other_answers_are_skew(which: str, wine_artifact: Path, tmp_path: Path)
         del answers[1]["probabilities"]["0"]
     else:
         answers[1]["label"] = str(answers[1]["label"])
-    _edit(folder, "example.json", answers=answers)
+    edit(folder, "example.json", answers=answers)
     with pytest.raises(SkewError, match=r"golden row 1 was answered .* when the model was saved, and is answered"):
         maas.load(folder)
 
@@ -195,7 +187,7 @@ def test_the_tolerance_decides(tolerance: float, loads: bool, wine_artifact: Pat
     folder = _copy(wine_artifact, tmp_path)
     answers = json.loads((folder / "example.json").read_text())["answers"]
     answers[0]["probabilities"]["1"] += 1e-3
-    _edit(folder, "example.json", answers=answers, tolerance={"float32": tolerance})
+    edit(folder, "example.json", answers=answers, tolerance={"float32": tolerance})
     if loads:
         assert maas.load(folder).example["tolerance"] == {"float32": tolerance}
     else:
@@ -209,18 +201,12 @@ def test_large_numbers_may_differ_in_proportion(tmp_path: Path) -> None:
     folder = model.save(tmp_path / "a")
     answers = json.loads((folder / "example.json").read_text())["answers"]
     for step, loads in ((9.0, True), (11.0, False)):  # 1e-5 of a million
-        _edit(folder, "example.json", answers=[{"value": one["value"] + step} for one in answers])
+        edit(folder, "example.json", answers=[{"value": one["value"] + step} for one in answers])
         if loads:
             maas.load(folder)
         else:
             with pytest.raises(SkewError, match="golden row 0"):
                 maas.load(folder)
-
-
-def _rehash(folder: Path) -> None:
-    names = sorted(path.name for path in folder.iterdir() if path.name != "SHA256SUMS")
-    lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
-    (folder / "SHA256SUMS").write_text("".join(lines))
 
 
 @pytest.mark.parametrize("unit", [1e-7, 1.0, 1e9])
@@ -232,7 +218,7 @@ def test_golden_rows_see_another_network_whatever_the_targets_unit(unit: float, 
     tensors = safetensors.torch.load_file(folder / "model.safetensors")
     tensors["network.output.weight"] *= 1.001
     safetensors.torch.save_file(tensors, folder / "model.safetensors")
-    _rehash(folder)
+    rehash(folder)
     with pytest.raises(SkewError, match="golden row"):
         maas.load(folder)
 

@@ -4,12 +4,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 import maas
 from maas.serving import Server
 
 from .generation import taught
+
+OWN_NETWORK = """
+import torch, maas
+
+@maas.network("test.line")
+class Line(torch.nn.Linear):
+    @classmethod
+    def sizes(cls, inputs, num_outputs):
+        return {"in_features": inputs["x"].shape[0], "out_features": num_outputs}
+
+    def forward(self, x):
+        return super().forward(x)
+"""
+"""A user's module."""
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs; one that has ended but was not yet waited for does not."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 @pytest.fixture(scope="session")

