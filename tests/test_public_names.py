@@ -34,7 +34,7 @@ def value_of(name: str) -> object:
 
 
 def undocumented() -> list[str]:
-    """Classes and functions among the public names, and methods and properties of these classes, without a word."""
+    """Rooms, classes, functions among the public names, and methods and properties of the classes, without a word."""
     followed = {
         method
         for protocol in PROTOCOLS
@@ -44,6 +44,8 @@ def undocumented() -> list[str]:
     found = []
     for name in public_names():
         value = value_of(name)
+        if inspect.ismodule(value):
+            found += [] if value.__doc__ else [name]
         if not (inspect.isclass(value) or inspect.isroutine(value)):
             continue
         made = f"{value.__name__}("  # what a dataclass says of itself, where nobody wrote a word

@@ -1,4 +1,4 @@
-"""Tables in files."""
+"""Tables in files, and what was made of their columns."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from maas.data import Rows
+
+Csv = Callable[..., Path]
+
 
 @pytest.fixture
-def csv(tmp_path: Path) -> Callable[..., Path]:
+def csv(tmp_path: Path) -> Csv:
     """Writes a table as text and gives its path."""
 
     def write(text: str, name: str = "table.csv", encoding: str = "utf8") -> Path:
@@ -18,3 +22,7 @@ def csv(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+def kinds(rows: Rows) -> dict[str, str]:
+    return {field.name: field.kind for field in rows.schema.fields}

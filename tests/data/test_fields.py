@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars
 import pytest
 
-from maas.data import Rows, read_table
+from maas.data import read_table
 from maas.errors import DataError
 
-Csv = Callable[..., Path]
-
-
-def kinds(rows: Rows) -> dict[str, str]:
-    return {field.name: field.kind for field in rows.schema.fields}
+from .conftest import Csv, kinds
 
 
 def test_a_type_is_inferred_from_every_row_of_a_long_file(csv: Csv) -> None:

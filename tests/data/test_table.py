@@ -15,9 +15,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from maas.data import Rows, read_columns, read_table
+from maas.data import read_columns, read_table
 from maas.errors import DataError, RowError
 from maas.schema import Field, Schema
+
+from .conftest import Csv, kinds
 
 PLAIN: dict[str, list[Any]] = {
     "size": [1.5, None, -3.0, 1e-7],
@@ -27,7 +29,6 @@ PLAIN: dict[str, list[Any]] = {
     "y": [0, 1, 1, 0],
 }
 NUMBER = Field("a", "numeric", "number")
-Csv = Callable[..., Path]
 
 
 def written(text: str, folder: Path, suffix: str) -> Path:
@@ -39,10 +40,6 @@ def written(text: str, folder: Path, suffix: str) -> Path:
 def parquet(table: dict[str, Any], folder: Path) -> Path:
     pyarrow.parquet.write_table(pyarrow.table(table), folder / "table.parquet")
     return folder / "table.parquet"
-
-
-def kinds(rows: Rows) -> dict[str, str]:
-    return {field.name: field.kind for field in rows.schema.fields}
 
 
 SOURCES: dict[str, Callable[[Path], Any]] = {

@@ -12,6 +12,7 @@ import pytest
 
 import maas
 from maas.data import Rows, read_table
+from maas.data._sources import as_objects
 from maas.errors import DataError, FormatError
 from maas.metrics import Drift, distribution, population_stability
 from maas.schema import Columns, Field, Schema
@@ -21,12 +22,6 @@ LABEL = Field("c", "categorical", "label", nullable=True)
 TEXT = Field("t", "text", "string")
 VECTOR = Field("v", "numeric", "number", (3,))
 STEPS = Field("s", "sequence", "number", (None, 2))
-
-
-def objects(values: list[Any]) -> np.ndarray[Any, Any]:
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array
 
 
 def counted(schema: Schema, train: Columns, served: Columns) -> Drift:
@@ -77,10 +72,10 @@ def test_a_common_value_is_one_edge_and_few_rows_make_few_bins() -> None:
 
 
 def test_rare_categories_stand_in_the_rest_without_a_name() -> None:
-    column = objects(["red"] * 50 + ["blue"] * 40 + ["Ada Lovelace"] * 4 + [None] * 6)
+    column = as_objects(["red"] * 50 + ["blue"] * 40 + ["Ada Lovelace"] * 4 + [None] * 6)
     told = distribution(Schema((LABEL,)), {"c": column})["c"]
     assert told == {"categories": {"blue": 0.4, "red": 0.5}, "rest": 0.04, "missing": 0.06}
-    many = objects([f"v{number}" for number in range(60) for _ in range(6)])
+    many = as_objects([f"v{number}" for number in range(60) for _ in range(6)])
     assert len(distribution(Schema((LABEL,)), {"c": many})["c"]["categories"]) == 50
 
 
@@ -88,8 +83,8 @@ def test_texts_sequences_and_lists_of_numbers_are_told_by_one_number_a_row() -> 
     generator = np.random.default_rng(0)
     sizes = generator.integers(1, 40, 200).tolist()
     columns = {
-        "t": objects(["x" * size for size in sizes]),
-        "s": objects([np.zeros((size, 2)) for size in sizes]),
+        "t": as_objects(["x" * size for size in sizes]),
+        "s": as_objects([np.zeros((size, 2)) for size in sizes]),
         "v": generator.normal(size=(200, 3)),
     }
     told = distribution(Schema((TEXT, STEPS, VECTOR)), columns)
@@ -104,7 +99,12 @@ def test_nothing_is_told_of_images_users_and_long_lists() -> None:
         Field("i", "image", "bytes"), Field("u", "user", "label"), Field("l", "items", "label", (None,)),
         Field("long", "numeric", "number", (257,)),
     )  # fmt: skip
-    columns = {"i": objects([b"x"] * 9), "u": objects(["u"] * 9), "l": objects([("a",)] * 9), "long": np.ones((9, 257))}
+    columns = {
+        "i": as_objects([b"x"] * 9),
+        "u": as_objects(["u"] * 9),
+        "l": as_objects([("a",)] * 9),
+        "long": np.ones((9, 257)),
+    }
     assert distribution(Schema(fields), columns) == {}
     assert Drift(Schema(fields), {}).stability() == {}
 
@@ -117,7 +117,7 @@ def test_counts_are_those_of_searchsorted_and_counter() -> None:
         n = generator.normal(shift, 1, count)
         n[generator.random(count) < 0.2] = np.nan
         labels = generator.choice(["a", "b", "c", None], count)
-        return {"n": n, "m": generator.normal(size=count), "c": objects(labels.tolist())}
+        return {"n": n, "m": generator.normal(size=count), "c": as_objects(labels.tolist())}
 
     train, served = rows(500, 0), rows(300, 1)
     served["c"][:30] = "new"
@@ -144,7 +144,9 @@ def test_counts_are_those_of_searchsorted_and_counter() -> None:
 
 def test_a_rare_category_of_the_training_rows_is_not_unknown() -> None:
     schema = Schema((Field("c", "categorical", "label", values=("common", "rare")),))
-    drift = counted(schema, {"c": objects(["common"] * 20 + ["rare"])}, {"c": objects(["rare", "common", "never"])})
+    drift = counted(
+        schema, {"c": as_objects(["common"] * 20 + ["rare"])}, {"c": as_objects(["rare", "common", "never"])}
+    )
     assert drift.unknown() == {"c": 1 / 3}
 
 

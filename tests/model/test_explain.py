@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 import maas
 from maas import Model
 from maas.data import Rows, from_arrays, read_table, read_texts
+from maas.data._sources import as_objects
 from maas.errors import DataError, RowError
 from maas.preprocess import Image, Mixed, Table, Text
 from maas.schema import Field, Schema
@@ -31,12 +32,6 @@ def linear(preprocess: Any, task: Any, weights: list[list[float]]) -> Model:
     return Model(network, recipe=recipe, schema=preprocess.schema, preprocess=preprocess, task=task)
 
 
-def objects(values: list[Any]) -> np.ndarray[Any, Any]:
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array
-
-
 @pytest.fixture(scope="module")
 def table() -> Table:
     schema = Schema(
@@ -47,7 +42,7 @@ def table() -> Table:
         )
     )
     columns = {
-        "colour": objects(["red", "red", "blue", "blue", "rare", None]),
+        "colour": as_objects(["red", "red", "blue", "blue", "rare", None]),
         "size": np.array([0.0, 2.0, 4.0, 6.0, 8.0, np.nan]),
         "pair": np.arange(12.0).reshape(6, 2),
     }

@@ -14,6 +14,7 @@ import torch
 from PIL import Image as Pillow
 
 import maas
+from maas.data._sources import as_objects
 from maas.errors import DataError, FormatError
 from maas.preprocess import Image, Mixed, Sequence, Table, Text, for_schema, from_state
 from maas.preprocess._base import _REGISTER as PREPROCESSINGS
@@ -40,12 +41,6 @@ def _registers_as_before() -> Iterator[None]:
         register.update(kinds)
 
 
-def objects(values: list[Any]) -> np.ndarray[Any, Any]:
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array
-
-
 def png(shade: int, side: int = 6) -> bytes:
     buffer = io.BytesIO()
     Pillow.new("L", (side, side), shade).save(buffer, "PNG")
@@ -55,10 +50,10 @@ def png(shade: int, side: int = 6) -> bytes:
 def columns(count: int = 8) -> Columns:
     return {
         "size": np.arange(float(count)),
-        "photo": objects([png(20 * row) for row in range(count)]),
-        "note": objects([" ".join(["a good day", "bad", "day"][: 1 + row % 3]) for row in range(count)]),
-        "colour": objects([["red", "blue"][row % 2] for row in range(count)]),
-        "wave": objects([np.full((1 + row % 4, 2), float(row)) for row in range(count)]),
+        "photo": as_objects([png(20 * row) for row in range(count)]),
+        "note": as_objects([" ".join(["a good day", "bad", "day"][: 1 + row % 3]) for row in range(count)]),
+        "colour": as_objects([["red", "blue"][row % 2] for row in range(count)]),
+        "wave": as_objects([np.full((1 + row % 4, 2), float(row)) for row in range(count)]),
     }
 
 

@@ -16,17 +16,12 @@ import torch
 import maas
 from maas import task
 from maas.data import Rows, read_images, read_sequences, read_table
+from maas.data._sources import as_objects
 from maas.errors import DataError, FormatError
 from maas.schema import Field, Schema
 from maas.task import Anomaly, Batch
 
 ONE_FIELD = Schema((Field("x", "numeric", "number"),))
-
-
-def _objects(*labels: Any) -> np.ndarray[Any, Any]:
-    array = np.empty(len(labels), object)
-    array[:] = labels
-    return array
 
 
 def _machines(rows: int, share: float = 0.1, seed: int = 0) -> pandas.DataFrame:
@@ -56,7 +51,7 @@ class _Same(torch.nn.Module):
 
 def test_the_networks_number_is_the_loss_and_the_answer() -> None:
     learned = Anomaly(threshold=2.0)
-    batch = Batch({"x": torch.tensor([[1.0], [2.0], [5.0]])}, learned.encode(_objects("a", "b", "c")))
+    batch = Batch({"x": torch.tensor([[1.0], [2.0], [5.0]])}, learned.encode(as_objects("abc")))
     assert learned.loss(_Same(), batch).tolist() == [1.0, 2.0, 5.0]
     answers = learned.join(learned.run(_Same(), batch))
     assert json.loads(json.dumps(answers.to_dicts())) == [
@@ -68,10 +63,10 @@ def test_the_networks_number_is_the_loss_and_the_answer() -> None:
 
 def test_the_threshold_is_the_conformal_quantile_of_normal_rows() -> None:
     """By hand: of 19 normal rows and 10 % the ceil(20 x 0.9) = 18th; anomalies among the rows have no say."""
-    learned = Anomaly.with_options(normal="ok", false_alarms=0.1).learn(_objects("ok", "bad"))
+    learned = Anomaly.with_options(normal="ok", false_alarms=0.1).learn(as_objects(["ok", "bad"]))
     assert not learned.is_settled
     errors = np.random.default_rng(0).permutation(np.arange(1.0, 20.0))
-    truth = _objects(*["ok"] * 19, *["bad"] * 5)
+    truth = as_objects(["ok"] * 19 + ["bad"] * 5)
     settled = learned.settle(learned.answers(np.concatenate([errors, np.full(5, 1000.0)])), truth)
     assert (settled.threshold, settled.num_normal, settled.is_settled) == (18.0, 19, True)
     assert learned.settle(learned.answers(errors), None).threshold == 18.0
@@ -121,10 +116,10 @@ def test_errors_of_nothing_and_below_nothing() -> None:
     ],
 )
 def test_what_is_normal(normal: Any, target: Any, wanted: Any) -> None:
-    learned = Anomaly.with_options(normal=normal).learn(None if target is None else _objects(*target))
+    learned = Anomaly.with_options(normal=normal).learn(None if target is None else as_objects(target))
     assert learned.normal == wanted
     if target is not None:
-        teaching = learned.teaching(_objects(*target))
+        teaching = learned.teaching(as_objects(target))
         assert teaching.tolist() == [maas.schema.label_text(label) in wanted for label in target]
 
 
@@ -142,7 +137,7 @@ def test_what_is_normal(normal: Any, target: Any, wanted: Any) -> None:
 )
 def test_a_target_that_does_not_say_what_is_normal(options: Any, target: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        Anomaly.with_options(**options).learn(_objects(*target), "y")
+        Anomaly.with_options(**options).learn(as_objects(target), "y")
 
 
 @pytest.mark.parametrize(
@@ -317,10 +312,10 @@ def test_another_network_that_gives_one_score_a_row() -> None:
 def test_scores_by_group_and_a_report(fitted: tuple[maas.Model, Rows, Rows], tmp_path: Path) -> None:
     """A group without anomalies has no area under a curve, and is said not to be judged."""
     model, train, test = fitted
-    shift = _objects(*("day" if row % 2 else "night" for row in range(len(test))))
+    shift = as_objects("day" if row % 2 else "night" for row in range(len(test)))
     evaluation = model.evaluate(replace(test, side={"shift": shift}), baselines_from=train, groups="shift")
     assert {one.value for one in evaluation.groups[0].groups} == {"day", "night"}
-    calm = _objects(*("calm" if label == "ok" and row % 2 else "rest" for row, label in enumerate(test.target)))
+    calm = as_objects("calm" if label == "ok" and row % 2 else "rest" for row, label in enumerate(test.target))
     found = model.evaluate(replace(test, side={"shift": calm}), groups="shift").groups[0].groups
     assert {one.value: one.score is None for one in found} == {"calm": True, "rest": False}
     page = maas.report(evaluation, tmp_path / "r.html", model=model, test=test).read_text()

@@ -9,18 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from maas.data._sources import as_objects
 from maas.schema import Columns, Field, Schema
 from maas.task._baselines import classification_baselines, regression_baselines
 
 SIZE = Field("size", "numeric", "number")
 NOTE = Field("note", "text", "string")
 PHOTO = Field("photo", "image", "bytes")
-
-
-def objects(values: list[Any]) -> np.ndarray[Any, Any]:
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array
 
 
 def shade(value: int) -> bytes:
@@ -34,8 +29,8 @@ def rows(count: int, seed: int) -> tuple[Columns, np.ndarray[Any, Any]]:
     signs = np.random.default_rng(seed).integers(0, 2, (count, 3))
     columns = {
         "size": signs[:, 0] * 2.0,
-        "note": objects([["a bad day", "a good day"][one] for one in signs[:, 1]]),
-        "photo": objects([shade(200 * one) for one in signs[:, 2].tolist()]),
+        "note": as_objects([["a bad day", "a good day"][one] for one in signs[:, 1]]),
+        "photo": as_objects([shade(200 * one) for one in signs[:, 2].tolist()]),
     }
     return columns, signs.sum(axis=1)
 
@@ -87,7 +82,7 @@ def test_names_say_what_is_seen(fields: tuple[Field, ...], names: list[str]) -> 
 
 def test_texts_without_a_word_of_two_letters_are_seen_by_their_characters() -> None:
     """scikit-learn finds no word in these."""
-    columns = {"note": objects([":)", ":("] * 10), "size": np.zeros(20)}
+    columns = {"note": as_objects([":)", ":("] * 10), "size": np.zeros(20)}
     target = np.array([1, 0] * 10)
     for fields in ((NOTE,), (NOTE, SIZE)):
         found = classification_baselines(Schema(fields), columns, target, columns, 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
 from maas import task
+from maas.data._sources import as_objects
 from maas.errors import DataError, FormatError
 from maas.schema import Field, Schema
 from maas.task import Answers, Batch, Classification
@@ -20,12 +20,6 @@ from maas.task import Answers, Batch, Classification
 ONE_FIELD = Schema((Field("x", "numeric", "number"),))
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.2, 0.5, 0.3]], np.float32)
-
-
-def _objects(values: Sequence[Any]) -> np.ndarray[Any, Any]:
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array
 
 
 def _answers() -> Answers:
@@ -47,7 +41,7 @@ def test_loss_and_answers_of_each_row(num_classes: int) -> None:
     assert learned.num_outputs == (1 if num_classes == 2 else num_classes)
     network = _network(learned.num_outputs)
     x = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    target = learned.encode(_objects([0, 1, 1, num_classes - 1, 0, 1]))
+    target = learned.encode(as_objects([0, 1, 1, num_classes - 1, 0, 1]))
     assert target.dtype == torch.int64
     logits = network(x)
     if num_classes == 2:
@@ -89,10 +83,10 @@ def test_loss_of_mixed_rows(num_classes: int) -> None:
     ],
 )
 def test_classes_are_sorted_and_keep_their_type(labels: list[Any], classes: tuple[Any, ...]) -> None:
-    learned = Classification.learn(_objects(labels))
+    learned = Classification.learn(as_objects(labels))
     assert learned.classes == classes
     assert [type(label) for label in learned.classes] == [type(labels[0])] * len(classes)
-    assert learned.encode(_objects(labels)).tolist() == [classes.index(label) for label in labels]
+    assert learned.encode(as_objects(labels)).tolist() == [classes.index(label) for label in labels]
     probabilities = np.eye(len(classes), dtype=np.float32)
     assert [answer["label"] for answer in learned.answers(probabilities)] == list(classes)
 
@@ -114,7 +108,7 @@ def test_numbers_that_are_no_labels_are_refused(labels: list[float]) -> None:
 @pytest.mark.parametrize(("label", "shown"), [(3, "'3'|3"), ("x", "'x'"), (True, "'true'|True")])
 def test_one_class_only_is_refused(label: Any, shown: str) -> None:
     with pytest.raises(DataError, match=f"the target 'kind' has one class only, ({shown}): there is nothing to learn"):
-        Classification.learn(_objects([label] * 4), "kind")
+        Classification.learn(as_objects([label] * 4), "kind")
 
 
 @pytest.mark.parametrize(
@@ -134,11 +128,11 @@ def test_classes_must_be_two_and_differ(classes: tuple[Any, ...], message: str) 
 
 def test_labels_are_known_by_their_text() -> None:
     """A CSV gives 1.0 or "1" where a frame gave 1."""
-    assert Classification((0, 1, 2)).encode(_objects([2, 1.0, "0"])).tolist() == [2, 1, 0]
+    assert Classification((0, 1, 2)).encode(as_objects([2, 1.0, "0"])).tolist() == [2, 1, 0]
 
 
 def test_a_label_that_training_lacked_is_a_class_whose_answers_are_all_wrong() -> None:
-    scores = Classification((0, 1, 2)).score(_answers(), _objects([0, 7, 1]))
+    scores = Classification((0, 1, 2)).score(_answers(), as_objects([0, 7, 1]))
     assert scores.values["accuracy"] == pytest.approx(2 / 3)
     assert scores.labels == ["0", "1", "2", "7"]
     assert scores.values["roc_auc"] is None
@@ -146,26 +140,26 @@ def test_a_label_that_training_lacked_is_a_class_whose_answers_are_all_wrong() -
 
 def test_an_unknown_label_cannot_be_learned_from() -> None:
     with pytest.raises(DataError, match="label '7' was not among the training rows' classes: 0, 1, 2; remove the rows"):
-        Classification((0, 1, 2)).encode(_objects([0, 7, 1]))
+        Classification((0, 1, 2)).encode(as_objects([0, 7, 1]))
 
 
 def test_baselines_pass_over_rows_of_a_class_that_training_lacked() -> None:
     """It may stand in the validation part alone, which baselines are given too. Reference: without those rows."""
     learned, known = Classification(("a", "b")), np.array([0.0, 1.0, 2.0, 3.0])
     found, wanted = (
-        learned.baselines(ONE_FIELD, {"x": x}, _objects(target), {"x": known})
+        learned.baselines(ONE_FIELD, {"x": x}, as_objects(target), {"x": known})
         for x, target in ((np.append(known, 9.0), ["a", "a", "b", "b", "new"]), (known, ["a", "a", "b", "b"]))
     )
     assert list(found) == ["majority class", "logistic regression", "boosted trees"]
     for name, answers in wanted.items():
         np.testing.assert_array_equal(found[name]["probabilities"], answers["probabilities"])
     with pytest.raises(DataError, match="label 'new' was not among the training rows' classes: a, b"):
-        learned.baselines(ONE_FIELD, {"x": known[:1]}, _objects(["new"]), {"x": known})
+        learned.baselines(ONE_FIELD, {"x": known[:1]}, as_objects(["new"]), {"x": known})
 
 
 def test_scores_follow_from_the_answers() -> None:
     """By hand: two of three are right; log loss -(ln 0.7 + ln 0.6 + ln 0.2) / 3."""
-    scores = Classification((0, 1, 2)).score(_answers(), _objects([0, 2, 0]))
+    scores = Classification((0, 1, 2)).score(_answers(), as_objects([0, 2, 0]))
     assert scores.values["accuracy"] == pytest.approx(2 / 3)
     assert scores.values["log_loss"] == pytest.approx(-np.log([0.7, 0.6, 0.2]).mean(), rel=1e-6)
     assert scores.confusion.tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
@@ -242,7 +236,7 @@ def test_unknown_kinds_are_refused() -> None:
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_label_smoothing(num_classes: int) -> None:
     """Reference: torch's cross_entropy with `label_smoothing`; for two classes over the logits (0, z)."""
-    target = _objects([0, 1, num_classes - 1, 0])
+    target = as_objects([0, 1, num_classes - 1, 0])
     learned = Classification.with_options(label_smoothing=0.2).learn(target)
     network, x = _network(learned.num_outputs), torch.randn(4, 4, dtype=torch.float64)
     logits = network(x)
@@ -260,7 +254,7 @@ def test_label_smoothing(num_classes: int) -> None:
 def test_class_weights(num_classes: int) -> None:
     """Reference: torch's cross_entropy with `weight`; mixed rows take the mean weight of their shares."""
     given = {0: 0.5, 1: 3.0, 2: 0.0} if num_classes == 3 else {1: 3.0, "0": 0.5}
-    target = _objects([0, 1, num_classes - 1, 0])
+    target = as_objects([0, 1, num_classes - 1, 0])
     learned = Classification.with_options(class_weights=given).learn(target)
     assert learned.class_weights == (0.5, 3.0, 0.0)[:num_classes]
     network, x = _network(learned.num_outputs), torch.randn(4, 4, dtype=torch.float64)
@@ -278,7 +272,7 @@ def test_class_weights(num_classes: int) -> None:
 
 
 def test_balanced_class_weights_equal_scikit_learns() -> None:
-    target = _objects(["a"] * 7 + ["b"] * 2 + ["c"])
+    target = as_objects(["a"] * 7 + ["b"] * 2 + ["c"])
     learned = Classification.with_options(class_weights="balanced").learn(target)
     wanted = compute_class_weight("balanced", classes=np.array(["a", "b", "c"]), y=target.astype(str))
     assert learned.class_weights == pytest.approx(wanted.tolist())
@@ -286,7 +280,7 @@ def test_balanced_class_weights_equal_scikit_learns() -> None:
 
 def test_what_only_learning_needs_is_not_stored() -> None:
     options = Classification.with_options(label_smoothing=0.1, class_weights="balanced")
-    learned = options.learn(_objects(["a", "b", "b"]))
+    learned = options.learn(as_objects(["a", "b", "b"]))
     assert learned.state() == ({"classes": ["a", "b"]}, {})
 
 
@@ -309,4 +303,4 @@ def test_what_only_learning_needs_is_not_stored() -> None:
 )
 def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        Classification.with_options(**options).learn(_objects(["a", "b"]))
+        Classification.with_options(**options).learn(as_objects(["a", "b"]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,12 @@ from sklearn import metrics
 import maas
 from maas import task
 from maas.data import Rows
+from maas.data._sources import as_objects
 from maas.errors import DataError, FormatError
 from maas.schema import Field, Schema
 from maas.task import Classification
 
 ONE_FIELD = Schema((Field("x", "numeric", "number"),))
-
-
-def _objects(values: Sequence[Any]) -> np.ndarray[Any, Any]:
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array
 
 
 def test_the_second_class_is_answered_above_the_threshold() -> None:
@@ -41,7 +35,7 @@ def test_a_threshold_is_chosen_by_the_rows_it_is_shown(criterion: str) -> None:
     generator = np.random.default_rng(0)
     truth = generator.random(80) < 0.15
     second = np.clip(generator.normal(0.3 + 0.3 * truth, 0.2), 0.01, 0.99).astype(np.float32)
-    learned = Classification.with_options(threshold=criterion).learn(_objects(["n", "y"]))
+    learned = Classification.with_options(threshold=criterion).learn(as_objects(["n", "y"]))
     assert not learned.is_settled
     settled = learned.settle(
         learned.answers(np.stack([1 - second, second], 1)), np.where(truth, "y", "n").astype(object)
@@ -60,18 +54,18 @@ def test_a_threshold_is_chosen_by_the_rows_it_is_shown(criterion: str) -> None:
 
 
 def test_rows_of_one_class_leave_the_threshold_where_it_is() -> None:
-    learned = Classification.with_options(threshold="f1").learn(_objects(["n", "y"]))
+    learned = Classification.with_options(threshold="f1").learn(as_objects(["n", "y"]))
     with pytest.warns(
         UserWarning, match="the validation rows are all of one class, which chooses no threshold: it stays"
     ):
-        settled = learned.settle(learned.answers(np.full((3, 2), 0.5)), _objects(["n", "n", "n"]))
+        settled = learned.settle(learned.answers(np.full((3, 2), 0.5)), as_objects(["n", "n", "n"]))
     assert (settled.threshold, settled.is_settled) == (0.5, True)
 
 
 def test_scores_follow_the_threshold_and_ranks_do_not() -> None:
     """By hand: at 0.5 one of two is found, at 0.2 both, with one false alarm."""
     probabilities = np.array([[0.9, 0.1], [0.7, 0.3], [0.75, 0.25], [0.2, 0.8]])
-    truth = _objects(["n", "n", "y", "y"])
+    truth = as_objects(["n", "n", "y", "y"])
     half, low = (Classification(("n", "y"), one) for one in (0.5, 0.2))
     one, other = (learned.score(learned.answers(probabilities), truth) for learned in (half, low))
     assert (one.values["recall"], one.values["precision"]) == (0.5, 1.0)
@@ -84,7 +78,7 @@ def test_scores_follow_the_threshold_and_ranks_do_not() -> None:
 @pytest.mark.parametrize("threshold", [0.3, "f1"])
 def test_a_threshold_is_for_two_classes(threshold: float | str) -> None:
     with pytest.raises(DataError, match="`threshold` is for two classes, got 3: a, b, c; leave it out"):
-        Classification.with_options(threshold=threshold).learn(_objects(["a", "b", "c"]))
+        Classification.with_options(threshold=threshold).learn(as_objects(["a", "b", "c"]))
 
 
 @pytest.mark.parametrize(
