@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from maas.errors import DataError, show
 from maas.schema._field import Field, label_text
+from maas.schema._values import (
+    as_floats,
+    is_missing,
+    read_bytes,
+    read_label,
+    read_label_list,
+    read_messages,
+    read_number,
+    read_string,
+    read_string_list,
+    show_or_null,
+    stack_numbers,
+    wanted_numbers,
+)
 
-_MOST_LABEL = 10**100
-_PLAIN = {float, int, type(None)}  # the very types: a bool is an int, and no number
 Checked = tuple[np.ndarray[Any, Any], dict[int, str]]
 
 
@@ -30,7 +40,7 @@ def check_together(
     lists = [raw.get(field.name) for field in fields]
     if not all(type(values) is list and len(values) == length for values in lists):
         return {}
-    array = _stacked(lists, (length,))
+    array = stack_numbers(lists, (length,))
     if array is None or np.isinf(array).any():
         return {}
     missing = np.isnan(array).any(axis=1)
@@ -40,24 +50,24 @@ def check_together(
 
 
 def _check_numbers(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> Checked:
-    wrong: dict[int, str] = {}
     if field.shape[:1] == (None,):
         return _check_steps(field, values, length)
+    wrong: dict[int, str] = {}
     if isinstance(values, np.ndarray) and values.dtype != object:
-        array = _as_float(values)
+        array = as_floats(values)
         if array is None or array.shape != (length, *field.shape):
             found = f"dtype {values.dtype}, shape {values.shape}"
             raise DataError(f"column {show(field.name)} must be numbers of shape {(length, *field.shape)}, got {found}")
-    elif (stacked := _stacked(values, field.sizes)) is not None:
+    elif (stacked := stack_numbers(values, field.sizes)) is not None:
         array = stacked
     else:
         array = np.zeros((length, *field.shape), np.float64)
         for row, value in enumerate(values):
             try:
-                plain = _stacked([value], field.sizes)
-                array[row] = _number(value, field.shape) if plain is None else plain[0]
+                plain = stack_numbers([value], field.sizes)
+                array[row] = read_number(value, field.shape) if plain is None else plain[0]
             except ValueError as problem:
-                wrong[row] = f"field {show(field.name)} must be {_wanted(field)}, got {problem}"
+                wrong[row] = f"field {show(field.name)} must be {wanted_numbers(field)}, got {problem}"
                 array[row] = 0.0
     if not np.isfinite(array).all():
         flat = array.reshape(length, -1)
@@ -65,7 +75,7 @@ def _check_numbers(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], l
             wrong.setdefault(row, f"field {show(field.name)} must be finite, got infinity")
         if not field.nullable:
             for row in np.flatnonzero(np.isnan(flat).any(axis=1)).tolist():
-                wrong.setdefault(row, f"field {show(field.name)} must be {_wanted(field)}, got null")
+                wrong.setdefault(row, f"field {show(field.name)} must be {wanted_numbers(field)}, got null")
     return array, wrong
 
 
@@ -79,20 +89,20 @@ def _check_steps(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], len
         if isinstance(value, np.ndarray) and not value.ndim:
             value = value.item()
         if not isinstance(value, (list, tuple, np.ndarray)) or not 0 < len(value) <= field.longest:
-            wanted = f"1 to {field.longest} steps of {_wanted(field)}"
+            wanted = f"1 to {field.longest} steps of {wanted_numbers(field)}"
             got = f"{len(value)} steps" if isinstance(value, (list, tuple, np.ndarray)) else show(value)
             wrong[row] = f"field {show(field.name)} must be {wanted}, got {got}"
             continue
         try:
-            steps = _as_float(value) if isinstance(value, np.ndarray) else None
+            steps = as_floats(value) if isinstance(value, np.ndarray) else None
             if steps is None:
-                steps = _stacked(value, field.sizes)
+                steps = stack_numbers(value, field.sizes)
             if steps is None:
-                steps = np.array([_number(step, field.sizes) for step in value], np.float64)
+                steps = np.array([read_number(step, field.sizes) for step in value], np.float64)
             if steps.shape[1:] != field.sizes:
                 raise ValueError(f"steps of shape {steps.shape[1:]}")
         except ValueError as problem:
-            wrong[row] = f"field {show(field.name)} must have steps of {_wanted(field)}, got {problem}"
+            wrong[row] = f"field {show(field.name)} must have steps of {wanted_numbers(field)}, got {problem}"
             continue
         if np.isinf(steps).any() or (not field.nullable and np.isnan(steps).any()):
             wrong[row] = f"field {show(field.name)} must be finite" + ("" if field.nullable else ", without null")
@@ -109,150 +119,47 @@ def _check_booleans(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], 
             array[row] = value
         elif isinstance(values, np.ndarray) and values.dtype == np.float64 and value in (0.0, 1.0):
             array[row] = value  # our own canonical form
-        elif _is_missing(value) and field.nullable:
+        elif is_missing(value) and field.nullable:
             array[row] = math.nan
         else:
-            got = "null" if _is_missing(value) else show(value)
-            wrong[row] = f"field {show(field.name)} must be true or false, got {got}"
+            wrong[row] = f"field {show(field.name)} must be true or false, got {show_or_null(value)}"
     return array, wrong
 
 
 def _check_labels(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> Checked:
-    wrong: dict[int, str] = {}
     if field.shape:
-        return _check_label_lists(field, values, length)
+        return _check_each(field, values, length, read_label_list, ("",))
+    wrong: dict[int, str] = {}
     array = np.empty(length, object)
     if set(map(type, values)) == {str}:  # few different ones as a rule, and each is written once
         texts = {value: label_text(value) for value in set(values)}
         array[:] = [texts[value] for value in values]
         return array, wrong
     for row, value in enumerate(values):
-        if (label := _label(value)) is not None:
+        if (label := read_label(value)) is not None:
             array[row] = label
-        elif _is_missing(value) and field.nullable:
+        elif is_missing(value) and field.nullable:
             array[row] = None
         else:
-            got = "null" if _is_missing(value) else show(value)
-            wrong[row] = f"field {show(field.name)} must be a label (string, number or boolean), got {got}"
+            wrong[row] = (
+                f"field {show(field.name)} must be a label (string, number or boolean), got {show_or_null(value)}"
+            )
             array[row] = ""
     return array, wrong
 
 
-def _check_label_lists(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> Checked:
-    wrong: dict[int, str] = {}
-    array = np.empty(length, object)
-    for row, value in enumerate(values):
-        if value is None and field.nullable:
-            continue
-        array[row] = ("",)
-        if isinstance(value, np.ndarray) and value.ndim == 1:
-            value = value.tolist()
-        if not isinstance(value, (list, tuple)) or not 0 < len(value) <= field.longest:
-            got = f"{len(value)} of them" if isinstance(value, (list, tuple)) else show(value)
-            wrong[row] = f"field {show(field.name)} must be a list of 1 to {field.longest} labels, got {got}"
-            continue
-        labels = tuple(map(_label, value))
-        if None in labels:
-            odd = value[labels.index(None)]
-            got = "null" if _is_missing(odd) else show(odd)
-            wrong[row] = (
-                f"field {show(field.name)} must be a list of labels (string, number or boolean), got {got} in it"
-            )
-        else:
-            array[row] = labels
-    return array, wrong
-
-
 def _check_strings(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> Checked:
-    wrong: dict[int, str] = {}
     if field.shape:
-        return _check_string_lists(field, values, length)
-    array = np.empty(length, object)
-    for row, value in enumerate(values):
-        if value is None and field.nullable:
-            continue
-        array[row] = ""
-        if not isinstance(value, str):
-            wrong[row] = f"field {show(field.name)} must be a string, got {'null' if value is None else show(value)}"
-        elif len(value) > field.longest:
-            wrong[row] = f"field {show(field.name)} must have at most {field.longest} characters, got {len(value)}"
-        else:
-            array[row] = value
-    return array, wrong
-
-
-def _check_string_lists(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> Checked:
-    """Lists of strings: a tuple of them a row, together of at most so many characters."""
-    wrong: dict[int, str] = {}
-    array = np.empty(length, object)
-    for row, value in enumerate(values):
-        if value is None and field.nullable:
-            continue
-        array[row] = ()
-        if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
-            wrong[row] = f"field {show(field.name)} must be a list of strings, got {show(value)}"
-        elif sum(map(len, value)) > field.longest:
-            wrong[row] = f"field {show(field.name)} must have at most {field.longest} characters in all"
-        else:
-            array[row] = tuple(value)
-    return array, wrong
+        return _check_each(field, values, length, read_string_list, ())
+    return _check_each(field, values, length, read_string, "")
 
 
 def _check_messages(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> Checked:
-    """Conversations: a tuple of pairs (role, content) a row, together of at most so many characters."""
-    wrong: dict[int, str] = {}
-    array = np.empty(length, object)
-    for row, value in enumerate(values):
-        if value is None and field.nullable:
-            continue
-        array[row] = (("user", ""),)
-        try:
-            array[row] = _messages(field, value)
-        except ValueError as problem:
-            wrong[row] = f"field {show(field.name)} {problem}"
-    return array, wrong
-
-
-def _messages(field: Field, value: Any) -> tuple[tuple[str, str], ...]:
-    """A conversation as pairs. A ValueError says what is wrong with it."""
-    if not isinstance(value, (list, tuple)) or not value:
-        raise ValueError(f"must be a list of messages, each with role and content, got {show(value)}")
-    pairs = []
-    for place, one in enumerate(value):
-        if isinstance(one, tuple) and len(one) == 2:  # our own canonical form
-            one = {"role": one[0], "content": one[1]}
-        if not isinstance(one, Mapping) or one.keys() != {"role", "content"}:
-            raise ValueError(f"must hold messages of role and content and nothing else, message {place} is {show(one)}")
-        for name in ("role", "content"):
-            if not isinstance(one[name], str):
-                raise ValueError(f"must hold strings, the {name} of message {place} is {show(one[name])}")
-        pairs.append((one["role"], one["content"]))
-    if sum(len(content) for _, content in pairs) > field.longest:
-        raise ValueError(f"must have at most {field.longest} characters in all")
-    return tuple(pairs)
+    return _check_each(field, values, length, read_messages, (("user", ""),))
 
 
 def _check_bytes(field: Field, values: Sequence[Any] | np.ndarray[Any, Any], length: int) -> Checked:
-    """Bytes as they are, or as JSON carries them: base64."""
-    wrong: dict[int, str] = {}
-    array = np.empty(length, object)
-    for row, value in enumerate(values):
-        if value is None and field.nullable:
-            continue
-        array[row] = b""
-        if isinstance(value, str):
-            try:
-                value = base64.b64decode(value, validate=True)
-            except ValueError:
-                wrong[row] = f"field {show(field.name)} must be bytes written as base64, got {show(value)}"
-                continue
-        if not isinstance(value, (bytes, bytearray, memoryview)):
-            wrong[row] = f"field {show(field.name)} must be bytes, got {'null' if value is None else show(value)}"
-        elif not 0 < len(value) <= field.longest:
-            wrong[row] = f"field {show(field.name)} must have 1 to {field.longest} bytes, got {len(value)}"
-        else:
-            array[row] = bytes(value)
-    return array, wrong
+    return _check_each(field, values, length, read_bytes, b"")
 
 
 _CHECKS: dict[str, Callable[[Field, Any, int], Checked]] = {
@@ -265,66 +172,22 @@ _CHECKS: dict[str, Callable[[Field, Any, int], Checked]] = {
 }
 
 
-def _stacked(values: Any, sizes: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
-    """Plain numbers, or nested lists of them, as float64 of shape (rows, *sizes); None where one needs a closer look.
-
-    This is `_number` without its words, many times faster: it looks at the types that there are, not at each value.
-    """
-    flat, length = list(values), len(values)
-    for size in sizes:
-        if not set(map(type, flat)) <= {list, tuple} or set(map(len, flat)) - {size}:
-            return None
-        flat = list(chain.from_iterable(flat))
-    if not set(map(type, flat)) <= _PLAIN:
-        return None
-    try:
-        return np.array(flat, np.float64).reshape(length, *sizes)  # null becomes NaN
-    except OverflowError:  # an integer beyond float64
-        return None
-
-
-def _number(value: Any, shape: tuple[int | None, ...]) -> float | list[Any]:
-    """A number, or nested lists of them of the given shape. A ValueError says what was found instead."""
-    if not shape:
-        if isinstance(value, (bool, np.bool_)):
-            raise ValueError(show(bool(value)))
-        if isinstance(value, (int, float, np.integer, np.floating)):
-            return _float(value)
-        if value is None:
-            return math.nan
-        raise ValueError(show(value))
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if not isinstance(value, (list, tuple)) or len(value) != shape[0]:
-        raise ValueError(show(value))
-    return [_number(item, shape[1:]) for item in value]
-
-
-def _wanted(field: Field) -> str:
-    return f"{' x '.join(map(str, field.sizes))} numbers" if field.sizes else "a number"
-
-
-def _label(value: Any) -> str | None:
-    """A label as text; None for what is no label."""
-    if isinstance(value, str):
-        return label_text(str(value))  # of numpy's texts too, one of which is no plain str
-    if isinstance(value, (bool, np.bool_)):
-        return label_text(value)
-    if isinstance(value, (int, float, np.integer, np.floating)) and abs(value) < _MOST_LABEL:  # type: ignore[operator]
-        return label_text(value)
-    return None
-
-
-def _float(value: Any) -> float:
-    try:
-        return float(value)
-    except OverflowError:  # an integer beyond float64: reported as infinite
-        return math.inf
-
-
-def _as_float(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
-    return values.astype(np.float64) if values.dtype.kind in "fiu" else None
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, (float, np.floating)) and math.isnan(value))
+def _check_each(
+    field: Field,
+    values: Sequence[Any] | np.ndarray[Any, Any],
+    length: int,
+    read: Callable[[Field, Any], Any],
+    placeholder: Any,
+) -> Checked:
+    """Values read one by one; a ValueError of `read` says what is wrong with one, behind the name of the field."""
+    wrong: dict[int, str] = {}
+    array = np.empty(length, object)
+    for row, value in enumerate(values):
+        if value is None and field.nullable:
+            continue
+        try:
+            array[row] = read(field, value)
+        except ValueError as problem:
+            wrong[row] = f"field {show(field.name)} {problem}"
+            array[row] = placeholder
+    return array, wrong
