@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._cells import Cells, as_objects, plain_column
 from maas.data._labels import matrix_of_labels
 from maas.data._rows import Rows
-from maas.data._sources import Cells, as_objects, plain_column
 from maas.data._targets import check_task, target_of
 from maas.errors import DataError
 from maas.schema import Field, Schema, label_text

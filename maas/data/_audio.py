@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from maas.data._arrays import as_array, target_cells
+from maas.data._cells import as_objects
 from maas.data._encoded import LONGEST, read_sound
 from maas.data._files import TABLES, Medium, from_folder, from_table
 from maas.data._labels import SEPARATOR
 from maas.data._rows import Rows
-from maas.data._sources import as_objects
 from maas.data._targets import check_task, target_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from maas.data._sources import Cells
+from maas.data._cells import Cells
 from maas.errors import DataError, RowError, show
 
 LONGEST = 20_000_000

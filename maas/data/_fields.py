@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._cells import Cells, as_objects, parse_number, parse_truth
 from maas.data._encoded import LONGEST, READERS, read_files_of
 from maas.data._lists import as_steps, sequence_field
-from maas.data._sources import Cells, as_objects, parse_number, parse_truth
 from maas.data._targets import number_of
 from maas.errors import DataError, RowError, show
 from maas.schema import Columns, Field, Schema

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._cells import as_objects, plain_column
 from maas.data._rows import Rows
-from maas.data._sources import as_objects, origin_of, plain_column, read_source
+from maas.data._sources import origin_of, read_source
 from maas.data._targets import find_targets, listed, target_of, targets_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema

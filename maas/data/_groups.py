@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._cells import as_objects
 from maas.data._rows import Rows
-from maas.data._sources import as_objects
 from maas.data._split import column_of
 from maas.errors import DataError, show
 from maas.schema import label_text

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._cells import Cells, as_objects, dates_of, plain_column
 from maas.data._items import catalogue_of, column_called, item_order, read_typed
 from maas.data._rows import Rows
-from maas.data._sources import Cells, as_objects, dates_of, origin_of, plain_column
+from maas.data._sources import origin_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema, suggestion
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._cells import Cells
 from maas.data._fields import cast
 from maas.data._rows import Rows
-from maas.data._sources import Cells, origin_of, read_source
+from maas.data._sources import origin_of, read_source
 from maas.data._targets import listed
 from maas.errors import DataError, show
 from maas.schema import Field, Schema, label_text

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from maas.data._sources import Cells, as_objects, parse_truth
+from maas.data._cells import Cells, as_objects, parse_truth
 from maas.errors import DataError, show
 from maas.schema import label_text
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from maas.data._sources import Cells
+from maas.data._cells import Cells
 from maas.errors import DataError, show
 from maas.schema import Field
 

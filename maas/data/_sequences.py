@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from maas.data._arrays import as_array, target_cells
+from maas.data._cells import Cells, as_objects, plain_column
 from maas.data._lists import ROOM
 from maas.data._rows import Rows
-from maas.data._sources import Cells, as_objects, origin_of, plain_column, read_source
+from maas.data._sources import origin_of, read_source
 from maas.data._targets import check_task, listed, number_of, target_of
 from maas.data._ts import read_ts
 from maas.errors import DataError, show

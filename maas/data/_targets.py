@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._cells import Cells, as_objects, parse_number
 from maas.data._labels import SEPARATOR, columns_of_labels, label_sets
-from maas.data._sources import Cells, as_objects, parse_number
 from maas.errors import DataError, show
 
 TASKS = ("classification", "regression", "multilabel", "anomaly")

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from maas.data._cells import Cells, as_objects, plain_column
 from maas.data._fields import LONGEST_TEXT
 from maas.data._labels import SEPARATOR
 from maas.data._rows import Rows
-from maas.data._sources import Cells, as_objects, origin_of, plain_column, read_source, read_text
+from maas.data._sources import origin_of, read_source, read_text
 from maas.data._targets import check_task, find_targets, listed, target_of, targets_of
 from maas.errors import DataError, show
 from maas.schema import Field, Schema

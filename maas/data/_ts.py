@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from maas.data._sources import check_file, parse_number, read_text
+from maas.data._cells import parse_number
+from maas.data._sources import check_file, read_text
 from maas.errors import DataError, show
 
 

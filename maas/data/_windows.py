@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from maas.data._arrays import as_array
+from maas.data._cells import as_objects
 from maas.data._rows import Rows
 from maas.data._sequences import FIELD, check_columns, numbers, observed, series_of
-from maas.data._sources import as_objects, origin_of, read_source
+from maas.data._sources import origin_of, read_source
 from maas.data._targets import listed
 from maas.errors import DataError, show
 from maas.schema import Field, Schema

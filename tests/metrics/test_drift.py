@@ -12,7 +12,7 @@ import pytest
 
 import maas
 from maas.data import Rows, read_table
-from maas.data._sources import as_objects
+from maas.data._cells import as_objects
 from maas.errors import DataError, FormatError
 from maas.metrics import Drift, distribution, population_stability
 from maas.schema import Columns, Field, Schema

@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 import maas
 from maas import Model
 from maas.data import Rows, from_arrays, read_table, read_texts
-from maas.data._sources import as_objects
+from maas.data._cells import as_objects
 from maas.errors import DataError, RowError
 from maas.preprocess import Image, Mixed, Table, Text
 from maas.schema import Field, Schema

@@ -14,7 +14,7 @@ import torch
 from PIL import Image as Pillow
 
 import maas
-from maas.data._sources import as_objects
+from maas.data._cells import as_objects
 from maas.errors import DataError, FormatError
 from maas.preprocess import Image, Mixed, Sequence, Table, Text, for_schema, from_state
 from maas.preprocess._base import _REGISTER as PREPROCESSINGS

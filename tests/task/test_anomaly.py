@@ -16,7 +16,7 @@ import torch
 import maas
 from maas import task
 from maas.data import Rows, read_images, read_sequences, read_table
-from maas.data._sources import as_objects
+from maas.data._cells import as_objects
 from maas.errors import DataError, FormatError
 from maas.schema import Field, Schema
 from maas.task import Anomaly, Batch

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from maas.data._sources import as_objects
+from maas.data._cells import as_objects
 from maas.schema import Columns, Field, Schema
 from maas.task._baselines import classification_baselines, regression_baselines
 

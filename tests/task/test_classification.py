@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
 from maas import task
-from maas.data._sources import as_objects
+from maas.data._cells import as_objects
 from maas.errors import DataError, FormatError
 from maas.schema import Field, Schema
 from maas.task import Answers, Batch, Classification

@@ -13,7 +13,7 @@ from sklearn import metrics
 import maas
 from maas import task
 from maas.data import Rows
-from maas.data._sources import as_objects
+from maas.data._cells import as_objects
 from maas.errors import DataError, FormatError
 from maas.schema import Field, Schema
 from maas.task import Classification
