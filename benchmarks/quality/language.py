@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
-    parser.add_argument("--precision", default="bfloat16", help='of the training steps; "float32" where a CPU has no AMX')
+    parser.add_argument("--precision", default="bfloat16", help='of training steps; "float32" where a CPU has no AMX')
     parser.add_argument("--reviews", type=int, help="take no more of them: for a trial")
     parser.add_argument("--save", metavar="DIR", help="keep the model here")
     options = parser.parse_args()
