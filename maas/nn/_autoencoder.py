@@ -1,4 +1,4 @@
-"""An autoencoder over vectors: what it cannot rebuild is unusual."""
+"""Autoencoders over vectors and images: what they cannot rebuild is unusual."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from maas.errors import RecipeError, show
+from maas.nn._arguments import check_choice, check_positive
 from maas.nn._cnn import image_sizes
+from maas.nn._initial import seeded
 from maas.nn._mlp import ACTIVATIONS, MLP
 from maas.nn._register import network
 from maas.schema import TensorSpec
@@ -115,8 +117,7 @@ class ImageAutoEncoder(nn.Module):
             raise RecipeError(f"`filters` must be a sequence of sizes, such as (16, 32), got {show(filters)}")
         if len(filters) > _MOST_LAYERS or not all(type(size) is int and size > 0 for size in filters):
             raise RecipeError(f"`filters` must be at most {_MOST_LAYERS} positive integers, got {tuple(filters)!r}")
-        if not isinstance(activation, str) or activation not in ACTIVATIONS:
-            raise RecipeError(f"`activation` must be one of {', '.join(ACTIVATIONS)}, got {show(activation)}")
+        check_choice("activation", activation, ACTIVATIONS)
         check_noise(noise)
         if min(height, width) < 2 ** len(filters):
             raise RecipeError(
@@ -130,9 +131,7 @@ class ImageAutoEncoder(nn.Module):
         self.sides = tuple(reversed(sides[:-1]))
         widths = [channels, *filters]
         inside = (widths[-1], *sides[-1])
-        with torch.random.fork_rng(devices=[], enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
+        with seeded(seed):
             down: list[nn.Module] = []
             for before, after in pairwise(widths):
                 down += [nn.Conv2d(before, after, 3, stride=2, padding=1), ACTIVATIONS[activation]()]
@@ -166,13 +165,6 @@ class ImageAutoEncoder(nn.Module):
 def with_noise(values: torch.Tensor, deviation: float, training: bool) -> torch.Tensor:
     """The values, in training disturbed by normal noise."""
     return values + deviation * torch.randn_like(values) if training and deviation else values
-
-
-def check_positive(**sizes: Any) -> None:
-    """Raise RecipeError for a size that is no positive integer."""
-    for name, size in sizes.items():
-        if type(size) is not int or size < 1:
-            raise RecipeError(f"`{name}` must be a positive integer, got {show(size)}")
 
 
 def check_noise(noise: Any) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from maas.errors import RecipeError, show
-from maas.nn._tokens import mask_of
+from maas.errors import RecipeError
+from maas.nn._steps import mask_of
 from maas.schema import TensorSpec
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -63,20 +63,6 @@ def sum_of(table: torch.Tensor, history: torch.Tensor, lengths: torch.Tensor) ->
     starts = torch.cumsum(lengths, 0) - lengths
     numbers = history[mask_of(lengths, history.shape[1])]  # end to end
     return F.embedding_bag(numbers, table, starts, mode="sum")
-
-
-def check_positive(**sizes: Any) -> None:
-    """Raise RecipeError for a size that is no positive integer."""
-    for name, size in sizes.items():
-        if type(size) is not int or size < 1:
-            raise RecipeError(f"`{name}` must be a positive integer, got {show(size)}")
-
-
-def check_at_least_zero(**numbers: Any) -> None:
-    """Raise RecipeError for what is no finite number from 0."""
-    for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < float("inf"):
-            raise RecipeError(f"`{name}` must be a number of at least 0, got {show(number)}")
 
 
 def check_memory(name: str, needed: int, remedy: str) -> None:
