@@ -18,6 +18,7 @@ from maas.errors import CompressionError, DataError, show
 from maas.metrics import check_max_drop
 from maas.model import Model
 from maas.nn.transforms import Narrowed, sizes_of
+from maas.training._with_network import with_network
 
 
 def prune(
@@ -66,7 +67,8 @@ def prune(
     check_plain(model)
     if train is None and fit_options:
         raise DataError(f"`{next(iter(fit_options))}` is for learning on: give rows to learn with in `train`")
-    before = model.score(data)
+    judges = sources.as_rows(data, task=model.task.kind)
+    before = model.score(judges)
     rows = None if train is None else sources.as_rows(train, task=model.task.kind)
     narrower = _narrower(model, share)
     method = f"prune(share={share:g})"
@@ -75,7 +77,6 @@ def prune(
         teaching: dict[str, Any] | None = {} if teachable(model.task) else None
         narrower = learned(narrower.recipe, rows, model, options, teaching=teaching, start=narrower)
         method = f"prune(share={share:g}, epochs={epochs})"
-    judges = sources.as_rows(data, task=model.task.kind)
     outcome = hold(method, before, narrower.score(judges), max_drop=max_drop, fingerprint=judges.fingerprint())
     lineage(model, narrower, outcome)
     return narrower
@@ -102,14 +103,7 @@ def _narrower(model: Model, share: float) -> Model:
         assert was is not None
         assert now is not None
         sizes[name] = [new if new != had else told for new, had, told in zip(now, was, old, strict=True)]
-    return Model(
-        network,
-        recipe=replace(model.recipe, transforms=(Narrowed(sizes),)),
-        schema=model.schema,
-        preprocess=model.preprocess,
-        task=model.task,
-        target=model.target,
-    )
+    return with_network(model, network, replace(model.recipe, transforms=(Narrowed(sizes),)), card={})
 
 
 def _defaults(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import torch
 from maas.errors import RunError, show
 from maas.storage import write_atomic
 from maas.training import _checkpoint
+from maas.training._generators import generator_states, put_generator_states
 from maas.training._run import IDENTITY, Run
 from maas.training._state import State, copy_of
 from maas.training._weights import whole
@@ -136,7 +137,7 @@ class Keeper:
             return
         start = time.monotonic()
         state.check_finite()
-        generators = self.world.gather(_generators_of(state))
+        generators = self.world.gather(generator_states(state.device))
         gathered = ((name, whole(tensor)) for name, tensor in state.tensors())
         tensors = {
             name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in gathered if self.world.writes
@@ -234,8 +235,8 @@ class Keeper:
                 f"the run goes on elsewhere ({'; '.join(other)}): the rest will not be the same to the bit",
                 stacklevel=3,
             )
-        if len(generators) == self.world.size and generators[0].shape == _generators_of(state).shape:
-            _put_generators(state, generators[self.world.rank])
+        if len(generators) == self.world.size and generators[0].shape == generator_states(state.device).shape:
+            put_generator_states(generators[self.world.rank], state.device)
         self._saved = (state.epoch, state.step)
 
     def _take(self, run: Run, folder: Path) -> None:
@@ -307,7 +308,7 @@ class Keeper:
 
 def _machine(state: State) -> dict[str, Any]:
     """What the bits of a step depend on beside the state."""
-    device = state.weights.pieces[0].parameter.device
+    device = state.device
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
@@ -316,18 +317,3 @@ def _machine(state: State) -> dict[str, Any]:
         "torch": torch.__version__,
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
     }
-
-
-def _generators_of(state: State) -> torch.Tensor:
-    """The states of this process's generators, uint8, end to end."""
-    device = state.weights.pieces[0].parameter.device
-    found = [torch.get_rng_state()] + ([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])
-    return torch.cat(found)
-
-
-def _put_generators(state: State, found: torch.Tensor) -> None:
-    device = state.weights.pieces[0].parameter.device
-    length = len(torch.get_rng_state())
-    torch.set_rng_state(found[:length].clone())
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(found[length:].clone(), device)

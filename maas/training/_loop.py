@@ -19,6 +19,7 @@ from maas.nn import threads, work_of, worth_threads
 from maas.task import Batch, Task
 from maas.training._feed import Feed
 from maas.training._freeze import Pace
+from maas.training._generators import seed_generators
 from maas.training._keeper import Keeper
 from maas.training._plan import Plan, Window
 from maas.training._receipt import bare_microseconds
@@ -309,15 +310,6 @@ def products(precision: str) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
-
-
-def seed_generators(seed: int, epoch: int, rank: int, device: torch.device) -> None:
-    """Seed what dropout draws from, so that an epoch is a function of its number."""
-    number = (seed * 1_000_003 + epoch * 8191 + rank) % 2**63
-    torch.default_generator.manual_seed(number)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(number)
 
 
 def mean_loss(

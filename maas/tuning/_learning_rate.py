@@ -77,7 +77,7 @@ def learning_rate_range(
     Raises:
         DataError: an argument is out of its range, or as in `maas.fit`.
     """
-    if not 0 < low < high < math.inf:
+    if not all(isinstance(rate, (int, float)) for rate in (low, high)) or not 0 < low < high < math.inf:
         raise DataError(f"`low` and `high` must be positive and rise, got {show(low)} and {show(high)}")
     if type(steps) is not int or steps < 20:
         raise DataError(f"`steps` must be an integer of 20 or more, got {show(steps)}")
