@@ -27,7 +27,8 @@ from maas.training._adapt import adapted
 from maas.training._feed import Feed, Resident, Streamed, fits, num_workers
 from maas.training._parts import NO_TARGET, carve, is_share, located, teaching
 from maas.training._plan import Plan
-from maas.training._start import Start, head_of, learner_for, put_in, reopened, source_of
+from maas.training._put_in import put_in
+from maas.training._start import Start, head_of, learner_for, reopened, source_of
 from maas.training._with_network import with_network
 from maas.training._world import World
 

@@ -53,6 +53,8 @@ def parts_of(given: Rows, validation: Any, folds: int | None, seed: int, task: s
     if folds is not None and validation is not None:
         raise DataError("give `folds` or `validation`: folds judge by all rows")
     carved = validation is None or is_share(validation)
+    if validation is not None and carved and (isinstance(validation, bool) or not 0 < validation < 1):
+        raise DataError(f"`validation` is rows, or a share of `train` between 0 and 1, got {show(validation)}")
     if carved and given.target is None:
         if folds is not None:
             raise DataError("folds are scored by a target; name the column that says which rows are anomalies")

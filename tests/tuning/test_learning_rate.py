@@ -64,6 +64,8 @@ def test_a_bad_argument_is_named(options: dict[str, Any], message: str, wine_spl
         _range(wine_split[0], **options)
     with pytest.raises(DataError, match=r"`recipe` must be a recipe, such as .*, got 'mlp'"):
         learning_rate_range("mlp", wine_split[0])  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="a ease learns in closed form, and has no learning rate"):
+        learning_rate_range(maas.recipe(maas.nn.EASE), wine_split[0])
 
 
 def test_regressions_too() -> None:
