@@ -88,8 +88,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     def _learn(self, X: np.ndarray[Any, Any], target: np.ndarray[Any, Any], task: TaskLearner) -> None:
         # A search hands out the numbers of numpy, which `maas.fit` does not take for settings.
-        settings = {name: _plain(getattr(self, name)) for name in (*_TO_FIT, "validation")}
-        validation = settings.pop("validation")
+        settings = {name: _plain(getattr(self, name)) for name in _TO_FIT}
+        validation = _plain(self.validation)
         if isinstance(validation, bool) or not isinstance(validation, (int, float)) or not 0 <= validation < 1:
             raise DataError(f"`validation` must be a share of the rows from 0 to below 1, got {show(validation)}")
         if self.patience is not None and not validation:

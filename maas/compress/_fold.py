@@ -7,11 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from maas.compress._trace import trace
+from maas.compress._trace import PASSING, trace
 from maas.nn.transforms import FoldedBatchNorm
 from maas.nn.transforms._folded_batch_norm import LAYERS, NORMALIZATIONS, affine
 
-_PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 _POOLING = (nn.MaxPool1d, nn.MaxPool2d)
 _NEAR = 1e-4  # of the largest output
 
@@ -33,7 +32,7 @@ def find_folds(network: nn.Module, inputs: Mapping[str, torch.Tensor]) -> Folded
                 pairs.append((name, reader))
             if type(module) in _POOLING:
                 pooled = True
-            elif type(module) not in _PASSING:
+            elif type(module) not in PASSING:
                 break
     if not _holds(network, pairs, inputs):
         pairs = [pair for pair in pairs if _holds(network, [pair], inputs)]
@@ -52,4 +51,9 @@ def _holds(network: nn.Module, pairs: list[tuple[str, str]], inputs: Mapping[str
         return True
     with torch.no_grad():
         before, after = network(**inputs), FoldedBatchNorm(tuple(pairs)).folded(network)(**inputs)
+    return are_near(before, after)
+
+
+def are_near(before: torch.Tensor, after: torch.Tensor) -> bool:
+    """Whether outputs differ by no more than rounding does."""
     return bool((before - after).abs().max() <= _NEAR * before.abs().max().clamp(min=1e-6))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from maas.compress._budget import hold, lineage
-from maas.compress._fold import find_folds
-from maas.compress._quantize import STALE
-from maas.compress._trace import Trace, trace
+from maas.compress._fold import are_near, find_folds
+from maas.compress._trace import PASSING, Trace, trace
+from maas.compress._transformed import transformed
 from maas.data import as_rows
 from maas.errors import CompressionError
 from maas.metrics import check_max_drop
@@ -22,9 +21,6 @@ from maas.model._precision import check_precision, is_vouched
 from maas.nn.transforms import Fused, FusedForm, Narrowed
 from maas.nn.transforms._fused import MODULES, block_types, is_plain
 from maas.nn.transforms._int8 import padding_of
-
-_PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
-_NEAR = 1e-4  # of the largest output
 
 
 def fuse(model: Model, data: Any, *, precision: str = "float32", max_drop: float = 0.005) -> Model:
@@ -84,17 +80,9 @@ def fused(model: Model) -> Model:
     made = found.apply(folded)
     with torch.no_grad():
         before, after = network(**inputs), made(**inputs)
-    if not bool((before - after).abs().max() <= _NEAR * before.abs().max().clamp(min=1e-6)):
+    if not are_near(before, after):
         raise CompressionError(f"this {model.recipe.kind} answers otherwise when it is fused; leave it as it is")
-    return Model(
-        made.to(model.device),
-        recipe=replace(model.recipe, transforms=(*model.recipe.transforms, *([folds] if folds.pairs else []), found)),
-        schema=model.schema,
-        preprocess=model.preprocess,
-        task=model.task,
-        target=model.target,
-        card={key: value for key, value in model.card.items() if key not in STALE},
-    )
+    return transformed(model, made, [*([folds] if folds.pairs else []), found])
 
 
 def find_fused(network: nn.Module, inputs: Mapping[str, torch.Tensor]) -> Fused:
@@ -127,6 +115,6 @@ def _activation(found: Trace, name: str) -> str | None:
             return reader if found.calls[reader] == 1 and (not pooled or type(module) is nn.ReLU) else None
         if type(module) is nn.MaxPool2d:
             pooled = True
-        elif type(module) not in _PASSING:
+        elif type(module) not in PASSING:
             return None
     return None

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from maas.compress._trace import Trace, trace
+from maas.compress._trace import PASSING, Trace, trace
 from maas.nn.transforms import Int8, Int8Form
 from maas.nn.transforms._int8 import padding_of
 from maas.nn.transforms._int8_weights import has_short_rows, to_int8
@@ -20,7 +20,7 @@ _LEAST_WORK = 3e6  # multiplications a row, below which float32 is as fast
 _LEAST_WEIGHTS = 2**19  # or weights, which take longest to fetch
 _LEAST_SHARE = 64  # multiplications for each number read, below which making codes of it costs as much
 _LEAST_TABLE = 2**16
-_PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Flatten)
+_PASSING = (*PASSING, nn.Flatten)
 _POOLING = (nn.MaxPool2d,)
 _SAMPLE = 2**16  # numbers a layer and batch
 

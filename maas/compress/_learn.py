@@ -9,10 +9,9 @@ from typing import Any
 from maas import preprocess as preprocessing
 from maas.compress._taught import LOSSES, Taught
 from maas.data import Rows
-from maas.errors import CompressionError, DataError, MaasError
+from maas.errors import DataError, MaasError
 from maas.model import Model
 from maas.nn import Recipe
-from maas.nn.transforms import Narrowed
 from maas.preprocess import Preprocess
 from maas.schema import Columns, Schema
 from maas.task import Anomaly, Classification, MultiLabel, Task
@@ -61,15 +60,6 @@ def check_options(options: Mapping[str, Any]) -> None:
     """Raise DataError for options of `maas.fit` that are not free."""
     if own := [name for name in _OWN if name in options]:
         raise DataError(f"`{own[0]}` follows from the model here, and cannot be given")
-
-
-def check_plain(model: Model) -> None:
-    """Raise CompressionError for a model that was compressed in another way than by pruning."""
-    if others := [one.kind for one in model.recipe.transforms if not isinstance(one, Narrowed)]:
-        raise CompressionError(
-            f"a model that went through {others[0]!r} cannot be pruned: prune the model it was made of, and do the "
-            f"other again afterwards"
-        )
 
 
 def teachable(task: Task) -> bool:

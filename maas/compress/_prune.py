@@ -12,12 +12,13 @@ import torch
 from maas import data as sources
 from maas.compress._budget import hold, lineage
 from maas.compress._importance import by_size
-from maas.compress._learn import check_options, check_plain, learned, teachable, unsettled
+from maas.compress._learn import check_options, learned, teachable, unsettled
 from maas.compress._units import cut, groups_of, kept_of
 from maas.errors import CompressionError, DataError, show
 from maas.metrics import check_max_drop
 from maas.model import Model
 from maas.nn.transforms import Narrowed, sizes_of
+from maas.training._with_network import with_network
 
 
 def prune(
@@ -57,16 +58,17 @@ def prune(
             compressed in a way that cannot be trained.
         DataError: an argument is out of its range, or rows cannot be used.
     """
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
+    if not is_portion(share):
         raise DataError(f"`share` must be above 0 and below 1, got {show(share)}")
     check_max_drop(max_drop)
     check_options(fit_options)
     if model.task.streams:
         raise CompressionError(f"a {model.task.kind} cannot be pruned; use quantize, with method='int8_weights'")
-    check_plain(model)
+    _check_plain(model)
     if train is None and fit_options:
         raise DataError(f"`{next(iter(fit_options))}` is for learning on: give rows to learn with in `train`")
-    before = model.score(data)
+    judges = sources.as_rows(data, task=model.task.kind)
+    before = model.score(judges)
     rows = None if train is None else sources.as_rows(train, task=model.task.kind)
     narrower = _narrower(model, share)
     method = f"prune(share={share:g})"
@@ -75,10 +77,23 @@ def prune(
         teaching: dict[str, Any] | None = {} if teachable(model.task) else None
         narrower = learned(narrower.recipe, rows, model, options, teaching=teaching, start=narrower)
         method = f"prune(share={share:g}, epochs={epochs})"
-    judges = sources.as_rows(data, task=model.task.kind)
     outcome = hold(method, before, narrower.score(judges), max_drop=max_drop, fingerprint=judges.fingerprint())
     lineage(model, narrower, outcome)
     return narrower
+
+
+def is_portion(share: Any) -> bool:
+    """Whether it is a number above 0 and below 1."""
+    return isinstance(share, (int, float)) and not isinstance(share, bool) and 0 < share < 1
+
+
+def _check_plain(model: Model) -> None:
+    """Raise CompressionError for a model that was compressed in another way than by pruning."""
+    if others := [one.kind for one in model.recipe.transforms if not isinstance(one, Narrowed)]:
+        raise CompressionError(
+            f"a model that went through {others[0]!r} cannot be pruned: prune the model it was made of, and do the "
+            f"other again afterwards"
+        )
 
 
 def _narrower(model: Model, share: float) -> Model:
@@ -102,14 +117,7 @@ def _narrower(model: Model, share: float) -> Model:
         assert was is not None
         assert now is not None
         sizes[name] = [new if new != had else told for new, had, told in zip(now, was, old, strict=True)]
-    return Model(
-        network,
-        recipe=replace(model.recipe, transforms=(Narrowed(sizes),)),
-        schema=model.schema,
-        preprocess=model.preprocess,
-        task=model.task,
-        target=model.target,
-    )
+    return with_network(model, network, replace(model.recipe, transforms=(Narrowed(sizes),)), card={})
 
 
 def _defaults(model: Model, given: Mapping[str, Any]) -> dict[str, Any]:

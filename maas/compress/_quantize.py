@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch import nn
 from maas.compress._budget import hold, lineage
 from maas.compress._fold import find_folds
 from maas.compress._int8 import Plan, int8_network, plan
+from maas.compress._transformed import transformed
 from maas.data import Rows, as_rows
 from maas.errors import CompressionError, show
 from maas.metrics import Scores, check_max_drop
@@ -23,7 +23,6 @@ METHODS = ("int8", "int8_weights", "bfloat16")
 _KINDS = ("int8", "int8_weights", "bfloat16_weights")
 _CALIBRATION = 256
 _A_BATCH = 32
-STALE = ("created", "versions", "num_parameters", "evaluation", "precision", "lineage")  # the parent's own
 
 
 def quantize(
@@ -55,9 +54,8 @@ def quantize(
     check_max_drop(max_drop)
     if done := [one.kind for one in model.recipe.transforms if one.kind in _KINDS]:
         raise CompressionError(f"the model went through {done[0]!r} already; quantize the one that it was made from")
-    if other := {str(one.dtype) for one in model.network.state_dict().values() if one.is_floating_point()} - {
-        "torch.float32"
-    }:
+    dtypes = {str(one.dtype) for one in model.network.state_dict().values() if one.is_floating_point()}
+    if other := dtypes - {"torch.float32"}:
         raise CompressionError(f"a network in float32 can be quantised, this one has {min(other)}")
     if method == "int8" and model.task.streams:
         raise CompressionError(
@@ -119,15 +117,7 @@ def _made(model: Model, network: nn.Module, transforms: Sequence[Transform]) -> 
     *_, weights = transforms
     tensors = network.state_dict()
     network.load_state_dict(weights.restored(weights.stored(tensors)))
-    return Model(
-        network.to(model.device),
-        recipe=replace(model.recipe, transforms=(*model.recipe.transforms, *transforms)),
-        schema=model.schema,
-        preprocess=model.preprocess,
-        task=model.task,
-        target=model.target,
-        card={key: value for key, value in model.card.items() if key not in STALE},
-    )
+    return transformed(model, network, transforms)
 
 
 def _batches(model: Model, rows: Rows) -> Iterator[dict[str, torch.Tensor]]:

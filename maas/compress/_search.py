@@ -15,6 +15,7 @@ from maas.compress._found import Candidate, Search, Unseen
 from maas.compress._fuse import is_fusible
 from maas.compress._grid import ANY_DROP, AS_IT_IS, Step, grid
 from maas.compress._measure import machine, measure
+from maas.compress._prune import is_portion
 from maas.data import Rows
 from maas.errors import CompressionError, DataError, DivergedError, RecipeError, show
 from maas.metrics import Scores, check_max_drop
@@ -76,6 +77,8 @@ def search(
         raise DataError(f"`optimize` must be 'latency' or 'size', got {show(optimize)}")
     if type(rounds) is not int or not 1 <= rounds <= 100:
         raise DataError(f"`rounds` must be an integer from 1 to 100, got {show(rounds)}")
+    if not isinstance(shares, (Sequence, np.ndarray)) or not all(is_portion(share) for share in shares):
+        raise DataError(f"`shares` must be numbers above 0 and below 1, got {show(str(shares))}")
     if train is None and fit_options:
         raise DataError(f"`{next(iter(fit_options))}` is for training: give rows to go on with as `train`")
     check_uncompressed(model)

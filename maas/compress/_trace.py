@@ -12,6 +12,8 @@ from torch.overrides import TorchFunctionMode
 
 Call = tuple[str, int]
 """A module's name, and how often it had been called before in the same pass."""
+PASSING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+"""Modules that in evaluation give what they take."""
 
 
 @dataclass

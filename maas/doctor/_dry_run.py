@@ -114,7 +114,7 @@ def memory(config: Mapping[str, Any]) -> Check:
     """What the workers would take, by what this process took, against what is free."""
     import torch
 
-    from maas.generation._memory import free_bytes
+    from maas.nn._memory import free_bytes
 
     lines = Path("/proc/self/status").read_text().splitlines()
     taken = {

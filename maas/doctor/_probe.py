@@ -21,8 +21,8 @@ def facts() -> dict[str, Any]:
         found["gpus"] = _gpus(torch)
     found["said"] = [str(one.message).partition("\n")[0] for one in said]
     try:
-        from maas.generation._memory import free_bytes
         from maas.nn import available_cores
+        from maas.nn._memory import free_bytes
 
         found |= {"cores": available_cores(), "free_bytes": free_bytes(torch.device("cpu"))}
     except Exception as error:

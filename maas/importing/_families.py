@@ -8,7 +8,6 @@ from typing import Any
 
 from maas.errors import FormatError, show
 
-DTYPES = ("float32", "bfloat16", "float16")
 _MOST_SIZE = 1 << 24
 _MOST_LAYERS = 1 << 10
 MOST_CONTEXT = 1 << 20

@@ -11,13 +11,14 @@ import torch
 from maas import artifact
 from maas.errors import DataError, FormatError, show
 from maas.importing._checkpoint import Checkpoint
-from maas.importing._families import DTYPES, arguments_of
+from maas.importing._families import arguments_of
 from maas.importing._folder import read_folder
 from maas.importing._gguf import read_gguf
 from maas.importing._language import defaults_of, language_of
 from maas.importing._names import names_of
 from maas.model import Model
 from maas.nn import CausalTransformer, recipe
+from maas.nn._causal_transformer import DTYPES
 from maas.preprocess import Prompt
 from maas.schema import generation_schema
 from maas.task import Generation

@@ -2,7 +2,7 @@
 
 from maas.nn._attribution import Attribution, integrated_gradients
 from maas.nn._audio_cnn import AudioCNN
-from maas.nn._autoencoder import AutoEncoder, ImageAutoEncoder
+from maas.nn._autoencoder import AutoEncoder
 from maas.nn._backbone import Backbone
 from maas.nn._causal_transformer import CausalTransformer
 from maas.nn._cnn import CNN
@@ -12,6 +12,7 @@ from maas.nn._cores import available_cores
 from maas.nn._ease import EASE
 from maas.nn._factorization import MatrixFactorization, RatingFactorization
 from maas.nn._fusion import Fusion
+from maas.nn._image_autoencoder import ImageAutoEncoder
 from maas.nn._kv_cache import KeyValues, Piece
 from maas.nn._mlp import MLP
 from maas.nn._neighbours import ItemNeighbours, UserNeighbours

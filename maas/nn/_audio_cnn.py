@@ -10,13 +10,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from maas.errors import RecipeError, show
+from maas.nn._arguments import check_choice, check_dropout, check_kernel_size, check_positive, check_sizes
+from maas.nn._initial import kaiming_uniform
 from maas.nn._mlp import ACTIVATIONS
 from maas.nn._register import network
 from maas.nn._steps import POOLINGS, pool, sequence_sizes, valid_steps
 from maas.schema import TensorSpec
 
-_MOST_LAYERS = 20
+_MOST_BLOCKS = 20
 
 
 @network("audio_cnn")
@@ -65,16 +66,13 @@ class AudioCNN(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        _check_sizes(num_mels, out_features, filters, kernel_size, pool_size)
-        for name, value, known in (
-            ("normalization", normalization, (None, "batch")),
-            ("activation", activation, tuple(ACTIVATIONS)),
-            ("pooling", pooling, POOLINGS),
-        ):
-            if not isinstance(value, (str, type(None))) or value not in known:
-                raise RecipeError(f"`{name}` must be one of {', '.join(map(str, known))}, got {show(value)}")
-        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-            raise RecipeError(f"`dropout` must be from 0 to below 1, got {show(dropout)}")
+        check_positive(num_mels=num_mels, out_features=out_features, pool_size=pool_size)
+        check_kernel_size(kernel_size)
+        check_sizes("filters", filters, such_as=(16, 32, 64), most=_MOST_BLOCKS, called="blocks")
+        check_choice("normalization", normalization, (None, "batch"))
+        check_choice("activation", activation, ACTIVATIONS)
+        check_choice("pooling", pooling, POOLINGS)
+        check_dropout(dropout)
 
         self.pool_size, self.pooling = pool_size, pooling
         bands = num_mels
@@ -90,7 +88,7 @@ class AudioCNN(nn.Module):
             self.activation = ACTIVATIONS[activation]()
             self.dropout = nn.Dropout(dropout)
             self.output = nn.Linear(bands * filters[-1], out_features)
-        self._initialize(seed)
+        kaiming_uniform(self, seed)
 
     @classmethod
     def sizes(cls, inputs: Mapping[str, TensorSpec], num_outputs: int) -> dict[str, Any]:
@@ -119,14 +117,6 @@ class AudioCNN(nn.Module):
         outputs: torch.Tensor = self.output(self.dropout(pool(steps, lengths, self.pooling)))
         return outputs
 
-    def _initialize(self, seed: int | None) -> None:
-        generator = None if seed is None else torch.Generator().manual_seed(seed)
-        for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)) and not module.weight.is_meta:
-                nn.init.kaiming_uniform_(module.weight, nonlinearity="relu", generator=generator)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-
 
 def _normalized(normalization: nn.Module, features: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Normalised features, (batch, filters, frames, bands); a batch's statistics are those of its valid frames."""
@@ -139,22 +129,3 @@ def _normalized(normalization: nn.Module, features: torch.Tensor, valid: torch.T
     filled = torch.zeros_like(steps)
     filled[inside] = chosen[0].permute(1, 2, 0)
     return filled.permute(0, 3, 1, 2)
-
-
-def _check_sizes(num_mels: Any, out_features: Any, filters: Any, kernel_size: Any, pool_size: Any) -> None:
-    for name, size in (
-        ("num_mels", num_mels),
-        ("out_features", out_features),
-        ("kernel_size", kernel_size),
-        ("pool_size", pool_size),
-    ):
-        if type(size) is not int or size < 1:
-            raise RecipeError(f"`{name}` must be a positive integer, got {show(size)}")
-    if kernel_size % 2 == 0:
-        raise RecipeError(f"`kernel_size` must be odd, so that a filter has a middle, got {kernel_size}")
-    if isinstance(filters, (str, bytes)) or not isinstance(filters, Sequence) or not filters:
-        raise RecipeError(f"`filters` must be a sequence of sizes, such as (16, 32, 64), got {show(filters)}")
-    if len(filters) > _MOST_LAYERS:
-        raise RecipeError(f"`filters` may have at most {_MOST_LAYERS} blocks, got {len(filters)}")
-    if not all(type(size) is int and size > 0 for size in filters):
-        raise RecipeError(f"`filters` must be positive integers, got {tuple(filters)!r}")

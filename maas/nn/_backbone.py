@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from maas.errors import RecipeError, show
+from maas.nn._arguments import check_choice, check_dropout, check_positive
 from maas.nn._cnn import image_sizes
 from maas.nn._register import network
 from maas.schema import TensorSpec
@@ -71,10 +72,8 @@ class Backbone(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if not isinstance(name, str) or name not in _NAMES:
-            raise RecipeError(f"`name` must be one of {', '.join(_NAMES)}, got {show(name)}")
-        if type(out_features) is not int or out_features < 1:
-            raise RecipeError(f"`out_features` must be a positive integer, got {show(out_features)}")
+        check_choice("name", name, _NAMES)
+        check_positive(out_features=out_features)
         if type(channels) is not int or channels != _CHANNELS:
             raise RecipeError(
                 f"`channels` must be {_CHANNELS} (red, green, blue), got {show(channels)}; grey images become three "
@@ -83,8 +82,7 @@ class Backbone(nn.Module):
         for argument, side in (("height", height), ("width", width)):
             if type(side) is not int or not 1 <= side <= _MOST_SIDE:
                 raise RecipeError(f"`{argument}` must be an integer from 1 to {_MOST_SIDE}, got {show(side)}")
-        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-            raise RecipeError(f"`dropout` must be from 0 to below 1, got {show(dropout)}")
+        check_dropout(dropout)
         self.body, self._last, features = _headless(name, height, width)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(features, out_features)

@@ -11,10 +11,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from maas.errors import RecipeError, show
+from maas.nn._arguments import check_choice, check_dropout, check_num_layers, check_positive, check_seed
+from maas.nn._initial import seeded
 from maas.nn._kv_cache import KeyValues, Piece, Plan
 from maas.nn._register import network
 from maas.nn._rotary import rates_of, rotated
-from maas.nn._tokens import check_arguments, check_choice
 from maas.schema import TensorSpec
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -76,11 +77,14 @@ class CausalTransformer(nn.Module):
     ) -> None:
         super().__init__()
         kv_heads = num_heads if num_kv_heads is None else num_kv_heads
-        sizes = {"vocabulary": vocabulary, "context": context, "width": width, "num_heads": num_heads}
-        check_arguments({**sizes, "num_layers": num_layers, "num_kv_heads": kv_heads}, dropout, seed)
+        check_positive(vocabulary=vocabulary, context=context, width=width)
+        check_positive(num_heads=num_heads, num_kv_heads=kv_heads)
+        check_num_layers(num_layers)
+        check_dropout(dropout)
+        check_seed(seed)
         dim = width // num_heads if head_dim is None else head_dim
         hidden = -(-width * 8 // 24) * 8 if feed_forward is None else feed_forward
-        check_arguments({"head_dim": dim, "feed_forward": hidden}, dropout, seed)
+        check_positive(head_dim=dim, feed_forward=hidden)
         check_choice("dtype", dtype, DTYPES)
         if num_heads % kv_heads:
             raise RecipeError(f"`num_kv_heads` must divide `num_heads`, got {kv_heads} and {num_heads}")
@@ -92,9 +96,7 @@ class CausalTransformer(nn.Module):
             raise RecipeError(f"`norm_epsilon` must be a number from 0 to below 1, got {show(norm_epsilon)}")
         self.context, self.kv_heads, self.head_dim = context, kv_heads, dim
         self._rates = rates_of(dim, rope_theta, rope_scaling)
-        with torch.random.fork_rng(devices=[], enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
+        with seeded(seed):
             self.embedding = nn.Embedding(vocabulary, width)
             blocks = (
                 Block(width, num_heads, kv_heads, dim, hidden, norm_epsilon, qkv_bias, qk_norm, dropout)

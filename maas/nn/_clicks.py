@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from maas.errors import RecipeError, show
-from maas.nn._tokens import mask_of
+from maas.errors import RecipeError
+from maas.nn._memory import free_bytes
+from maas.nn._steps import mask_of
 from maas.schema import TensorSpec
-
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 class Prepared(Protocol):
@@ -65,20 +62,6 @@ def sum_of(table: torch.Tensor, history: torch.Tensor, lengths: torch.Tensor) ->
     return F.embedding_bag(numbers, table, starts, mode="sum")
 
 
-def check_positive(**sizes: Any) -> None:
-    """Raise RecipeError for a size that is no positive integer."""
-    for name, size in sizes.items():
-        if type(size) is not int or size < 1:
-            raise RecipeError(f"`{name}` must be a positive integer, got {show(size)}")
-
-
-def check_at_least_zero(**numbers: Any) -> None:
-    """Raise RecipeError for what is no finite number from 0."""
-    for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < float("inf"):
-            raise RecipeError(f"`{name}` must be a number of at least 0, got {show(number)}")
-
-
 def check_memory(name: str, needed: int, remedy: str) -> None:
     """Raise RecipeError where a network would take more memory than there is, before it takes any.
 
@@ -86,27 +69,8 @@ def check_memory(name: str, needed: int, remedy: str) -> None:
     """
     if torch.get_default_device().type == "meta":
         return
-    there = available_bytes()
+    there = free_bytes(torch.device("cpu"))
     if needed > there:
         raise RecipeError(
             f"{name} needs {needed / 1e9:,.1f} GB of memory to be solved, {there / 1e9:,.1f} GB are available; {remedy}"
         )
-
-
-def available_bytes() -> int:
-    """How much memory can still be taken, by the machine and by the limit of this process's group."""
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        there = min(there, next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")))
-    except (OSError, StopIteration):
-        pass
-    try:
-        most, used = ((_CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        # What files left in memory counts as used there, and is given up when memory is wanted.
-        counts = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
-        left = int(used) - int(counts.get("inactive_file", 0))
-        there = min(there, there if most == "max" else int(most) - left)
-    except (OSError, ValueError):
-        pass
-    return max(there, 0)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from maas.errors import RecipeError, show
+from maas.nn._arguments import check_choice, check_dropout, check_positive
 from maas.nn._mlp import ACTIVATIONS
 from maas.nn._register import network
 from maas.schema import TensorSpec
@@ -58,27 +59,14 @@ class CNN(nn.Module):
         padding: str = "valid",
     ) -> None:
         super().__init__()
-        for name, size in (
-            ("channels", channels),
-            ("height", height),
-            ("width", width),
-            ("out_features", out_features),
-            ("kernel_size", kernel_size),
-            ("pool", pool),
-        ):
-            if type(size) is not int or size < 1:
-                raise RecipeError(f"`{name}` must be a positive integer, got {show(size)}")
+        check_positive(channels=channels, height=height, width=width, out_features=out_features)
+        check_positive(kernel_size=kernel_size, pool=pool)
         _check_layers("filters", filters, fewest=1)
         _check_layers("hidden", hidden, fewest=0)
-        for name, value, known in (
-            ("normalization", normalization, (None, "batch")),
-            ("activation", activation, tuple(ACTIVATIONS)),
-            ("padding", padding, ("valid", "same")),
-        ):
-            if not isinstance(value, (str, type(None))) or value not in known:
-                raise RecipeError(f"`{name}` must be one of {', '.join(map(str, known))}, got {show(value)}")
-        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-            raise RecipeError(f"`dropout` must be from 0 to below 1, got {show(dropout)}")
+        check_choice("normalization", normalization, (None, "batch"))
+        check_choice("activation", activation, ACTIVATIONS)
+        check_choice("padding", padding, ("valid", "same"))
+        check_dropout(dropout)
 
         sides = (height, width)
         blocks: list[nn.Module] = []

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from maas.errors import RecipeError, show
-from maas.nn._mlp import ACTIVATIONS
+from maas.errors import RecipeError
+from maas.nn._arguments import check_choice, check_dropout, check_kernel_size, check_positive, check_sizes
+from maas.nn._initial import kaiming_uniform
+from maas.nn._mlp import ACTIVATIONS, NORMALIZATIONS
 from maas.nn._register import network
 from maas.nn._steps import POOLINGS, pool, sequence_sizes, valid_steps
 from maas.schema import TensorSpec
 
-NORMALIZATIONS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 _MOST_LAYERS = 100
 
 
@@ -64,16 +65,15 @@ class CNN1d(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        _check_sizes(channels, out_features, filters, kernel_size, dilation)
-        for name, value, known in (
-            ("normalization", normalization, (None, *NORMALIZATIONS)),
-            ("activation", activation, tuple(ACTIVATIONS)),
-            ("pooling", pooling, POOLINGS),
-        ):
-            if not isinstance(value, (str, type(None))) or value not in known:
-                raise RecipeError(f"`{name}` must be one of {', '.join(map(str, known))}, got {show(value)}")
-        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-            raise RecipeError(f"`dropout` must be from 0 to below 1, got {show(dropout)}")
+        check_positive(channels=channels, out_features=out_features, dilation=dilation)
+        check_kernel_size(kernel_size)
+        check_sizes("filters", filters, such_as=(64, 64), most=_MOST_LAYERS)
+        if (kernel_size - 1) * dilation ** (len(filters) - 1) > 1 << 20:
+            raise RecipeError(f"`dilation` of {dilation} over {len(filters)} layers reaches too far; make it smaller")
+        check_choice("normalization", normalization, (None, *NORMALIZATIONS))
+        check_choice("activation", activation, ACTIVATIONS)
+        check_choice("pooling", pooling, POOLINGS)
+        check_dropout(dropout)
 
         self.pooling = pooling
         widths = [channels, *filters]
@@ -88,7 +88,7 @@ class CNN1d(nn.Module):
             self.activation = ACTIVATIONS[activation]()
             self.dropout = nn.Dropout(dropout)
             self.output = nn.Linear(widths[-1], out_features)
-        self._initialize(seed)
+        kaiming_uniform(self, seed)
 
     @classmethod
     def sizes(cls, inputs: Mapping[str, TensorSpec], num_outputs: int) -> dict[str, Any]:
@@ -106,14 +106,6 @@ class CNN1d(nn.Module):
         outputs: torch.Tensor = self.output(self.dropout(pool(steps, sequence_lengths, self.pooling)))
         return outputs
 
-    def _initialize(self, seed: int | None) -> None:
-        generator = None if seed is None else torch.Generator().manual_seed(seed)
-        for module in self.modules():
-            if isinstance(module, (nn.Conv1d, nn.Linear)) and not module.weight.is_meta:
-                nn.init.kaiming_uniform_(module.weight, nonlinearity="relu", generator=generator)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-
 
 def _normalized(normalization: nn.Module, steps: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Normalised steps, (batch, steps, filters); the statistics of a batch are those of its valid steps."""
@@ -127,24 +119,3 @@ def _normalized(normalization: nn.Module, steps: torch.Tensor, valid: torch.Tens
     normalized = torch.zeros_like(steps)
     normalized[inside] = normalization(steps[inside])
     return normalized
-
-
-def _check_sizes(channels: Any, out_features: Any, filters: Any, kernel_size: Any, dilation: Any) -> None:
-    for name, size in (
-        ("channels", channels),
-        ("out_features", out_features),
-        ("kernel_size", kernel_size),
-        ("dilation", dilation),
-    ):
-        if type(size) is not int or size < 1:
-            raise RecipeError(f"`{name}` must be a positive integer, got {show(size)}")
-    if kernel_size % 2 == 0:
-        raise RecipeError(f"`kernel_size` must be odd, so that a filter has a middle, got {kernel_size}")
-    if isinstance(filters, (str, bytes)) or not isinstance(filters, Sequence) or not filters:
-        raise RecipeError(f"`filters` must be a sequence of sizes, such as (64, 64), got {show(filters)}")
-    if len(filters) > _MOST_LAYERS:
-        raise RecipeError(f"`filters` may have at most {_MOST_LAYERS} layers, got {len(filters)}")
-    if not all(type(size) is int and size > 0 for size in filters):
-        raise RecipeError(f"`filters` must be positive integers, got {tuple(filters)!r}")
-    if (kernel_size - 1) * dilation ** (len(filters) - 1) > 1 << 20:
-        raise RecipeError(f"`dilation` of {dilation} over {len(filters)} layers reaches too far; make it smaller")

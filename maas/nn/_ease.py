@@ -8,15 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from maas.nn._clicks import (
-    Parts,
-    check_at_least_zero,
-    check_memory,
-    check_positive,
-    clicks_of,
-    sizes_of_clicks,
-    sum_of,
-)
+from maas.nn._arguments import check_at_least_zero, check_positive
+from maas.nn._clicks import Parts, check_memory, clicks_of, sizes_of_clicks, sum_of
 from maas.nn._register import network
 from maas.schema import TensorSpec
 

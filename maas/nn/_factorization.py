@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from maas.errors import RecipeError, show
-from maas.nn._clicks import check_positive, sizes_of_clicks, sum_of
+from maas.nn._arguments import check_dropout, check_positive, check_seed
+from maas.nn._clicks import sizes_of_clicks, sum_of
+from maas.nn._initial import seeded
 from maas.nn._register import network
 from maas.schema import TensorSpec
 
@@ -49,10 +51,10 @@ class MatrixFactorization(nn.Module):
     ) -> None:
         super().__init__()
         check_positive(num_users=num_users, num_items=num_items, embedding_dim=embedding_dim)
-        check_start(dropout, deviation, seed)
-        with torch.random.fork_rng(devices=[], enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
+        check_dropout(dropout)
+        check_seed(seed)
+        _check_deviation(deviation)
+        with seeded(seed):
             self.users = nn.Embedding(num_users + 1, embedding_dim, padding_idx=0)
             self.items = nn.Embedding(num_items, embedding_dim)
         with torch.no_grad():
@@ -135,10 +137,10 @@ class RatingFactorization(nn.Module):
     ) -> None:
         super().__init__()
         check_positive(num_users=num_users, num_items=num_items, embedding_dim=embedding_dim or 1)
-        check_start(dropout, deviation, seed)
-        with torch.random.fork_rng(devices=[], enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
+        check_dropout(dropout)
+        check_seed(seed)
+        _check_deviation(deviation)
+        with seeded(seed):
             self.users = nn.Embedding(num_users + 1, embedding_dim + 1, padding_idx=0)
             self.items = nn.Embedding(num_items + 1, embedding_dim + 1, padding_idx=0)
         with torch.no_grad():
@@ -171,11 +173,6 @@ class RatingFactorization(nn.Module):
         return rating[:, None]
 
 
-def check_start(dropout: Any, deviation: Any, seed: Any) -> None:
-    """Raise RecipeError for an argument out of its range."""
-    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-        raise RecipeError(f"`dropout` must be from 0 to below 1, got {show(dropout)}")
+def _check_deviation(deviation: Any) -> None:
     if isinstance(deviation, bool) or not isinstance(deviation, (int, float)) or not 0 < deviation <= 100:
         raise RecipeError(f"`deviation` must be above 0 and at most 100, got {show(deviation)}")
-    if seed is not None and (type(seed) is not int or not 0 <= seed < 2**63):
-        raise RecipeError(f"`seed` must be None or an integer from 0 to below 2**63, got {show(seed)}")

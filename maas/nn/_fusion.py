@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from maas.errors import RecipeError, show
+from maas.nn._arguments import check_positive
 from maas.nn._mlp import ACTIVATIONS, MLP
 from maas.nn._recipe import Recipe
 from maas.nn._register import kind_of, network
@@ -55,7 +56,7 @@ class Fusion(nn.Module):
         recipes = _recipes(parts)
         if not 0 < len(recipes) <= _MOST_PARTS:
             raise RecipeError(f"`parts` must be 1 to {_MOST_PARTS} recipes, got {len(recipes)}")
-        _check_width(width)
+        check_positive(width=width)
         self.names = tuple(sorted(recipes))  # the order of the features must outlive any order of JSON's
         self.width = width
         self.encoders = nn.ModuleList(recipes[name].build() for name in self.names)
@@ -84,7 +85,7 @@ class Fusion(nn.Module):
         if unknown := sorted(set(given) - set(grouped)):
             raise RecipeError(f"the rows have no part {show(unknown[0])}, they have {', '.join(grouped)}")
         width = arguments.get("width", _WIDTH)
-        _check_width(width)
+        check_positive(width=width)
         parts = {}
         for part, specs in grouped.items():
             chosen = given[part] if part in given else _encoder(part, specs)
@@ -144,11 +145,6 @@ def _recipes(parts: Any) -> dict[str, Recipe]:
             )
         found[name] = one
     return found
-
-
-def _check_width(width: Any) -> None:
-    if type(width) is not int or width < 1:
-        raise RecipeError(f"`width` must be a positive integer, got {show(width)}")
 
 
 def _encoder(part: str, inputs: Mapping[str, TensorSpec]) -> Recipe:

@@ -78,9 +78,8 @@ class Int8Layer(nn.Module):
         """The outputs for codes of the input."""
         if ready.kernel:
             return self._by_kernel(codes, ready)
-        outputs = self._sums(
-            codes.float() - ready.read.zero_point, ready.weight
-        )  # zeros beyond an image's rim are zeros
+        # The zero point goes before the sums: zeros beyond an image's rim are zeros.
+        outputs = self._sums(codes.float() - ready.read.zero_point, ready.weight)
         outputs *= self._by_channel(self.weight_scale * ready.read.scale)
         if self.bias is not None:
             outputs += self._by_channel(self.bias)
@@ -98,6 +97,11 @@ class Int8Layer(nn.Module):
 
     def _by_channel(self, one: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError
+
+    def _operands(self, codes: torch.Tensor, ready: Ready) -> tuple[Any, ...]:
+        """What a kernel is told of its input, weight and bias."""
+        read = ready.read
+        return codes, read.scale, read.zero_point, ready.weight, self.weight_scale, ready.zero_points, self.bias
 
     def _ends(self, ready: Ready) -> tuple[float, int, torch.dtype]:
         """What a kernel is told of its output: scale, zero point, dtype."""
@@ -135,15 +139,7 @@ class Int8Linear(Int8Layer):
     def _by_kernel(self, codes: torch.Tensor, ready: Ready) -> torch.Tensor:
         rows = codes.reshape(-1, codes.shape[-1])
         outputs: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
-            *(
-                rows,
-                ready.read.scale,
-                ready.read.zero_point,
-                ready.weight,
-                self.weight_scale,
-                ready.zero_points,
-                self.bias,
-            ),
+            *self._operands(rows, ready),
             *self._ends(ready),
             *("relu" if self.relu else "none", [], ""),
         )
@@ -184,15 +180,7 @@ class Int8Conv2d(Int8Layer):
     def _by_kernel(self, codes: torch.Tensor, ready: Ready) -> torch.Tensor:
         codes = codes.contiguous(memory_format=torch.channels_last)
         outputs: torch.Tensor = torch.ops.onednn.qconv2d_pointwise(
-            *(
-                codes,
-                ready.read.scale,
-                ready.read.zero_point,
-                ready.weight,
-                self.weight_scale,
-                ready.zero_points,
-                self.bias,
-            ),
+            *self._operands(codes, ready),
             *self.places,
             *self._ends(ready),
             *("relu" if self.relu else "none", [], ""),

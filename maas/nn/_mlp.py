@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from maas.errors import RecipeError, show
+from maas.errors import RecipeError
+from maas.nn._arguments import check_choice, check_dropout, check_positive, check_sizes
 from maas.nn._register import network
 from maas.schema import TensorSpec
 
@@ -71,16 +72,12 @@ class MLP(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        _check_sizes(in_features, out_features, hidden)
-        for name, value, known in (
-            ("activation", activation, ACTIVATIONS),
-            ("normalization", normalization, (None, *NORMALIZATIONS)),
-            ("initialization", initialization, INITIALIZATIONS),
-        ):
-            if not isinstance(value, (str, type(None))) or value not in known:
-                raise RecipeError(f"`{name}` must be one of {', '.join(map(str, known))}, got {show(value)}")
-        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-            raise RecipeError(f"`dropout` must be from 0 to below 1, got {show(dropout)}")
+        check_positive(in_features=in_features, out_features=out_features)
+        check_sizes("hidden", hidden, such_as=(64, 64), most=_MOST_LAYERS, fewest=0)
+        check_choice("activation", activation, ACTIVATIONS)
+        check_choice("normalization", normalization, (None, *NORMALIZATIONS))
+        check_choice("initialization", initialization, INITIALIZATIONS)
+        check_dropout(dropout)
 
         with torch.random.fork_rng(devices=[], enabled=seed is not None):  # layers draw weights of their own first
             self._build(in_features, out_features, hidden, activation, dropout, normalization)
@@ -144,15 +141,3 @@ class MLP(nn.Module):
             else:
                 nn.init.orthogonal_(weight, gain, generator=generator)
             nn.init.zeros_(module.bias)
-
-
-def _check_sizes(in_features: Any, out_features: Any, hidden: Any) -> None:
-    for name, size in (("in_features", in_features), ("out_features", out_features)):
-        if type(size) is not int or size < 1:
-            raise RecipeError(f"`{name}` must be a positive integer, got {show(size)}")
-    if isinstance(hidden, (str, bytes)) or not isinstance(hidden, Sequence):
-        raise RecipeError(f"`hidden` must be a sequence of sizes, such as (64, 64), got {show(hidden)}")
-    if len(hidden) > _MOST_LAYERS:
-        raise RecipeError(f"`hidden` may have at most {_MOST_LAYERS} layers, got {len(hidden)}")
-    if not all(type(size) is int and size > 0 for size in hidden):
-        raise RecipeError(f"`hidden` must be positive integers, got {tuple(hidden)!r}")

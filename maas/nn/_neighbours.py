@@ -9,17 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from maas.errors import RecipeError, show
-from maas.nn._clicks import (
-    Parts,
-    check_at_least_zero,
-    check_memory,
-    check_positive,
-    clicks_of,
-    sizes_of_clicks,
-)
+from maas.nn._arguments import check_at_least_zero, check_flag, check_positive
+from maas.nn._clicks import Parts, check_memory, clicks_of, sizes_of_clicks
 from maas.nn._register import network
-from maas.nn._tokens import mask_of
+from maas.nn._steps import mask_of
 from maas.schema import TensorSpec
 
 _MOST_NUMBERS = 1 << 24  # of a block while it is worked on: bounds its memory
@@ -60,8 +53,7 @@ class ItemNeighbours(nn.Module):
         super().__init__()
         check_positive(num_users=num_users, num_items=num_items, neighbours=neighbours)
         check_at_least_zero(shrinkage=shrinkage)
-        if type(normalize_users) is not bool:
-            raise RecipeError(f"`normalize_users` must be true or false, got {show(normalize_users)}")
+        check_flag(normalize_users=normalize_users)
         self.shrinkage, self.normalize_users = float(shrinkage), normalize_users
         self.kept = min(neighbours, num_items)
         name = f"ItemNeighbours over {num_items:,} items, {self.kept:,} neighbours of each,"

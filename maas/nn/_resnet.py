@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from maas.errors import RecipeError, show
+from maas.nn._arguments import check_positive
 from maas.nn._cnn import image_sizes
 from maas.nn._register import network
 from maas.schema import TensorSpec
@@ -47,9 +48,7 @@ class ResNet(nn.Module):
         self, channels: int, out_features: int, *, width: int = 24, stages: int = 2, logit_scale: float = 0.125
     ) -> None:
         super().__init__()
-        for name, size in (("channels", channels), ("out_features", out_features), ("width", width)):
-            if type(size) is not int or size < 1:
-                raise RecipeError(f"`{name}` must be a positive integer, got {show(size)}")
+        check_positive(channels=channels, out_features=out_features, width=width)
         if type(stages) is not int or not 1 <= stages <= _MOST_STAGES:
             raise RecipeError(f"`stages` must be an integer from 1 to {_MOST_STAGES}, got {show(stages)}")
         if isinstance(logit_scale, bool) or not isinstance(logit_scale, (int, float)) or not 0 < logit_scale <= 1e3:

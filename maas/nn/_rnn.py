@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from maas.errors import RecipeError, show
+from maas.nn._arguments import check_choice, check_dropout, check_flag, check_num_layers, check_positive
 from maas.nn._register import network
 from maas.nn._steps import POOLINGS, pool, reversed_steps, sequence_sizes
 from maas.schema import TensorSpec
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 _GATES = {"lstm": 4, "gru": 3, "rnn": 1}
-_MOST_LAYERS = 100
 
 
 @network("rnn")
@@ -61,23 +60,12 @@ class RNN(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        for name, size in (
-            ("channels", channels),
-            ("out_features", out_features),
-            ("hidden_size", hidden_size),
-            ("num_layers", num_layers),
-        ):
-            if type(size) is not int or size < 1:
-                raise RecipeError(f"`{name}` must be a positive integer, got {show(size)}")
-        if num_layers > _MOST_LAYERS:
-            raise RecipeError(f"`num_layers` may be at most {_MOST_LAYERS}, got {num_layers}")
-        for name, value, known in (("cell", cell, tuple(CELLS)), ("pooling", pooling, POOLINGS)):
-            if not isinstance(value, str) or value not in known:
-                raise RecipeError(f"`{name}` must be one of {', '.join(known)}, got {show(value)}")
-        if type(bidirectional) is not bool:
-            raise RecipeError(f"`bidirectional` must be true or false, got {show(bidirectional)}")
-        if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-            raise RecipeError(f"`dropout` must be from 0 to below 1, got {show(dropout)}")
+        check_positive(channels=channels, out_features=out_features, hidden_size=hidden_size)
+        check_num_layers(num_layers)
+        check_choice("cell", cell, CELLS)
+        check_choice("pooling", pooling, POOLINGS)
+        check_flag(bidirectional=bidirectional)
+        check_dropout(dropout)
 
         self.pooling = pooling
         features = hidden_size * (2 if bidirectional else 1)
@@ -98,19 +86,8 @@ class RNN(nn.Module):
 
     def forward(self, sequence: torch.Tensor, sequence_lengths: torch.Tensor) -> torch.Tensor:
         """(batch, steps, channels) and int64 lengths of shape (batch,), 1 to steps -> (batch, out_features)."""
-        steps = sequence
-        for place, layer in enumerate(self.forwards):
-            if place:
-                steps = self.dropout(steps)
-            onward = layer(steps)[0]  # (batch, steps, hidden_size)
-            if not self.backwards:
-                steps, pooled = onward, None
-                continue
-            back = self.backwards[place](reversed_steps(steps, sequence_lengths))[0]
-            pooled = [pool(one, sequence_lengths, self.pooling) for one in (onward, back)]
-            steps = torch.cat([onward, reversed_steps(back, sequence_lengths)], dim=2)
-        vector = pool(steps, sequence_lengths, self.pooling) if pooled is None else torch.cat(pooled, dim=1)
-        outputs: torch.Tensor = self.output(self.dropout(vector))
+        vectors = read(self.forwards, self.backwards, self.dropout, sequence, sequence_lengths, self.pooling)
+        outputs: torch.Tensor = self.output(self.dropout(vectors))
         return outputs
 
     def _initialize(self, cell: str, seed: int | None) -> None:
@@ -128,3 +105,30 @@ class RNN(nn.Module):
             draw = nn.init.orthogonal_ if "weight_hh" in name else nn.init.xavier_uniform_
             for gate in parameter.detach().chunk(gates):
                 draw(gate, generator=generator)
+
+
+def read(
+    forwards: nn.ModuleList,
+    backwards: nn.ModuleList,
+    dropout: nn.Module,
+    steps: torch.Tensor,
+    lengths: torch.Tensor,
+    pooling: str,
+) -> torch.Tensor:
+    """One vector a row out of the steps of recurrent layers: (batch, steps, features) -> (batch, features).
+
+    Args:
+        forwards: the layers.
+        backwards: as many that read rows from their ends, or none.
+        dropout: between layers.
+        steps, lengths: the rows.
+        pooling: of the last layer's steps, each direction in the order that it read them.
+    """
+    for place, layer in enumerate(forwards):
+        found = [layer(steps)[0]]  # of each direction, (batch, steps, hidden_size)
+        if backwards:
+            found.append(backwards[place](reversed_steps(steps, lengths))[0])
+        if place < len(forwards) - 1:
+            in_order = [found[0], *(reversed_steps(back, lengths) for back in found[1:])]
+            steps = dropout(torch.cat(in_order, dim=2))
+    return torch.cat([pool(one, lengths, pooling) for one in found], dim=1)

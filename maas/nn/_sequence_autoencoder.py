@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from maas.errors import RecipeError, show
-from maas.nn._autoencoder import check_noise, check_one_output, check_positive, with_noise
+from maas.nn._arguments import check_choice, check_positive
+from maas.nn._autoencoder import check_noise, check_one_output, with_noise
+from maas.nn._initial import seeded
 from maas.nn._register import network
 from maas.nn._rnn import CELLS
 from maas.nn._steps import pool, reversed_steps, sequence_sizes, valid_steps
@@ -55,14 +56,11 @@ class SequenceAutoEncoder(nn.Module):
     ) -> None:
         super().__init__()
         check_positive(channels=channels, hidden_size=hidden_size, code=code)
-        if not isinstance(cell, str) or cell not in CELLS:
-            raise RecipeError(f"`cell` must be one of {', '.join(CELLS)}, got {show(cell)}")
+        check_choice("cell", cell, CELLS)
         check_noise(noise)
         self.noise = float(noise)
-        layer: Callable[..., nn.RNNBase] = CELLS[cell]
-        with torch.random.fork_rng(devices=[], enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
+        layer = CELLS[cell]
+        with seeded(seed):
             self.encoder = layer(channels, hidden_size, batch_first=True)
             self.narrow = nn.Linear(hidden_size, code)
             self.decoder = layer(code, hidden_size, batch_first=True)

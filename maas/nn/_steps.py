@@ -1,4 +1,4 @@
-"""What networks over sequences share: which steps are valid, and how they become one vector a row."""
+"""What networks over sequences and texts share: which steps are valid, and how they become one vector a row."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from maas.schema import TensorSpec
 POOLINGS = ("last", "mean", "max")
 
 
+def mask_of(lengths: torch.Tensor, steps: int) -> torch.Tensor:
+    """Which of so many steps are no padding: bool of shape (batch, steps)."""
+    return torch.arange(steps, device=lengths.device) < lengths[:, None]
+
+
 def valid_steps(sequence: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Which steps are no padding: bool of shape (batch, steps, 1), for a sequence of shape (batch, steps, channels)."""
-    places = torch.arange(sequence.shape[1], device=sequence.device)
-    return (places < lengths[:, None])[:, :, None]
+    return mask_of(lengths, sequence.shape[1])[:, :, None]
 
 
 def pool(sequence: torch.Tensor, lengths: torch.Tensor, how: str) -> torch.Tensor:
     """(batch, steps, features) -> (batch, features): the last valid step, or the mean or maximum of the valid ones."""
     if how == "last":
-        return sequence[torch.arange(sequence.shape[0], device=sequence.device), lengths - 1]
+        last = (lengths - 1)[:, None, None].expand(-1, 1, sequence.shape[2])
+        return sequence.gather(1, last)[:, 0]
     valid = valid_steps(sequence, lengths)
     if how == "max":
         return sequence.masked_fill(~valid, -torch.inf).amax(dim=1)
@@ -31,8 +36,9 @@ def pool(sequence: torch.Tensor, lengths: torch.Tensor, how: str) -> torch.Tenso
 
 def reversed_steps(sequence: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Each row read backwards within its own length, so that its padding stays behind it. Its own inverse."""
-    places = torch.arange(sequence.shape[1], device=sequence.device)
-    back = torch.where(places < lengths[:, None], lengths[:, None] - 1 - places, places)  # (batch, steps)
+    steps = sequence.shape[1]
+    places = torch.arange(steps, device=sequence.device)
+    back = torch.where(mask_of(lengths, steps), lengths[:, None] - 1 - places, places)  # (batch, steps)
     return sequence.gather(1, back[:, :, None].expand_as(sequence))
 
 

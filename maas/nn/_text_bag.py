@@ -9,8 +9,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from maas.nn._arguments import check_dropout, check_positive, check_seed
+from maas.nn._initial import seeded
 from maas.nn._register import network
-from maas.nn._tokens import check_arguments, embedding, mask_of, sizes_of_tokens
+from maas.nn._steps import mask_of
+from maas.nn._tokens import embedding, sizes_of_tokens
 from maas.schema import TensorSpec
 
 
@@ -49,11 +52,10 @@ class TextBag(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        sizes = {"vocabulary": vocabulary, "out_features": out_features, "embedding_dim": embedding_dim}
-        check_arguments(sizes, dropout, seed)
-        with torch.random.fork_rng(devices=[], enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
+        check_positive(vocabulary=vocabulary, out_features=out_features, embedding_dim=embedding_dim)
+        check_dropout(dropout)
+        check_seed(seed)
+        with seeded(seed):
             self.embedding = embedding(vocabulary, embedding_dim)
             self.dropout = nn.Dropout(dropout)
             self.output = nn.Linear(embedding_dim, out_features)

@@ -10,8 +10,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from maas.errors import RecipeError, show
+from maas.nn._arguments import check_dropout, check_positive, check_seed
+from maas.nn._initial import seeded
 from maas.nn._register import network
-from maas.nn._tokens import check_arguments, embed, embedding, mask_of, parts, pool, sizes_of_tokens
+from maas.nn._steps import mask_of, pool
+from maas.nn._tokens import embed, embedding, parts, sizes_of_tokens
 from maas.schema import TensorSpec
 
 
@@ -46,16 +49,16 @@ class TextCNN(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        sizes = {"vocabulary": vocabulary, "out_features": out_features, "embedding_dim": embedding_dim}
-        check_arguments({**sizes, "channels": channels}, dropout, seed)
+        check_positive(vocabulary=vocabulary, out_features=out_features)
+        check_positive(embedding_dim=embedding_dim, channels=channels)
+        check_dropout(dropout)
+        check_seed(seed)
         if isinstance(widths, (str, bytes)) or not isinstance(widths, Sequence) or not 0 < len(widths) <= 100:
             raise RecipeError(f"`widths` must be a sequence of 1 to 100 sizes, such as (2, 3, 4), got {show(widths)}")
         if not all(type(width) is int and 0 < width <= 1000 for width in widths):
             raise RecipeError(f"`widths` must be integers from 1 to 1000, got {tuple(widths)!r}")
         self.widths = tuple(widths)
-        with torch.random.fork_rng(devices=[], enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
+        with seeded(seed):
             self.embedding = embedding(vocabulary, embedding_dim)
             self.convolutions = nn.ModuleList(nn.Conv1d(embedding_dim, channels, width) for width in widths)
             self.dropout = nn.Dropout(dropout)

@@ -8,21 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from maas.nn._arguments import check_choice, check_dropout, check_flag, check_num_layers, check_positive, check_seed
+from maas.nn._initial import seeded
 from maas.nn._register import network
-from maas.nn._tokens import (
-    POOLINGS,
-    check_arguments,
-    check_choice,
-    embed,
-    embedding,
-    mask_of,
-    parts,
-    pool,
-    sizes_of_tokens,
-)
+from maas.nn._rnn import CELLS, read
+from maas.nn._steps import POOLINGS
+from maas.nn._tokens import embed, embedding, parts, sizes_of_tokens
 from maas.schema import TensorSpec
-
-CELLS: dict[str, type[nn.LSTM | nn.GRU | nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 @network("text_rnn")
@@ -66,14 +58,16 @@ class TextRNN(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        sizes = {"vocabulary": vocabulary, "out_features": out_features, "embedding_dim": embedding_dim}
-        check_arguments({**sizes, "hidden_size": hidden_size, "num_layers": num_layers}, dropout, seed)
-        check_choice("cell", cell, tuple(CELLS))
+        check_positive(vocabulary=vocabulary, out_features=out_features)
+        check_positive(embedding_dim=embedding_dim, hidden_size=hidden_size)
+        check_num_layers(num_layers)
+        check_choice("cell", cell, CELLS)
         check_choice("pooling", pooling, POOLINGS)
+        check_flag(bidirectional=bidirectional)
+        check_dropout(dropout)
+        check_seed(seed)
         self.pooling = pooling
-        with torch.random.fork_rng(devices=[], enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
+        with seeded(seed):
             self.embedding = embedding(vocabulary, embedding_dim)
             width, directions = embedding_dim, 2 if bidirectional else 1
             forwards, backwards = [], []
@@ -96,28 +90,7 @@ class TextRNN(nn.Module):
         return torch.cat([self._scores(*part) for part in parts(self, tokens, tokens_lengths)])
 
     def _scores(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        states = embed(self.embedding, tokens)  # (batch, steps, features)
-        order = _reversed(lengths, tokens.shape[1])[:, :, None]
-        ends: list[torch.Tensor] = []
-        for layer, cell in enumerate(self.forwards):
-            states = self.dropout(states)
-            read = [cell(states)[0]]
-            ends = [read[0]]
-            if self.backwards:
-                turned = states.gather(1, order.expand(-1, -1, states.shape[2]))
-                back = self.backwards[layer](turned)[0]  # its last valid step has read the whole row
-                read.append(back.gather(1, order.expand(-1, -1, back.shape[2])))
-                ends.append(back)
-            states = torch.cat(read, dim=2)
-        if self.pooling == "last":
-            pooled = torch.cat([pool(one, lengths, "last") for one in ends], dim=1)
-        else:
-            pooled = pool(states, lengths, self.pooling)
-        scores: torch.Tensor = self.output(self.dropout(pooled))
+        states = self.dropout(embed(self.embedding, tokens))  # (batch, steps, features)
+        vectors = read(self.forwards, self.backwards, self.dropout, states, lengths, self.pooling)
+        scores: torch.Tensor = self.output(self.dropout(vectors))
         return scores
-
-
-def _reversed(lengths: torch.Tensor, steps: int) -> torch.Tensor:
-    """For each row the places that turn its valid steps round and leave the padding, int64 (batch, steps)."""
-    places = torch.arange(steps, device=lengths.device).expand(lengths.shape[0], steps)
-    return torch.where(mask_of(lengths, steps), lengths[:, None] - 1 - places, places)

@@ -11,8 +11,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from maas.errors import RecipeError
+from maas.nn._arguments import check_dropout, check_num_layers, check_positive, check_seed
+from maas.nn._initial import seeded
 from maas.nn._register import network
-from maas.nn._tokens import check_arguments, embed, embedding, mask_of, parts, pool, sizes_of_tokens
+from maas.nn._steps import mask_of, pool
+from maas.nn._tokens import embed, embedding, parts, sizes_of_tokens
 from maas.schema import TensorSpec
 
 
@@ -75,14 +78,15 @@ class TextTransformer(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        sizes = {"vocabulary": vocabulary, "out_features": out_features, "width": width, "num_heads": num_heads}
+        check_positive(vocabulary=vocabulary, out_features=out_features, width=width, num_heads=num_heads)
         hidden = 4 * width if feed_forward is None else feed_forward
-        check_arguments({**sizes, "num_layers": num_layers, "feed_forward": hidden}, dropout, seed)
+        check_positive(feed_forward=hidden)
+        check_num_layers(num_layers)
+        check_dropout(dropout)
+        check_seed(seed)
         if width % num_heads or width % 2:
             raise RecipeError(f"`width` must be even and a multiple of `num_heads`, got {width} and {num_heads}")
-        with torch.random.fork_rng(devices=[], enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
+        with seeded(seed):
             self.embedding = embedding(vocabulary, width)
             self.blocks = nn.ModuleList(Block(width, num_heads, hidden, dropout) for _ in range(num_layers))
             self.norm = nn.LayerNorm(width)

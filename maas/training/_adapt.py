@@ -8,6 +8,7 @@ from maas.errors import DataError
 from maas.model import Model
 from maas.nn import Recipe
 from maas.nn.transforms import LowRank
+from maas.training._with_network import with_network
 
 
 def adapted(recipe: Recipe, adapt: LowRank) -> Recipe:
@@ -32,12 +33,5 @@ def merged(model: Model) -> Model:
     one = model.recipe.transforms[places[0]]
     assert isinstance(one, LowRank)
     rest = tuple(other for other in model.recipe.transforms if other is not one)
-    return Model(
-        one.merged(model.network),
-        recipe=replace(model.recipe, transforms=rest),
-        schema=model.schema,
-        preprocess=model.preprocess,
-        task=model.task,
-        target=model.target,
-        card={**model.card, "merged": one.to_json()},
-    )
+    recipe = replace(model.recipe, transforms=rest)
+    return with_network(model, one.merged(model.network), recipe, {**model.card, "merged": one.to_json()})

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from maas.errors import MaasError
 from maas.nn import available_cores
+from maas.nn._memory import total_bytes
 from maas.task import Batch
 from maas.training._plan import Window
 from maas.training._world import World
@@ -236,10 +237,13 @@ def _channels_last(batch: Batch) -> Batch:
 
 
 def fits(num_bytes: int, device: torch.device) -> bool:
-    """Whether rows of so many bytes may lie on a device: half of a GPU's free memory, a quarter of the machine's."""
+    """Whether rows of so many bytes may lie on a device: half of a GPU's free memory, a quarter of the machine's.
+
+    In a container it is a quarter of what that may have.
+    """
     if device.type == "cuda":
         return num_bytes <= torch.cuda.mem_get_info(device)[0] // 2
-    return num_bytes <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    return num_bytes <= total_bytes() // 4
 
 
 def num_workers() -> int:

@@ -19,6 +19,7 @@ from maas.preprocess import Learner
 from maas.task import TaskLearner
 from maas.training._feed import Augment, Augmented
 from maas.training._freeze import Freeze, Pace
+from maas.training._generators import forked
 from maas.training._keeper import Keeper
 from maas.training._loop import Outcome, num_threads
 from maas.training._loop import train as train_network
@@ -142,8 +143,6 @@ def fit(
         RecipeError: the recipe does not fit the rows.
         ArtifactError: the saved model to start from cannot be loaded.
     """
-    if not isinstance(recipe, Recipe):
-        raise DataError(f"`recipe` must be a recipe, such as maas.recipe(maas.nn.MLP), got {show(recipe)}")
     settings = Settings(
         epochs=epochs,
         batch_size=batch_size,
@@ -192,7 +191,7 @@ def fit(
         chooses=keep == "best" or patience is not None,
     )
     model, network = made.model, made.model.network
-    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
+    with forked(where):
         if recipe.learns == "closed_form":
             network.solve(made.batches)  # type: ignore[operator]
             outcome = Outcome([], 0, stopped_early=False)
@@ -233,7 +232,7 @@ def fit(
                     watch=_watch(kept, settings, world, progress),
                 )
             if distribute == "fsdp":
-                model = made.with_network({name: whole(tensor) for name, tensor in network.state_dict().items()})
+                model = made.with_weights({name: whole(tensor) for name, tensor in network.state_dict().items()})
     made.finish(model)
     model.card["training"] = {
         **settings.to_json(),

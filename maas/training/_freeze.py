@@ -99,9 +99,8 @@ class Pace:
         network.train()
         frozen = [part for part, epochs in self.frozen.items() if epochs is None or epoch <= epochs]
         for name, parameter in network.named_parameters():
-            if _is_in(
-                name, self.frozen
-            ):  # an optimizer passes over what has no gradient, autograd over what needs none
+            if _is_in(name, self.frozen):
+                # An optimizer passes over what has no gradient, autograd over what needs none.
                 parameter.requires_grad_(not _is_in(name, frozen))
         for name, module in network.named_modules():
             if _is_in(name, frozen):

@@ -1,10 +1,7 @@
-"""Keeping a run: its lock, its checkpoints, going on from them, and being told to stop."""
+"""Keeping a run: its checkpoints, going on from them, and being told to stop."""
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 import platform
 import signal
 import sys
@@ -12,7 +9,6 @@ import threading
 import time
 import warnings
 from collections.abc import Mapping
-from multiprocessing.util import register_after_fork
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,13 +18,12 @@ import torch
 from maas.errors import RunError, show
 from maas.storage import write_atomic
 from maas.training import _checkpoint
-from maas.training._run import IDENTITY, Run
+from maas.training._generators import generator_states, put_generator_states
+from maas.training._run import Run
+from maas.training._run_folder import RunFolder
 from maas.training._state import State, copy_of
 from maas.training._weights import whole
 from maas.training._world import World
-
-_MAY_CHANGE = ("epochs", "patience", "non_finite")
-"""Settings that a resumed run may have otherwise: they say when to stop, and do not change a step that was taken."""
 
 
 class Keeper:
@@ -47,16 +42,13 @@ class Keeper:
         self, run: Run | None, world: World, identity: Mapping[str, Any] | None = None, *, fixed_end: bool = False
     ) -> None:
         self.run, self.world = run, world
-        self.identity = dict(identity or {})
-        self.fixed_end = fixed_end
-        self.folder = None if run is None else Path(run.folder)
+        self.folder = None if run is None else RunFolder(Path(run.folder), identity or {}, fixed_end=fixed_end)
         self.told: int | None = None  # the signal that came
         self.seconds = 0.0  # spent on checkpoints
         self._saved_at = time.monotonic()
         self._saved: tuple[int, int] | None = None  # epoch and step of the newest checkpoint
         self._steps = 0  # of this process
         self._before: dict[int, Any] = {}
-        self._lock: int | None = None
 
     def __enter__(self) -> Keeper:
         if self.run is None or self.folder is None:
@@ -64,13 +56,13 @@ class Keeper:
         error: RunError | None = None
         if self.world.writes:
             try:
-                self._take(self.run, self.folder)
+                self.folder.take(resume=self.run.resume)
             except RunError as found:
                 error = found
-                self._let_go()
+                self.folder.let_go()
         (failed,) = self.world.most(error is not None)
         if failed:  # in all processes alike
-            raise error or RunError(f"the first process cannot train in {self.folder}; its own error says why")
+            raise error or RunError(f"the first process cannot train in {self.folder.path}; its own error says why")
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._note)
@@ -79,15 +71,10 @@ class Keeper:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        self._let_go()
+        if self.folder is not None:
+            self.folder.let_go()
         if kind is None and self.told is not None:  # it came when the last step was done
             signal.raise_signal(self.told)
-
-    def _let_go(self) -> None:
-        """Free the folder; a forked process does so at once, lest it hold the lock when this one is killed."""
-        if self._lock is not None:
-            os.close(self._lock)  # the file stays: a lock on a removed file guards nothing
-            self._lock = None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         """Remember a signal, and act on it after the step; a second one acts at once."""
@@ -136,20 +123,20 @@ class Keeper:
             return
         start = time.monotonic()
         state.check_finite()
-        generators = self.world.gather(_generators_of(state))
+        generators = self.world.gather(generator_states(state.device))
         gathered = ((name, whole(tensor)) for name, tensor in state.tensors())
         tensors = {
             name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in gathered if self.world.writes
         }
         tensors |= {f"generators.{rank}": one for rank, one in enumerate(generators)}
         if self.world.writes:
-            folder = self.folder / "checkpoints"
-            path = _checkpoint.write(folder, state.steps, tensors, {**state.numbers(), "machine": _machine(state)})
+            numbers = {**state.numbers(), "machine": _machine(state)}
+            path = _checkpoint.write(self.folder.checkpoints, state.steps, tensors, numbers)
             try:
-                write_atomic(self.folder / "latest", f"checkpoints/{path.name}\n".encode())
+                write_atomic(self.folder.path / "latest", f"checkpoints/{path.name}\n".encode())
                 _checkpoint.let_go(path, self.run.keep)
             except OSError as error:
-                raise RunError(f"the run's folder {self.folder} cannot be written: {error.strerror}") from error
+                raise RunError(f"the run's folder {self.folder.path} cannot be written: {error.strerror}") from error
         self._saved = (state.epoch, state.step)
         self._saved_at = time.monotonic()
         self.seconds += self._saved_at - start
@@ -161,8 +148,9 @@ class Keeper:
             KeyboardInterrupt, SystemExit: always.
         """
         self.save(state)
-        if self.world.writes:
-            print(f"maas: saved after step {state.steps} in {self.folder}; resume goes on from there", file=sys.stderr)
+        if self.world.writes and self.folder is not None:
+            where = self.folder.path
+            print(f"maas: saved after step {state.steps} in {where}; resume goes on from there", file=sys.stderr)
         if self.told == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + signal.SIGTERM)
@@ -171,7 +159,7 @@ class Keeper:
         """Save a run that has ended, and mark it as such."""
         self.save(state)
         if self.folder is not None and self.world.writes:
-            self._describe(self.folder, finished=True)
+            self.folder.describe(finished=True)
 
     def go_on(self, state: State) -> None:
         """Put the newest whole checkpoint into a run that has not begun; nothing where there is none.
@@ -186,20 +174,19 @@ class Keeper:
         most, least = self.world.most(steps, -steps)
         if most != -least:
             raise RunError(
-                f"one process goes on from step {int(-least)} in {self.folder}, another from step {int(most)}: all "
-                f"must see the same folder, as on a shared disk; give them such a one"
+                f"one process goes on from step {int(-least)} in {self.folder.path}, another from step {int(most)}: "
+                f"all must see the same folder, as on a shared disk; give them such a one"
             )
         if found:
             self._put(state, *found)
 
-    def _newest(self, place: Path) -> tuple[Path, dict[str, torch.Tensor], dict[str, Any]] | None:
+    def _newest(self, folder: RunFolder) -> tuple[Path, dict[str, torch.Tensor], dict[str, Any]] | None:
         """The newest whole checkpoint of a run's folder, read."""
-        folder = place / "checkpoints"
-        paths = _checkpoint.found(folder)
-        latest = place / "latest"
+        paths = _checkpoint.found(folder.checkpoints)
+        latest = folder.path / "latest"
         named = latest.read_text("utf8", "replace").strip() if latest.is_file() else ""
-        if named and place / named not in paths:
-            warnings.warn(f"{place / named}, the newest checkpoint of the run, is gone", stacklevel=3)
+        if named and folder.path / named not in paths:
+            warnings.warn(f"{folder.path / named}, the newest checkpoint of the run, is gone", stacklevel=3)
         for path in paths:
             try:
                 tensors, numbers = _checkpoint.read(path)
@@ -208,7 +195,9 @@ class Keeper:
                 continue
             return path, tensors, numbers
         if paths or named:
-            raise RunError(f"no checkpoint in {folder} is whole; begin anew in another folder, or remove {place}")
+            raise RunError(
+                f"no checkpoint in {folder.checkpoints} is whole; begin anew in another folder, or remove {folder.path}"
+            )
         return None
 
     def _put(self, state: State, path: Path, tensors: dict[str, torch.Tensor], numbers: dict[str, Any]) -> None:
@@ -234,80 +223,14 @@ class Keeper:
                 f"the run goes on elsewhere ({'; '.join(other)}): the rest will not be the same to the bit",
                 stacklevel=3,
             )
-        if len(generators) == self.world.size and generators[0].shape == _generators_of(state).shape:
-            _put_generators(state, generators[self.world.rank])
+        if len(generators) == self.world.size and generators[0].shape == generator_states(state.device).shape:
+            put_generator_states(generators[self.world.rank], state.device)
         self._saved = (state.epoch, state.step)
-
-    def _take(self, run: Run, folder: Path) -> None:
-        """Make the folder of the run, or find it to be that of this one, and lock it."""
-        if folder.exists() and not folder.is_dir():
-            raise RunError(f"{folder} is not a folder; give the folder of the run")
-        path = folder / IDENTITY
-        inside = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
-        others = [name for name in inside if not name.startswith((".lock", f".{IDENTITY}."))]
-        if others and not path.is_file():
-            raise RunError(f"{folder} is not the folder of a run: it holds {show(others[0])}; choose another")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise RunError(f"the run's folder {folder} cannot be written: {error.strerror}; choose another") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunError(f"another process trains in {folder} now; wait for it, or choose another folder") from error
-        register_after_fork(self, Keeper._let_go)
-        if path.is_file():
-            if not run.resume and _checkpoint.found(folder / "checkpoints"):
-                raise RunError(
-                    f"{folder} holds a run already: go on with it by resume=True (--resume), or choose another folder"
-                )
-            if run.resume:
-                self._compare(path)
-        try:
-            for orphan in folder.glob(".*.tmp-*"):  # of a process that was killed
-                orphan.unlink()
-            self._describe(folder, finished=False)  # first: a folder that holds anything else says what it is
-            (folder / "checkpoints").mkdir(exist_ok=True)
-        except OSError as error:
-            raise RunError(f"the run's folder {folder} cannot be written: {error.strerror}; choose another") from error
-
-    def _describe(self, folder: Path, *, finished: bool) -> None:
-        said = {"format": _checkpoint.FORMAT, "finished": finished, **self.identity}
-        write_atomic(folder / IDENTITY, json.dumps(said, indent=1).encode())
-
-    def _compare(self, path: Path) -> None:
-        """Raise RunError where the folder's run is another one."""
-        try:
-            there = json.loads(path.read_bytes())
-            version, settings = there.pop("format"), dict(there.get("settings", {}))
-        except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
-            raise RunError(f"{path} does not describe a run: {error}; choose another folder") from error
-        if version != _checkpoint.FORMAT:
-            raise RunError(
-                f"{path} has format {version!r}, this version of maas reads {_checkpoint.FORMAT}; go on with the "
-                f"version that began the run, or begin anew in another folder"
-            )
-        here = json.loads(json.dumps(self.identity))
-        may_change = [name for name in _MAY_CHANGE if name != "epochs" or not self.fixed_end]
-        changed = [
-            name
-            for name, value in here.get("settings", {}).items()
-            if name not in may_change and value != settings.get(name)
-        ]
-        changed += [name for name in here if name != "settings" and here[name] != there.get(name)]
-        if changed:
-            name = changed[0]
-            was, now = {**there, **settings}.get(name), {**here, **here.get("settings", {})}[name]
-            raise RunError(
-                f"{path.parent} is another run: its {name} is {show(str(was), 120)}, here it is {show(str(now), 120)}; "
-                f"give what it began with, or choose another folder"
-            )
 
 
 def _machine(state: State) -> dict[str, Any]:
     """What the bits of a step depend on beside the state."""
-    device = state.weights.pieces[0].parameter.device
+    device = state.device
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
@@ -316,18 +239,3 @@ def _machine(state: State) -> dict[str, Any]:
         "torch": torch.__version__,
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
     }
-
-
-def _generators_of(state: State) -> torch.Tensor:
-    """The states of this process's generators, uint8, end to end."""
-    device = state.weights.pieces[0].parameter.device
-    found = [torch.get_rng_state()] + ([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])
-    return torch.cat(found)
-
-
-def _put_generators(state: State, found: torch.Tensor) -> None:
-    device = state.weights.pieces[0].parameter.device
-    length = len(torch.get_rng_state())
-    torch.set_rng_state(found[:length].clone())
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(found[length:].clone(), device)

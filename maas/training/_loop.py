@@ -6,11 +6,10 @@ import contextlib
 import math
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -19,8 +18,11 @@ from maas.nn import threads, work_of, worth_threads
 from maas.task import Batch, Task
 from maas.training._feed import Feed
 from maas.training._freeze import Pace
+from maas.training._generators import seed_generators
 from maas.training._keeper import Keeper
-from maas.training._plan import Plan, Window
+from maas.training._look import look
+from maas.training._mean_loss import mean_loss
+from maas.training._plan import Plan
 from maas.training._receipt import bare_microseconds
 from maas.training._settings import Settings
 from maas.training._speed import choose
@@ -32,7 +34,6 @@ from maas.training._world import World
 
 _WORTH_A_COMPARISON_SECONDS = 5.0  # of training, before it is held beside a bare loop
 _COMPARED_STEPS = 8
-_ROWS_A_PASS = 256  # of validation on a CPU: what layers give for more of them leaves its caches
 _READ_SECONDS = 0.5  # between looks at what the device has done
 _MOST_STEPS_A_READ = 512
 
@@ -159,7 +160,7 @@ def _train(
                 state.follow(settings.ema, taken[-1].check if settings.non_finite == "skip" else None)
             if len(taken) < until and state.step < len(windows) and not keeper.hears_a_signal:
                 continue
-            loss = _look(state, taken, windows, rates, plan, settings)  # the only wait for the device
+            loss = look(state, taken, windows, rates, plan, settings)  # the only wait for the device
             rows = sum(len(index) for some in windows[state.step - len(taken) : state.step] for index in some)
             watch.read(state, len(taken), rows, clock.stop(len(taken)), rates[state.step - 1], loss)
             keeper.stepped(len(taken))
@@ -187,59 +188,6 @@ def _save_or_stop(state: State, keeper: Keeper) -> None:
         keeper.stop(state)
     if due:
         keeper.save(state)
-
-
-def _look(
-    state: State, taken: Sequence[Taken], windows: list[Window], rates: list[float], plan: Plan, settings: Settings
-) -> float:
-    """Read what the steps since the last look did, in one go: count losses, find steps that are not finite.
-
-    Returns:
-        The mean loss of the last step that was finite.
-
-    Raises:
-        DivergedError: one is not, and the policy is to raise.
-    """
-    losses = [part for one in taken for part in one.losses]
-    units = [part for one in taken for part in one.counts or ()]
-    told = [torch.cat(parts).double() for parts in (losses, units, [one.check.reshape(1) for one in taken]) if parts]
-    read = torch.cat(told).cpu().numpy()
-    sizes = [sum(map(len, one.losses)) for one in taken]
-    found = _sums(read[: sum(sizes)], sizes)
-    counts = np.array(sizes, float)
-    if units:
-        of_units = [sum(map(len, one.counts or ())) for one in taken]
-        counts = _sums(read[sum(sizes) : len(read) - len(taken)], of_units)
-    sums = np.zeros((len(taken), 4))  # losses, units, processes whose losses or gradients are not finite
-    sums[:, 0], sums[:, 1] = found, counts
-    sums[:, 2] = ~np.isfinite(sums[:, 0])
-    if not state.scaler.is_enabled():  # which meets gradients that are not finite, and lowers its scale
-        sums[:, 3] = ~np.isfinite(read[len(read) - len(taken) :])
-    sums[sums[:, 2:].any(axis=1), :2] = 0
-    state.world.sum_on_host(sums)
-    bad = sums[:, 2:].any(axis=1)
-    start = state.step - len(taken)
-    if bad.any() and settings.non_finite == "raise":
-        place = int(np.flatnonzero(bad)[0])
-        rows = plan.given(torch.cat(windows[start + place]))
-        which = "a loss" if sums[place, 2] else "a gradient"
-        raise DivergedError(
-            state.steps - len(taken) + place + 1, state.epoch, rates[start + place], rows, f"{which} is not finite"
-        )
-    state.skipped += int(bad.sum())
-    for loss, count, *_ in sums[~bad].tolist():
-        state.note(loss, count)
-    return float(sums[~bad][-1, 0] / sums[~bad][-1, 1]) if (~bad).any() else math.nan
-
-
-def _sums(values: np.ndarray[Any, Any], sizes: Sequence[int]) -> np.ndarray[Any, Any]:
-    """The sum of each run of so many values; 0 of an empty one."""
-    found, filled = np.zeros(len(sizes)), np.array(sizes) > 0
-    if filled.any():
-        starts = np.cumsum([0, *sizes[:-1]])[filled]
-        with np.errstate(invalid="ignore"):  # infinity in one row, and its opposite in another
-            found[filled] = np.add.reduceat(values, starts)
-    return found
 
 
 def _end_epoch(
@@ -309,44 +257,3 @@ def products(precision: str) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
-
-
-def seed_generators(seed: int, epoch: int, rank: int, device: torch.device) -> None:
-    """Seed what dropout draws from, so that an epoch is a function of its number."""
-    number = (seed * 1_000_003 + epoch * 8191 + rank) % 2**63
-    torch.default_generator.manual_seed(number)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(number)
-
-
-def mean_loss(
-    network: nn.Module, task: Task, rows: Batch | Iterable[Batch], world: World | None = None, most: int | None = None
-) -> float:
-    """The mean loss over rows, in evaluation mode; several processes share the rows, and each counts once.
-
-    Args:
-        rows: prepared, in one part or several.
-        world: the processes.
-        most: rows at once; None: as many as are fast.
-    """
-    world = world or World()
-    network.eval()
-    device = next(network.parameters()).device
-    losses, counts = [], []
-    with torch.no_grad():
-        for part in [rows] if isinstance(rows, Batch) else rows:
-            limit = most or (None if device.type == "cuda" else _ROWS_A_PASS)
-            size = min(part.rows_a_pass(), limit or len(part))
-            for at in range(0, len(part), size * world.size):
-                batch, is_counted = part[at : at + size * world.size], True
-                if world.size > 1:
-                    index, is_counted = world.share(torch.arange(len(batch)))
-                    batch = batch[index.to(batch.device)]
-                batch = batch.trimmed().to(device)
-                units = task.units(batch)
-                losses.append(task.loss(network, batch).sum() * is_counted)
-                counts.append((len(batch) if units is None else units.sum()) * is_counted)
-    total = np.array([torch.stack(losses).sum().item(), float(sum(counts))])
-    world.sum_on_host(total)
-    return float(total[0] / total[1])

@@ -11,6 +11,7 @@ import numpy as np
 from maas.data import Rows, as_rows, duplicates
 from maas.errors import DataError, RowError, show
 
+NO_TARGET = "the rows have no target to learn; name it with maas.data.read_table(..., target=...)"
 VALIDATION_SHARE = 0.1
 _FEWEST_ROWS = 4
 _PLACE = "\0place"  # no column of a user's
@@ -46,17 +47,9 @@ def carve(given: Rows, validation: Any, seed: int, task: str | None) -> tuple[Ro
             f"{len(given)} rows are too few to carve a validation part out of; give at least {_FEWEST_ROWS}, or "
             f"`validation` rows"
         )
-    policy = given.policy
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `split` has told of duplicates; copies in a validation part do no harm
-        learning, held_out = _numbered(given).split(
-            float(validation or VALIDATION_SHARE),
-            seed=seed,
-            group=policy.group if policy else None,
-            time=policy.time if policy else None,
-            within=policy.within if policy else None,
-            stratify=False if policy and policy.stratify is False else None,
-        )
+        learning, held_out = split_as_before(_numbered(given), float(validation or VALIDATION_SHARE), seed)
     positions = learning.side.get(_PLACE, np.arange(len(learning)))
     return *_keep_classes(given, _plain(learning), _plain(held_out)), positions
 
@@ -70,6 +63,16 @@ def _numbered(given: Rows) -> Rows:
 
 def _plain(rows: Rows) -> Rows:
     return replace(rows, side={name: column for name, column in rows.side.items() if name != _PLACE})
+
+
+def split_as_before(rows: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
+    """The rows without a share of them, and that share, by the policy that split these rows off others."""
+    policy = rows.policy
+    if policy is None:
+        return rows.split(share, seed=seed)
+    stratify = False if policy.stratify is False else None
+    options: dict[str, Any] = {"group": policy.group, "time": policy.time, "within": policy.within}
+    return rows.split(share, seed=seed, stratify=stratify, **options)
 
 
 def is_share(validation: Any) -> bool:

@@ -19,7 +19,7 @@ from maas.task import Batch, TaskLearner
 from maas.training._feed import Portion
 from maas.training._plan import batches, epoch_order
 from maas.training._settings import Settings
-from maas.training._setup import Setup, device_of, set_up
+from maas.training._setup import Setup, check_recipe, device_of, set_up
 from maas.training._start import Start
 from maas.training._trial import try_steps
 
@@ -89,6 +89,7 @@ def preflight(
     Raises:
         DataError: an argument is none, or the rows are no rows.
     """
+    check_recipe(recipe)
     settings = Settings(batch_size=batch_size, learning_rate=learning_rate, seed=seed)
     where = device_of(device)
     try:

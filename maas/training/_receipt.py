@@ -11,6 +11,7 @@ from torch import nn
 
 from maas.task import Task
 from maas.training._feed import Portion
+from maas.training._generators import forked
 from maas.training._settings import PRECISIONS, Settings
 
 _SECONDS = 0.5
@@ -32,7 +33,7 @@ def bare_microseconds(
     parameters = [one for one in twin.parameters() if one.requires_grad]
     optimizer = settings.make_optimizer([{"params": parameters}], device)
     dtype = PRECISIONS[settings.precision]
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with forked(device):
         steps, start = 0, 0.0
         for warm_up in (True, False):
             steps, start = 0, time.perf_counter()

@@ -25,9 +25,11 @@ from maas.schema import Schema
 from maas.task import Batch, Task, TaskLearner, task_class
 from maas.training._adapt import adapted
 from maas.training._feed import Feed, Resident, Streamed, fits, num_workers
-from maas.training._parts import carve, is_share, located, teaching
+from maas.training._parts import NO_TARGET, carve, is_share, located, teaching
 from maas.training._plan import Plan
-from maas.training._start import Start, head_of, learner_for, put_in, reopened, source_of
+from maas.training._put_in import put_in
+from maas.training._start import Start, head_of, learner_for, reopened, source_of
+from maas.training._with_network import with_network
 from maas.training._world import World
 
 _SHOWN = 5
@@ -118,20 +120,11 @@ class Setup:
                 f"such rows, or give other `validation` rows"
             ) from error
 
-    def with_network(self, tensors: Mapping[str, torch.Tensor]) -> Model:
+    def with_weights(self, tensors: Mapping[str, torch.Tensor]) -> Model:
         """The model with a network of these weights, in place of one that was sharded."""
-        model = self.model
-        network = model.recipe.build()
+        network = self.model.recipe.build()
         network.load_state_dict(tensors)
-        return Model(
-            network.to(model.device),
-            recipe=model.recipe,
-            schema=model.schema,
-            preprocess=model.preprocess,
-            task=model.task,
-            target=model.target,
-            card=model.card,
-        )
+        return with_network(self.model, network, self.model.recipe, self.model.card)
 
     def finish(self, model: Model) -> None:
         """Let the validation rows choose what is left once the network is trained, and let the model remember them."""
@@ -163,12 +156,13 @@ def set_up(
     Args:
         chooses: whether an epoch is to be chosen by validation rows.
     """
+    check_recipe(recipe)
     _check_options(task, preprocess)
     source = None if start is None else source_of(start, recipe)
     named = task if task is None or isinstance(task, str) else task.kind
     given = as_rows(train, task=named)
     if (kind := named or given.task) is None:
-        raise DataError("the rows have no target to learn; name it with maas.data.read_table(..., target=...)")
+        raise DataError(NO_TARGET)
     learner = task_class(kind) if task is None or isinstance(task, str) else task
     needs_target = task_class(kind).needs_target
     carved = validation is None or is_share(validation)
@@ -178,7 +172,7 @@ def set_up(
         raise DataError('without a validation part there is no best epoch: give keep="last" and no `patience`')
     for rows in (learning, held_out):
         if rows is not None and rows.target is None and needs_target:
-            raise DataError("the rows have no target to learn; name it with maas.data.read_table(..., target=...)")
+            raise DataError(NO_TARGET)
 
     learning = learning.observed()
     answer = learner.learn(learning.target, learning.target_name, learning.schema)  # type: ignore[arg-type]
@@ -232,6 +226,12 @@ def set_up(
     model.card["lineage"] = {"parent": source.digest if isinstance(source, Model) else None, "start": begun}
     judges = given if carved or held_out is None else held_out
     return Setup(model, given, learning, positions, held_out, judges, fingerprint, answer)
+
+
+def check_recipe(recipe: Any) -> None:
+    """Raise DataError for what is no recipe."""
+    if not isinstance(recipe, Recipe):
+        raise DataError(f"`recipe` must be a recipe, such as maas.recipe(maas.nn.MLP), got {show(recipe)}")
 
 
 def device_of(wish: str | torch.device | None) -> torch.device:

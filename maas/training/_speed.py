@@ -16,6 +16,7 @@ from torch.func import functional_call, grad_and_value
 from maas.errors import DataError, show
 from maas.task import Batch, Task
 from maas.training._feed import Feed, Portion
+from maas.training._generators import generator_states, put_generator_states
 from maas.training._plan import Window
 from maas.training._settings import PRECISIONS, Settings
 from maas.training._state import State
@@ -62,7 +63,7 @@ def choose(
     tried = [window for window in windows if len(window) == 1 and len(window[0]) == size][:_RACED_STEPS]
     asked = SPEEDS[1:] if speed == "auto" else (speed,)
     cuda = eager.device.type == "cuda"
-    before = state.snapshot(), state.numbers(), _generators(eager.device)
+    before = state.snapshot(), state.numbers(), generator_states(state.device)
     steps: dict[str, Step] = {"eager": eager}
     why: dict[str, str] = {}
     rate, prepared = settings.learning_rate, {}
@@ -79,7 +80,7 @@ def choose(
                 why[name] = str(error)
             except Exception as error:  # whatever a compiler says
                 why[name] = (str(error).splitlines() or [type(error).__name__])[0][:300]
-            _put_back(state, *before, eager.device)
+            _put_back(state, *before)
         record: dict[str, Any] = {"left_out": why, "seconds_to_prepare": prepared}
         if speed != "auto":
             chosen = speed if speed in steps else "eager"
@@ -92,7 +93,7 @@ def choose(
                 reasons = "; ".join(f"{name}: {reason}" for name, reason in why.items())
                 warnings.warn(f'speed="auto" found nothing faster than eager steps: {reasons}', stacklevel=4)
     finally:
-        _put_back(state, *before, eager.device)
+        _put_back(state, *before)
     state.speed = chosen
     return steps[chosen], {"chosen": chosen, **record}
 
@@ -238,10 +239,8 @@ def _race(
         found = [step.run(window, len(window[0].index)).losses[0].mean() for window in portions]
         losses[name] = torch.stack(found).tolist()
         if name == "eager":
-            draws = any(
-                not torch.equal(one, other) for one, other in zip(_generators(eager.device), before[2], strict=True)
-            )
-        _put_back(state, *before, eager.device)
+            draws = not torch.equal(generator_states(state.device), before[2])
+        _put_back(state, *before)
     tolerance = 0.1 if draws else 1e-3 if eager.dtype == torch.float32 else 2e-2
     mean = statistics.mean(losses["eager"])
     apart = {name: abs(statistics.mean(found) - mean) for name, found in losses.items()}
@@ -250,7 +249,7 @@ def _race(
     for _ in range(_ROUNDS):  # in turn, so that a busy moment hits all alike
         for name in agreeing:
             times[name].append(_seconds(steps[name], portions, eager.device))
-            _put_back(state, *before, eager.device)
+            _put_back(state, *before)
     medians = {name: statistics.median(found) for name, found in times.items()}
     return min(medians, key=medians.__getitem__), {
         "microseconds": {name: round(1e6 * seconds, 1) for name, seconds in medians.items()},
@@ -276,21 +275,13 @@ def _signature(portion: Portion) -> tuple[Any, ...]:
     return tuple((tuple(tensor.shape), tensor.dtype) for tensor in tensors)
 
 
-def _generators(device: torch.device) -> list[torch.Tensor]:
-    """The states of the generators that a step may draw from."""
-    found = [torch.get_rng_state()]
-    return [*found, torch.cuda.get_rng_state(device)] if device.type == "cuda" else found
-
-
 def _put_back(
     state: State,
     tensors: dict[str, torch.Tensor],
     numbers: dict[str, Any],
-    generators: list[torch.Tensor],
-    device: torch.device,
+    generators: torch.Tensor,
 ) -> None:
+    """Let a state be again what it was before a few steps."""
     state.restore(tensors)
     state.put_numbers(numbers)
-    torch.set_rng_state(generators[0])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(generators[1], device)
+    put_generator_states(generators, state.device)

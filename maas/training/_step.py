@@ -51,7 +51,7 @@ class Eager:
 
     def __init__(self, state: State, task: Task, settings: Settings) -> None:
         self.state, self.task, self.settings = state, task, settings
-        self.device = state.weights.pieces[0].parameter.device
+        self.device = state.device
         self.dtype = PRECISIONS[settings.precision]
         self.cast = (
             contextlib.nullcontext()

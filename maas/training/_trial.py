@@ -14,7 +14,8 @@ from maas.preprocess import Learner
 from maas.task import TaskLearner
 from maas.training._feed import Portion
 from maas.training._freeze import Pace
-from maas.training._loop import num_threads, seed_generators
+from maas.training._generators import forked, seed_generators
+from maas.training._loop import num_threads
 from maas.training._settings import Settings
 from maas.training._setup import Setup, device_of, set_up
 from maas.training._state import State
@@ -32,10 +33,7 @@ def try_steps(
         drops: whether dropout drops.
     """
     network, device = made.model.network, made.model.device
-    with (
-        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-        threads(num_threads(network, made.task, settings.batch_size)),
-    ):
+    with forked(device), threads(num_threads(network, made.task, settings.batch_size)):
         seed_generators(settings.seed, 1, 0, device)
         pace = Pace()
         state = State.begin(network, settings, pace, World(), sharded=False)

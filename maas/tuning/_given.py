@@ -8,8 +8,9 @@ from typing import Any
 
 from maas.data import Rows, as_rows
 from maas.errors import DataError, show
-from maas.nn import Recipe
 from maas.training import fit
+from maas.training._parts import NO_TARGET
+from maas.training._setup import check_recipe
 
 # Those that are not the same for all fits: their rows, and what only one of them can write to or stand for.
 _OF_ONE_FIT = ("recipe", "train", "validation", "seed", "progress", "run")
@@ -41,10 +42,9 @@ def rows_to_learn(recipe: Any, source: Any, seed: Any, settings: Mapping[str, An
     """
     if type(seed) is not int or not 0 <= seed < 2**63:
         raise DataError(f"`seed` must be an integer from 0 to below 2**63, got {show(seed)}")
-    if not isinstance(recipe, Recipe):
-        raise DataError(f"`recipe` must be a recipe, such as maas.recipe(maas.nn.MLP), got {show(recipe)}")
+    check_recipe(recipe)
     kind = kind_of(settings)
     rows = as_rows(source, task=kind)
     if rows.target is None and (kind or rows.task) != "anomaly":
-        raise DataError("the rows have no target to learn; name it with maas.data.read_table(..., target=...)")
+        raise DataError(NO_TARGET)
     return rows

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from maas.data import Rows, as_rows
 from maas.errors import DataError, show
 from maas.nn import Recipe
 from maas.training import fit
+from maas.training._parts import is_share, split_as_before
 
 LOSS = "validation_loss"
 _SHARE = 0.2
@@ -53,21 +52,17 @@ def parts_of(given: Rows, validation: Any, folds: int | None, seed: int, task: s
     """
     if folds is not None and validation is not None:
         raise DataError("give `folds` or `validation`: folds judge by all rows")
-    is_share = validation is None or isinstance(validation, (int, float, np.integer, np.floating))
-    if is_share and given.target is None:
+    carved = validation is None or is_share(validation)
+    if validation is not None and carved and (isinstance(validation, bool) or not 0 < validation < 1):
+        raise DataError(f"`validation` is rows, or a share of `train` between 0 and 1, got {show(validation)}")
+    if carved and given.target is None:
         if folds is not None:
             raise DataError("folds are scored by a target; name the column that says which rows are anomalies")
         return [(given, None)]
     if folds is not None:
         return [(train, test) for train, test in given.folds(folds, seed=seed)]
-    if is_share:
-        policy = given.policy
-        how: dict[str, Any] = {}
-        if policy is not None:
-            how = {"group": policy.group, "time": policy.time, "within": policy.within}
-            how["stratify"] = False if policy.stratify is False else None
-        learning, judging = given.split(_SHARE if validation is None else validation, seed=seed, **how)
-        return [(learning, judging)]
+    if carved:
+        return [split_as_before(given, _SHARE if validation is None else validation, seed)]
     judging = as_rows(validation, task=task)
     if judging.schema.names != given.schema.names or judging.target is None:
         raise DataError(

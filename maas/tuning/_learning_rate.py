@@ -15,6 +15,7 @@ from maas.nn import Recipe
 from maas.preprocess import Learner
 from maas.task import TaskLearner
 from maas.training import Optimizer, Settings, trial_losses
+from maas.training._setup import check_recipe
 
 _SMOOTHING = 0.9
 _UNSETTLED = 10  # steps
@@ -77,10 +78,13 @@ def learning_rate_range(
     Raises:
         DataError: an argument is out of its range, or as in `maas.fit`.
     """
-    if not 0 < low < high < math.inf:
+    if not all(isinstance(rate, (int, float)) for rate in (low, high)) or not 0 < low < high < math.inf:
         raise DataError(f"`low` and `high` must be positive and rise, got {show(low)} and {show(high)}")
     if type(steps) is not int or steps < 20:
         raise DataError(f"`steps` must be an integer of 20 or more, got {show(steps)}")
+    check_recipe(recipe)
+    if recipe.learns == "closed_form":
+        raise DataError(f"a {recipe.kind} learns in closed form, and has no learning rate")
     settings = Settings(
         batch_size=batch_size, optimizer=Optimizer.of(optimizer), weight_decay=weight_decay, seed=seed, keep="last"
     )

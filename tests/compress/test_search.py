@@ -309,6 +309,8 @@ def test_what_is_compressed_is_not_searched_again(wine_model: maas.Model, wine_s
         ({"optimize": "beauty"}, "`optimize` must be 'latency' or 'size', got 'beauty'"),
         ({"max_drop": 1.5}, "`max_drop` must be from 0 to below 1"),
         ({"learning_rate": 0.1}, "`learning_rate` is for training: give rows to go on with as `train`"),
+        ({"shares": [0.5, 2.0]}, r"`shares` must be numbers above 0 and below 1, got '\[0.5, 2.0\]'"),
+        ({"shares": "half"}, "`shares` must be numbers above 0 and below 1, got 'half'"),
         ({"rounds": 0}, "`rounds` must be an integer from 1 to 100, got 0"),
     ],
 )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from maas.errors import DataError
 from maas.generation import Engine, slots_that_fit
-from maas.generation._memory import free_bytes
 from maas.nn import CausalTransformer
 
 
@@ -23,8 +21,6 @@ def test_a_slot_takes_what_its_tensors_take(dtype: str, size: int) -> None:
 
 
 def test_free_memory_is_asked_for_where_none_is_said() -> None:
-    free = free_bytes(torch.device("cpu"))
-    assert 1 << 20 < free < 1 << 50
     network = CausalTransformer(50, context=64, width=32, num_layers=3, num_heads=4)
     assert slots_that_fit(network) > 100
 

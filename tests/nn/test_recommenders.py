@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from sklearn.metrics.pairwise import cosine_similarity
 from maas import nn
 from maas.errors import RecipeError
 from maas.nn import EASE, ContentBased, ItemNeighbours, Popularity, UserNeighbours
-from maas.nn._clicks import available_bytes
 from maas.schema import TensorSpec
 from maas.task import Batch
 
@@ -167,7 +165,7 @@ def test_the_data_must_be_users_and_items() -> None:
 
 
 def test_user_neighbours_say_their_memory_before_they_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maas.nn._clicks.available_bytes", lambda: 10**9)
+    monkeypatch.setattr("maas.nn._clicks.free_bytes", lambda device: 10**9)
     with pytest.raises(RecipeError, match=r"800.0 GB of memory to be solved, 1.0 GB are available; take fewer users"):
         UserNeighbours(1_000_000, 100_000)
 
@@ -188,7 +186,7 @@ def test_ease_is_the_optimum_that_its_paper_derives() -> None:
 
 
 def test_ease_says_its_memory_before_it_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maas.nn._clicks.available_bytes", lambda: 2 * 10**9)
+    monkeypatch.setattr("maas.nn._clicks.free_bytes", lambda device: 2 * 10**9)
     message = r"EASE over 100,000 items needs 280.0 GB of memory to be solved, 2.0 GB are available; take fewer items"
     with pytest.raises(RecipeError, match=message):
         EASE(10, 100_000)
@@ -197,24 +195,10 @@ def test_ease_says_its_memory_before_it_takes_it(monkeypatch: pytest.MonkeyPatch
 
 
 def test_item_neighbours_say_their_memory_before_they_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maas.nn._clicks.available_bytes", lambda: 10**9)
+    monkeypatch.setattr("maas.nn._clicks.free_bytes", lambda device: 10**9)
     message = r"10,000,000 items, 200 neighbours of each, needs 80.0 GB .*, 1.0 GB are available; keep fewer `neighb"
     with pytest.raises(RecipeError, match=message):
         ItemNeighbours(10, 10_000_000)
-
-
-def test_memory_that_holds_files_only_is_available(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As in a container that has read large files: nearly all counts as used, most of it is given up at need."""
-    monkeypatch.setattr("maas.nn._clicks._CGROUP", tmp_path)
-    for name, text in (("max", "5000\n"), ("current", "4900\n"), ("stat", "anon 900\ninactive_file 3000\n")):
-        (tmp_path / f"memory.{name}").write_text(text)
-    assert available_bytes() == 3100
-    (tmp_path / "memory.max").write_text("max\n")
-    assert available_bytes() > 10**6
-
-
-def test_available_memory_is_a_number_of_bytes() -> None:
-    assert 10**6 < available_bytes() < 10**15
 
 
 def test_content_is_passed_on_and_popularity_added() -> None:

@@ -144,6 +144,7 @@ def test_sizes_follow_from_the_data(cls: Any) -> None:
         (TextRNN, {"cell": "qrnn"}, "`cell` must be one of lstm, gru, rnn, got 'qrnn'"),
         (TextRNN, {"pooling": "sum"}, "`pooling` must be one of last, mean, max, got 'sum'"),
         (TextRNN, {"dropout": 1.0}, "`dropout` must be from 0 to below 1, got 1.0"),
+        (TextRNN, {"bidirectional": "no"}, "`bidirectional` must be true or false, got 'no'"),
         (TextRNN, {"seed": -1}, "`seed` must be None or an integer"),
         (TextTransformer, {"width": 30}, "`width` must be even and a multiple of `num_heads`, got 30 and 4"),
         (TextBag, {"embedding_dim": 0}, "`embedding_dim` must be a positive integer, got 0"),

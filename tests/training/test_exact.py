@@ -20,7 +20,8 @@ from maas.task import Batch, Classification, Regression
 from maas.training import Optimizer, Settings
 from maas.training._feed import Resident
 from maas.training._freeze import Pace
-from maas.training._loop import mean_loss, train
+from maas.training._loop import train
+from maas.training._mean_loss import mean_loss
 from maas.training._plan import Plan
 from maas.training._world import World
 

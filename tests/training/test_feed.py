@@ -269,3 +269,10 @@ def test_a_bad_row_of_numbers_is_told_as_it_was_given_too(workers: int | None) -
                 maas.recipe(maas.nn.MLP, hidden=(4,)), rows, 0.3, preprocess=Picky, workers=workers, seed=seed,
                 epochs=1, batch_size=4, device="cpu", progress=False,
             )  # fmt: skip
+
+
+def test_rows_lie_on_the_device_up_to_a_quarter_of_a_container(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("maas.nn._memory._GROUPS", tmp_path)
+    (tmp_path / "memory.max").write_text("4096\n")
+    assert _feed.fits(1024, CPU)
+    assert not _feed.fits(1025, CPU)

@@ -22,7 +22,7 @@ from maas.data import Rows, from_arrays, read_table, write_sample
 from maas.errors import DataError, MaasError, RecipeError
 from maas.task import Batch, Classification, task
 from maas.training import Schedule
-from maas.training._loop import mean_loss
+from maas.training._mean_loss import mean_loss
 
 Parts = tuple[Rows, Rows]
 SMALL = maas.recipe(maas.nn.MLP, hidden=(6,))

@@ -122,5 +122,7 @@ def test_weights_that_nothing_reaches_are_named() -> None:
 def test_a_bad_argument_is_an_error_of_its_own() -> None:
     with pytest.raises(DataError, match="`batch_size` must be a positive integer, got 0"):
         _check(_frame(), batch_size=0)
+    with pytest.raises(DataError, match=r"`recipe` must be a recipe, such as .*, got 'mlp'"):
+        _check(_frame(), recipe="mlp")  # type: ignore[arg-type]
     fewer = read_table(_frame()[["a", "y"]], target="y")
     assert "`validation` must have the fields of `train`" in str(_check(_frame(), fewer))

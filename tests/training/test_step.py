@@ -13,7 +13,7 @@ from maas.task import Batch, Classification, Forecast, Regression, Task
 from maas.training import Settings
 from maas.training._feed import Portion
 from maas.training._freeze import Pace
-from maas.training._loop import mean_loss
+from maas.training._mean_loss import mean_loss
 from maas.training._state import State
 from maas.training._step import Eager
 from maas.training._world import World

@@ -16,7 +16,8 @@ from maas.task import Batch, Classification, Regression, Task
 from maas.training import Optimizer, Settings
 from maas.training._feed import Resident
 from maas.training._freeze import Pace
-from maas.training._loop import num_threads, seed_generators, train
+from maas.training._generators import seed_generators
+from maas.training._loop import num_threads, train
 from maas.training._plan import Plan
 from maas.training._weights import Weights
 

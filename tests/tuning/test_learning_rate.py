@@ -51,6 +51,7 @@ def test_it_ends_where_the_loss_explodes_and_is_the_same_each_time(wine_split: t
     [
         ({"low": 1.0, "high": 0.1}, "`low` and `high` must be positive and rise, got 1.0 and 0.1"),
         ({"low": 0.0}, "`low` and `high` must be positive and rise, got 0.0 and 1.0"),
+        ({"low": "1e-6"}, "`low` and `high` must be positive and rise, got '1e-6' and 1.0"),
         ({"steps": 3}, "`steps` must be an integer of 20 or more, got 3"),
         (
             {"low": 1e25, "high": 1e30, "optimizer": "sgd"},
@@ -61,6 +62,10 @@ def test_it_ends_where_the_loss_explodes_and_is_the_same_each_time(wine_split: t
 def test_a_bad_argument_is_named(options: dict[str, Any], message: str, wine_split: tuple[Rows, Rows]) -> None:
     with pytest.raises(DataError, match=message):
         _range(wine_split[0], **options)
+    with pytest.raises(DataError, match=r"`recipe` must be a recipe, such as .*, got 'mlp'"):
+        learning_rate_range("mlp", wine_split[0])  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="a ease learns in closed form, and has no learning rate"):
+        learning_rate_range(maas.recipe(maas.nn.EASE), wine_split[0])
 
 
 def test_regressions_too() -> None:

@@ -191,6 +191,8 @@ def test_what_is_refused(wine_split: Parts) -> None:
         (RATES, {"learning_rate": 0.1}, "`learning_rate` is given both in `space` and as a setting; leave one out"),
         (RATES, {"rate": 0.1}, "'rate' is no setting of maas.fit that many fits can share: task, "),
         (RATES, {"seed": -1}, r"`seed` must be an integer from 0"),
+        (RATES, {"validation": 1.5}, r"`validation` is rows, or a share of `train` between 0 and 1, got 1\.5"),
+        (RATES, {"validation": True}, "`validation` is rows, or a share of `train` between 0 and 1, got True"),
     ):
         with pytest.raises(DataError, match=message):
             maas.tune(SMALL, train, space, **{**QUICK, **arguments})  # type: ignore[arg-type]
