@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from maas.metrics._text import score_text
+
 if TYPE_CHECKING:
     from maas.compress._found import Search
     from maas.compress._measure import Measured
@@ -23,9 +25,8 @@ def as_text(search: Search) -> str:
     for one in search.candidates:
         cells = ""
         if one.measured is not None and one.score is not None and one.drop is not None:
-            cells = (
-                "".join(f"{cell:>10}" for cell in (number(one.score), f"{one.drop:.4f}", *taken(one.measured))) + "  "
-            )
+            shown = (score_text(one.score), f"{one.drop:.4f}", *taken(one.measured))
+            cells = "".join(f"{cell:>10}" for cell in shown) + "  "
         lines.append(f"{one.name:<{wide}}{cells}{'; '.join(search.notes(one))}".rstrip())
     return "\n".join([*lines, verdict(search)])
 
@@ -46,11 +47,11 @@ def verdict(search: Search) -> str:
     smaller = plain.measured.weights_bytes / best.measured.weights_bytes
     said = (
         f"chosen for {search.optimize}: {best.name}, {smaller:.1f} times smaller and {faster} for one row; "
-        f"{search.primary} {number(plain.score)} -> {number(best.score)}"
+        f"{search.primary} {score_text(plain.score)} -> {score_text(best.score)}"
     )
     if search.tested is None:
         return f"{said}, on the rows that chose it, so a little optimistic"
-    before, after = number(search.tested.before), number(search.tested.after)
+    before, after = score_text(search.tested.before), score_text(search.tested.after)
     return f"{said}; on {search.tested.num_rows:,} rows that had no say {before} -> {after}"
 
 
@@ -71,9 +72,3 @@ def size(count: float) -> str:
 
 def milliseconds(value: float) -> str:
     return f"{value:.3g} ms" if value < 1000 else f"{value:,.0f} ms"
-
-
-def number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 100 else f"{value:.4g}"

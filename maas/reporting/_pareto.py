@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from maas.compress import Candidate, Search
-from maas.compress._text import TAKEN, budget, number, taken, verdict
+from maas.compress._text import TAKEN, budget, taken, verdict
 from maas.errors import DataError
+from maas.metrics._text import score_text
 from maas.reporting._charts import HEIGHT, WIDTH, Area, Axis, legend
 from maas.reporting._elements import data_table, figure, heads, sentence, title_of
 from maas.reporting._html import Html, cut, join, tag
@@ -83,7 +84,7 @@ def compression(state: Any) -> Html:
     for one in search.candidates:
         cells = [""] * (2 + len(TAKEN))
         if one.measured is not None and one.score is not None and one.drop is not None:
-            cells = [number(one.score), f"{one.drop:.4f}", *taken(one.measured)]
+            cells = [score_text(one.score), f"{one.drop:.4f}", *taken(one.measured)]
         name = f"{numbers[one.name]}  {one.name}" if one.name in numbers else one.name
         notes = tag("small", cut("; ".join(search.notes(one))))
         head = tag("th", cut(name, 80), tag("br"), notes, scope="row")

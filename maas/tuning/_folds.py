@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from maas.metrics import Evaluation
+from maas.metrics._text import score_text
 
 _MOST_FOLDS = 20
 
@@ -93,7 +94,7 @@ class CrossValidation:
         wide = max(map(len, table)) + 2
         lines.append(" " * wide + "".join(f"{name:>{size}}" for name, size in columns.items()))
         for name, scores in table.items():
-            cells = (f"{cell(scores.get(column)):>{size}}" for column, size in columns.items())
+            cells = (f"{score_text(scores.get(column)):>{size}}" for column, size in columns.items())
             lines.append((f"{name:<{wide}}" + "".join(cells if scores else ())).rstrip())
         for name in self.baselines:
             gains = [one.difference for fold in self.folds for one in fold.baselines if one.name == name]
@@ -103,13 +104,6 @@ class CrossValidation:
                 f"are better"
             )
         return "\n".join(lines)
-
-
-def cell(value: float | None) -> str:
-    """A score as tables show it."""
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 100 else f"{value:.4g}"
 
 
 def _over_folds(scores: list[Values], reduce: Any, *, at_least: int) -> Values:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from maas.metrics._text import score_text
 from maas.nn import Recipe
-from maas.tuning._folds import cell
 from maas.tuning._space import json_of
 
 _MOST_TRIALS = 20
@@ -87,7 +87,7 @@ class Tuning:
         names = list(self.best.chosen)
         table = [["trial", self.score, *names]]
         for score, trial in done[:_MOST_TRIALS]:
-            table.append([str(trial.number), cell(score), *(_shown(trial.chosen[name]) for name in names)])
+            table.append([str(trial.number), score_text(score), *(_shown(trial.chosen[name]) for name in names)])
         wide = [max(map(len, column)) + 2 for column in zip(*table, strict=True)]
         lines += ["".join(f"{text:>{size}}" for text, size in zip(row, wide, strict=True)) for row in table]
         if len(done) > _MOST_TRIALS:
