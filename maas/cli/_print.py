@@ -27,8 +27,8 @@ def read_rows(options: Namespace) -> list[Any] | None:
     with contextlib.suppress(ValueError, RecursionError):
         value = strict_json(text)
         return value if isinstance(value, list) else [value]
-    rows = []
-    for number, line in enumerate(text.splitlines(), 1):
+    rows = []  # of lines that end in one way: a text may hold what else Python takes for the end of one
+    for number, line in enumerate(text.split("\n"), 1):
         try:
             rows += [strict_json(line)] if line.strip() else []
         except (ValueError, RecursionError) as error:

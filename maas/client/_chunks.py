@@ -111,7 +111,7 @@ def _encode(row: Any) -> bytes:
     """
     found = orjson.dumps(row, default=plain)
     if b"null" in found:  # which orjson also makes of NaN and infinity: they are not to be taken for a missing value
-        json.dumps(row, allow_nan=False, default=plain)
+        json.dumps(row, allow_nan=False, default=lambda value: getattr(value, "tolist", str)())
     return found
 
 
@@ -174,5 +174,15 @@ def _frame(rows: Any) -> Job:
         ) from error
     backend = frame.implementation.value
     named = frame.iter_rows(named=True)
-    rows = ({name: None if value != value else value for name, value in row.items()} for row in named)
+    rows = ({name: None if _is_missing(value) else value for name, value in row.items()} for row in named)
     return Job(_rows(rows), len(frame), backend=backend)
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a frame says by a value that there is none: by NaN or NaT, which are not themselves, or by pandas' NA."""
+    if hasattr(value, "__len__"):  # arrays compare element by element
+        return False
+    try:
+        return bool(value != value)
+    except TypeError:  # whether NA is NA, it does not know
+        return True

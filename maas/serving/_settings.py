@@ -46,8 +46,8 @@ class Instance:
     @property
     def url(self) -> str:
         """Of inference, as clients on this machine reach it."""
-        any_of_all = ipaddress.ip_address(self.host).is_unspecified
-        return self._at("127.0.0.1" if any_of_all else self.host)
+        named = self.host == "localhost"
+        return self._at("127.0.0.1" if named or ipaddress.ip_address(self.host).is_unspecified else self.host)
 
     @property
     def store(self) -> Path:
