@@ -24,7 +24,7 @@ def _described(model: str) -> tuple[dict[str, Any], str]:
     """What a stored model, or a running server, says of a model; and where it is served."""
     import maas
     from maas.archive import read_archive, read_archived
-    from maas.client import running_servers
+    from maas.client._local import running
     from maas.serving import describe
     from maas.serving.protocols import Identity
 
@@ -37,6 +37,6 @@ def _described(model: str) -> tuple[dict[str, Any], str]:
         named = read_archive(path)
         found = maas.Model.from_artifact(read_archived(path))
         return describe(found, Identity(named.name, named.version, str(found.digest))), url
-    urls = [server.url for server in running_servers() if model in server.models]
     with maas.Client(model) as client:
-        return client.describe(), urls[-1]
+        here = running(model)
+        return client.describe(), url if here is None else here.url
