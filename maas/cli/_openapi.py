@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
+
+from maas.cli._options import add_command, add_imports
+
+
+def add_openapi(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    openapi = add_command(
+        commands,
+        "openapi",
+        "print what a model takes and answers as an OpenAPI 3.1 document",
+        "examples:\n  maas openapi artifacts/wine\n  maas openapi model_store/wine.mar --output wine.openapi.json\n"
+        "  maas openapi wine        (of a server that runs here)",
+    )
+    add_imports(openapi)
+    openapi.add_argument("model", metavar="NAME|MAR|DIR", help="a served model's name, a .mar, or a saved model")
+    openapi.add_argument("--output", metavar="FILE", help="the file to write (default: standard output)")
 
 
 def openapi(options: Namespace) -> bool:

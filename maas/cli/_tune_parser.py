@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from maas.cli._fit_parser import _fit, _learning
-from maas.cli._parser import _command
+from maas.cli._options import add_command
 
 _CROSS_VALIDATE = """\
 examples:
@@ -28,7 +28,7 @@ a space:
 
 
 def add_cross_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    command = _command(
+    command = add_command(
         commands, "cross-validate", "measure a network on every row of a table, by folds", _CROSS_VALIDATE
     )
     _learning(command)
@@ -38,7 +38,7 @@ def add_cross_validate(commands: argparse._SubParsersAction[argparse.ArgumentPar
 
 
 def add_learning_rate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    command = _command(
+    command = add_command(
         commands,
         "learning-rate",
         "raise the learning rate over a few steps, and see where the loss falls fastest",
@@ -53,7 +53,7 @@ def add_learning_rate(commands: argparse._SubParsersAction[argparse.ArgumentPars
 
 
 def add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    command = _command(
+    command = add_command(
         commands, "tune", "search settings and arguments of a network, fit the best, evaluate it and save it", _TUNE
     )
     _fit(command)

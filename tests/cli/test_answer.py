@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import sys
-from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 import maas
-from maas.cli._print import read_rows
+from maas.cli._rows import read_rows
 
 from .conftest import Capture, run
 
@@ -107,7 +106,7 @@ def test_a_line_of_json_may_hold_what_ends_a_line_elsewhere(tmp_path: Path) -> N
     rows = [{"note": "one\u2028two\x85three"}, {"note": ""}]
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    assert read_rows(Namespace(data=str(file))) == rows
+    assert read_rows(str(file)) == rows
 
 
 @pytest.mark.parametrize(
