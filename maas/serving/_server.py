@@ -148,8 +148,8 @@ class Server:
         deadline = time.monotonic() + seconds
         return all(
             wait_idle(self._local, name, version["modelVersion"], seconds=max(0.0, deadline - time.monotonic()))
-            for name in (model["modelName"] for model in self.manage("/models?limit=100")["models"])
-            for version in self.manage(f"/models/{name}/all")
+            for name in _management.models_of(self._local)
+            for version in _management.versions_of(self._local, name)
         )
 
     def wait(self) -> int:
