@@ -8,7 +8,7 @@ from argparse import Namespace
 from typing import Any
 
 from maas.cli._call import client_of
-from maas.cli._print import note
+from maas.cli._print import note, shown
 from maas.client import Client
 from maas.errors import ClientError, DataError, RequestRefused, show
 
@@ -128,4 +128,4 @@ def _shown(text: str) -> str:
     """What a terminal may be sent: what would steer it is shown, not obeyed. A pipe takes the text as it is."""
     if not sys.stdout.isatty():
         return text
-    return "".join(one if one.isprintable() or one in "\n\t\u200d" else ascii(one)[1:-1] for one in text)
+    return shown(text, but="\n\t\u200d")

@@ -26,7 +26,7 @@ does that give the very same weights on this machine?
 
 def add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = add_command(commands, "fit", "train a network on a table, evaluate it and save it", _FIT)
-    _fit(command)
+    add_fitting(command)
     _steps(command)
     _keeping(command)
 
@@ -77,8 +77,9 @@ def _keeping(command: argparse.ArgumentParser) -> None:
     command.add_argument("--proof", metavar="STEPS:DIR", help=argparse.SUPPRESS)  # what --prove-resume starts
 
 
-def _fit(command: argparse.ArgumentParser) -> None:
-    _learning(command)
+def add_fitting(command: argparse.ArgumentParser) -> None:
+    """The options of the commands that end with a saved model, evaluated on rows held out."""
+    add_learning(command)
     command.add_argument("--output", required=True, metavar="DIR", help="where to save the model")
     command.add_argument(
         "--test", type=float, default=0.2, metavar="SHARE", help="held-out rows (default: %(default)s)"
@@ -88,7 +89,7 @@ def _fit(command: argparse.ArgumentParser) -> None:
     add_groups(command)
 
 
-def _learning(command: argparse.ArgumentParser) -> None:
+def add_learning(command: argparse.ArgumentParser) -> None:
     """The rows, the recipe and the settings: what all commands that train share."""
     add_imports(command)
     command.add_argument("data", metavar="DATA", help="a .csv, .tsv or .parquet file, or texts")

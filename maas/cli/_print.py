@@ -29,8 +29,12 @@ def print_answers(options: Namespace, answers: Answers, errors: dict[int, RowErr
 def tell(options: Namespace, text: str) -> None:
     """Print for people. Labels and artifacts may come from anyone: what steers a terminal is shown, not obeyed."""
     if not options.json:
-        shown = ("".join(one if one.isprintable() else ascii(one)[1:-1] for one in line) for line in text.split("\n"))
-        print("\n".join(shown), flush=True)
+        print(shown(text), flush=True)
+
+
+def shown(text: str, *, but: str = "\n") -> str:
+    """A text in which what would steer a terminal is shown, but for some characters."""
+    return "".join(one if one.isprintable() or one in but else ascii(one)[1:-1] for one in text)
 
 
 def note(text: object) -> None:

@@ -34,7 +34,7 @@ class Place:
         if self.server is not None:
             return default_of(self.server.local, name)
         models = next(one["models"] for one in ask_front("status")["instances"] if not one["canary"])
-        return str(next(version for each, _, version in (one.partition("@") for one in models) if each == name))
+        return str(dict(one.split("@") for one in models)[name])
 
     def deploy(self, name: str, version: str) -> None:
         """Release a version that is in the store: as `maas deploy`, or `maas front deploy`.

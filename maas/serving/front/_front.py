@@ -125,8 +125,11 @@ class Front:
             drain_seconds: to wait at most for what it has in flight; what is then left is asked of another.
 
         Raises:
-            ServingError: it is the only one, or does not start again; it is tried again as long as `wait` runs.
+            ServingError: there is none in that place, or no other, or it does not start again; it is tried again as
+                long as `wait` runs.
         """
+        if not 0 <= place < len(self.instances):
+            raise ServingError(f"there is no instance {place}, they are counted from 0 to {len(self.instances) - 1}")
         instance = self.instances[place]
         rest = [one for one in self.instances if one is not instance and one.again is None]
         if all(one.percent for one in rest):
