@@ -38,7 +38,6 @@ def serve(options: Namespace) -> bool:
     given: dict[str, Any] = {name: getattr(options, name) for name in _OPTIONS}
     if options.dry_run and not options.front:
         return _dry_run(options, given)
-
     stop_at_signals()
     if options.front:
         return _front.serve(options)
