@@ -265,7 +265,7 @@ class Front:
         every few seconds, as long as others answer.
 
         Raises:
-            ServingError: none does.
+            ServingError: none answers, and one does not start again.
         """
         if (code := self._process.poll()) is not None:
             return code
