@@ -20,11 +20,9 @@ from maas.archive._layout import (
     first_weights,
     handler_path,
     manifest_of,
-    member,
-    opened,
-    write_archive,
 )
 from maas.archive._names import check_name, check_version
+from maas.archive._zip import member, opened, write_archive
 from maas.errors import ArchiveError, ArtifactError, FormatError, SignatureError
 from maas.model import Model
 from maas.signing import PublicKey, check_signed, check_signs, read_public_keys
@@ -64,7 +62,7 @@ def package(
         ArchiveError: the name, the version or a number cannot be used.
     """
     path = Path(path)
-    name = check_name(Path(path).resolve().name if name is None else name)
+    name = check_name(path.resolve().name if name is None else name)
     check_version(version)
     given: dict[str, Any] = {"workers": workers, "batch_size": batch_size, "max_batch_delay_ms": max_batch_delay_ms}
     read_deployment(**given)  # a wrong number is told before a large model is loaded
@@ -95,9 +93,7 @@ def copy_archive(
         ArchiveError: as in `read_archive`.
         SignatureError: none of them has.
     """
-    with opened(source) as archive:
-        checked(source, archive)
-        members = {info.filename: member(archive, info.filename) for info in archive.infolist()}
+    members = _read_members(source)
     if public_keys is not None:
         _check_trusted(source, _artifact_files(members), public_keys)
     write_archive(target, {**members, CONFIG: deployment.to_yaml().encode()})
@@ -148,10 +144,15 @@ def read_archived(path: str | Path) -> artifact.Artifact:
     return _read_archived(Path(path))[1]
 
 
-def _read_archived(path: Path) -> tuple[dict[str, bytes], artifact.Artifact]:
+def _read_members(path: Path) -> dict[str, bytes]:
+    """All that stands in an archive, once its structure has been checked."""
     with opened(path) as archive:
         checked(path, archive)
-        files = _artifact_files({info.filename: member(archive, info.filename) for info in archive.infolist()})
+        return {info.filename: member(archive, info.filename) for info in archive.infolist()}
+
+
+def _read_archived(path: Path) -> tuple[dict[str, bytes], artifact.Artifact]:
+    files = _artifact_files(_read_members(path))
     found = artifact.parse(files)
     listed = {artifact.SUMS, artifact.SIGNATURE, *artifact.DOCUMENTS, *found.description["weights"]}
     if extra := sorted(set(files) - listed):

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 
 from maas.cli._parser import build_parser
+from maas.cli._print import note
 
 OK, REFUSED, UNUSABLE, UNTRUSTED, UNAVAILABLE, INTERRUPTED, CUT_OFF = 0, 1, 2, 3, 4, 130, 141
 
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _import_hf,
             _keep,
             _learn,
+            _measure,
             _openapi,
             _registry,
             _serve,
@@ -50,10 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "tune": _tune.tune,
             "tune-serving": _tune_serving.tune_serving,
             "learning-rate": _tune.learning_rate,
-            "evaluate": _learn.evaluate,
-            "vouch": _learn.vouch,
+            "evaluate": _measure.evaluate,
+            "vouch": _measure.vouch,
             "compress": _compress.compress,
-            "report": _learn.report,
+            "report": _measure.report,
             "predict": _answer.predict,
             "serve": _serve.serve,
             "front": _front.front,
@@ -114,6 +116,5 @@ def _import(modules: Sequence[str]) -> None:
 
 
 def _say(message: object, code: int) -> int:
-    sys.stdout.flush()
-    print(f"maas: {message}", file=sys.stderr)
+    note(message)
     return code

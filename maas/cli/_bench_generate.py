@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from argparse import Namespace
+from collections import Counter
 from typing import Any
 
 from maas.cli._call import client_options
@@ -25,7 +26,7 @@ def bench_generate(options: Namespace) -> bool:
         )
     loads = asyncio.run(_measure(options))
     print_json(options, {"model": options.model, "loads": [load.to_json() for load in loads]})
-    for message, count in sum((load.errors for load in loads), start=loads[0].errors.__class__()).items():
+    for message, count in sum((load.errors for load in loads), start=Counter[str]()).items():
         tell(options, f"{count} times: {message}")
     return any(load.errors for load in loads)
 

@@ -8,30 +8,32 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from maas.cli._print import Answers, print_answers, print_json, read_rows, tell
+from maas.cli._options import reading_of
+from maas.cli._print import Answers, print_answers, print_json, tell
+from maas.cli._rows import rows_to_send
 from maas.client import Client, running_servers
-from maas.errors import DataError, RequestRefused, RowError, ServerUnavailable
+from maas.errors import RequestRefused, RowError, ServerUnavailable
 
-_TABLES = (".csv", ".tsv", ".parquet", ".json", ".jsonl")
 _POLL_SECONDS = 0.25
 
 
 def call(options: Namespace) -> bool:
-    with _client(
-        options, options.model, timeout=options.timeout, retries=options.retries, parallel=options.parallel
-    ) as client:
-        rows, kept, length, errors = _rows(options, client)
-        answers: Answers = [None] * length
+    how = {name: getattr(options, name) for name in ("timeout", "retries", "parallel")}
+    with client_of(options, options.model, **how) as client:
+        sent = rows_to_send(options.data, lambda: client.describe()["fields"], **reading_of(options))
+        answers: Answers = [None] * sent.length
+        errors = dict(sent.errors)
         found: list[Any] = []
         try:
-            found = list(client.predict(rows, progress=options.progress)) if rows else []
+            found = list(client.predict(sent.rows, progress=options.progress)) if sent.rows else []
         except RequestRefused as refused:
             if "errors" not in refused.problem:
                 raise
             found = refused.problem["predictions"]
             for one in refused.problem["errors"]:
-                errors[kept[one["row"]]] = RowError(kept[one["row"]], one["field"], one["detail"])
-        for row, answer in zip(kept, found, strict=True):
+                row = sent.kept[one["row"]]
+                errors[row] = RowError(row, one["field"], one["detail"])
+        for row, answer in zip(sent.kept, found, strict=True):
             answers[row] = answer
     return print_answers(options, answers, errors)
 
@@ -46,7 +48,7 @@ def ready(options: Namespace) -> bool:
     if not names:
         raise ServerUnavailable("no server runs here; start one with maas serve, or say NAME and --url")
     for name in names:
-        with _client(options, name) as client:
+        with client_of(options, name) as client:
             client.wait_ready(max(0.0, deadline - time.monotonic()))
     if options.token_file is not None:
         _write_token(Path(options.token_file), names[0])
@@ -81,33 +83,12 @@ def client_options(options: Namespace) -> dict[str, Any]:
     return {**given, "version": options.model_version}
 
 
-def _client(options: Namespace, model: str, **more: Any) -> Client:
+def client_of(options: Namespace, model: str, **more: Any) -> Client:
+    """The client of a model, by the options.
+
+    Args:
+        options: say where the server is.
+        model: its name.
+        more: further arguments of the client.
+    """
     return Client(model, **client_options(options), **more)
-
-
-def _rows(options: Namespace, client: Client) -> tuple[list[Any], list[int], int, dict[int, RowError]]:
-    """The rows that can be sent, their positions, how many there are in all, and why the others cannot."""
-    files = [Path(name) for name in options.data if name != "-" and Path(name).suffix.lower() not in _TABLES]
-    if len(files) == len(options.data):
-        for file in files:
-            if not file.is_file():
-                raise DataError(f"there is no file {file}")
-        return list(files), list(range(len(files))), len(files), {}
-    if len(options.data) > 1:
-        raise DataError(f"one table or stream of rows goes at a time, got {', '.join(options.data)}")
-    (options.data,) = options.data
-    rows = read_rows(options)
-    if rows is not None:
-        return rows, list(range(len(rows))), len(rows), {}
-    from maas.data import read_columns
-    from maas.schema import Schema
-
-    table, errors = read_columns(
-        options.data,
-        Schema.from_json(client.describe()["fields"]),
-        missing=options.missing,
-        delimiter=options.delimiter,
-        encoding=options.encoding,
-    )
-    kept = [row for row in range(len(table)) if row not in errors]
-    return table.take(kept).to_dicts(), kept, len(table), errors

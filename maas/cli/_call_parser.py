@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from maas.cli._parser import _command, _json, _reading
-from maas.cli._tune_serving import _counts
+from maas.cli._options import add_command, add_json, add_reading, counts
 
 
 def add_call(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    call = _command(
+    call = add_command(
         commands,
         "call",
         "send rows to a served model, one JSON line for each answer",
@@ -34,11 +33,11 @@ def add_call(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--parallel", type=int, default=4, metavar="N", help="requests under way at once (default: %(default)s)"
     )
     call.add_argument("--progress", action="store_true", help="show a bar on standard error")
-    _reading(call)
+    add_reading(call)
 
 
 def add_chat(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    chat = _command(
+    chat = add_command(
         commands,
         "chat",
         "talk with a served model that generates text; each line is a question, the answer comes as it is made",
@@ -65,7 +64,7 @@ def add_chat(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def add_bench_generate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    bench = _command(
+    bench = add_command(
         commands,
         "bench-generate",
         "measure how fast a served model generates text: open streams, and count what comes",
@@ -76,18 +75,18 @@ def add_bench_generate(commands: argparse._SubParsersAction[argparse.ArgumentPar
     bench.add_argument("model", metavar="NAME", help="the model's name")
     _server(bench)
     bench.add_argument(
-        "--clients", type=_counts, default=[1, 4, 8], metavar="N,N", help="that stream at once (default: 1,4,8)"
+        "--clients", type=counts, default=[1, 4, 8], metavar="N,N", help="that stream at once (default: 1,4,8)"
     )
     bench.add_argument(
         "--prompt-tokens", type=int, default=32, metavar="N", help="of a prompt, about (default: %(default)s)"
     )
     bench.add_argument("--max-tokens", type=int, default=64, metavar="N", help="of an answer (default: %(default)s)")
     bench.add_argument("--seconds", type=float, default=10.0, metavar="S", help="of a load (default: %(default)g)")
-    _json(bench)
+    add_json(bench)
 
 
 def add_ready(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    ready = _command(
+    ready = add_command(
         commands,
         "ready",
         "tell by the exit code whether served models answer: for probes and scripts",
@@ -100,7 +99,7 @@ def add_ready(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     ready.add_argument(
         "--token-file", metavar="FILE", help="write the local server's inference token there, for a front beside it"
     )
-    _json(ready)
+    add_json(ready)
 
 
 def _server(command: argparse.ArgumentParser) -> None:

@@ -7,7 +7,8 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from maas.cli._call import _client
+from maas.cli._call import client_of
+from maas.cli._print import note, shown
 from maas.client import Client
 from maas.errors import ClientError, DataError, RequestRefused, show
 
@@ -64,36 +65,36 @@ class Conversation:
 
 def chat(options: Namespace) -> bool:
     """Lines are questions. On a terminal it goes on after an error; of a pipe the first one ends it."""
-    asked = sys.stdin.isatty()
+    interactive = sys.stdin.isatty()
     given = {name: value for name in _OPTIONS if (value := getattr(options, name)) is not None}
-    with _client(options, options.model, timeout=options.timeout) as client:
+    with client_of(options, options.model, timeout=options.timeout) as client:
         _check(client)
         conversation = Conversation(client, options.system, given)
         if not conversation.takes_messages:
-            _note(f"{client.model} has no chat template: it goes on from each line as a prompt, and remembers none")
-        if asked:
+            note(f"{client.model} has no chat template: it goes on from each line as a prompt, and remembers none")
+        if interactive:
             with contextlib.suppress(ImportError):
                 import readline  # noqa: F401, which lets lines be edited and called back
-            _note(f"Ctrl-C stops an answer, {_RESET} begins anew, Ctrl-D ends")
-        while (line := _line(asked)) is not None:
+            note(f"Ctrl-C stops an answer, {_RESET} begins anew, Ctrl-D ends")
+        while (line := _line(interactive)) is not None:
             if line == _RESET:
                 conversation.reset()
             elif line:
                 try:
                     why = conversation.ask(line)
                 except ClientError as error:
-                    if not asked:
+                    if not interactive:
                         raise
-                    _note(f"{error}{f'; {_RESET} begins anew' if isinstance(error, RequestRefused) else ''}")
+                    note(f"{error}{f'; {_RESET} begins anew' if isinstance(error, RequestRefused) else ''}")
                     continue
-                if asked and why == "length":
-                    _note("the answer was cut off; --max-tokens gives more room")
+                if interactive and why == "length":
+                    note("the answer was cut off; --max-tokens gives more room")
     return False
 
 
-def _line(asked: bool) -> str | None:
+def _line(interactive: bool) -> str | None:
     """The next line, without spaces around it; None at the end."""
-    if not asked:
+    if not interactive:
         line = sys.stdin.readline()
         return line.strip() if line else None
     try:
@@ -127,9 +128,4 @@ def _shown(text: str) -> str:
     """What a terminal may be sent: what would steer it is shown, not obeyed. A pipe takes the text as it is."""
     if not sys.stdout.isatty():
         return text
-    return "".join(one if one.isprintable() or one in "\n\t\u200d" else ascii(one)[1:-1] for one in text)
-
-
-def _note(text: str) -> None:
-    sys.stdout.flush()
-    print(f"maas: {text}", file=sys.stderr, flush=True)
+    return shown(text, but="\n\t\u200d")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from maas.cli._labelled import labelled
 from maas.cli._learn import check_output
-from maas.cli._parser import _LABELLED, _command, _imports, _labelled, _reading
-from maas.cli._print import pair, print_json, tell, value_of
+from maas.cli._options import LABELLED, add_command, add_imports, add_labelled, add_reading, pair, value_of
+from maas.cli._print import print_json, tell
 from maas.errors import CompressionError, DataError
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ them all. Stop what else runs on the machine first. It ends with 1, and writes n
 
 def add_compress(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    command = _command(
+    command = add_command(
         commands, "compress", "make a saved model smaller or faster, within a stated loss of its score", _EXAMPLES
     )
-    _imports(command)
+    add_imports(command)
     command.add_argument("artifact", metavar="DIR", help="a saved model")
-    command.add_argument("--data", required=True, metavar="DATA", help=f"judges what is lost; {_LABELLED}")
-    _labelled(command)
+    command.add_argument("--data", required=True, metavar="DATA", help=f"judges what is lost; {LABELLED}")
+    add_labelled(command)
     command.add_argument("--train", metavar="DATA", help="rows to go on training with: needed to prune and to distil")
     command.add_argument("--test", metavar="DATA", help="rows that have no say, to score what was chosen")
     command.add_argument(
@@ -69,7 +69,7 @@ def add_compress(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     command.add_argument("--output", required=True, metavar="DIR", help="where to save the model")
     command.add_argument("--picture", metavar="FILE", help="of the search (default: OUTPUT-pareto.svg)")
     command.set_defaults(groups=[])
-    _reading(command)
+    add_reading(command)
 
 
 def compress(options: Namespace) -> bool:

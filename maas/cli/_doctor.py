@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from maas.cli._parser import _command, _imports, _json
+from maas.cli._options import add_command, add_imports, add_json
 from maas.cli._print import print_json, tell
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _MARKS = {"ok": "[ok]", "warning": "[warning]", "error": "[error]"}
 
 def add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    doctor = _command(
+    doctor = add_command(
         commands,
         "doctor",
         "look for what keeps models from being trained and served here, and say what to do",
@@ -27,11 +27,11 @@ def add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "with an archive or a saved model it also lets the model answer broken requests, in a process of its own and\n"
         "without a server. exit codes: 1 an error was found, 0 none",
     )
-    _imports(doctor)
+    add_imports(doctor)
     doctor.add_argument("paths", nargs="*", metavar="DIR|MAR", help="saved models, or archives, to look at too")
     doctor.add_argument("--store", default="model_store", metavar="DIR", help="model store (default: %(default)s)")
     doctor.add_argument("--port", type=int, default=8080, metavar="N", help="of inference (default: %(default)s)")
-    _json(doctor)
+    add_json(doctor)
 
 
 def doctor(options: Namespace) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from argparse import Namespace
 
-from maas.cli._parser import _command, _imports, _json
+from maas.cli._options import add_command, add_imports, add_json
 from maas.cli._print import print_json, tell
 
 
 def add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    export = _command(
+    export = add_command(
         commands,
         "export",
         "write a saved model's network for use elsewhere, with what others need to know to use it",
@@ -20,11 +20,11 @@ def add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "what was written is run again on the golden rows, and must answer as the model does. It is not a second way\n"
         "to serve: rows become tensors, and outputs answers, by what model.json describes",
     )
-    _imports(export)
+    add_imports(export)
     export.add_argument("artifact", metavar="DIR", help="a saved model")
     export.add_argument("--output", required=True, metavar="DIR", help="the folder to write")
     export.add_argument("--format", choices=["onnx", "pt2"], default="onnx", help="(default: %(default)s)")
-    _json(export)
+    add_json(export)
 
 
 def export(options: Namespace) -> bool:

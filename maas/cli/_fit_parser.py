@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from maas.cli._parser import _command, _groups, _imports, _reading, _separator
+from maas.cli._options import add_command, add_groups, add_imports, add_reading, add_separator
 
 _FIT = """\
 examples:
@@ -25,8 +25,8 @@ does that give the very same weights on this machine?
 
 
 def add_fit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    command = _command(commands, "fit", "train a network on a table, evaluate it and save it", _FIT)
-    _fit(command)
+    command = add_command(commands, "fit", "train a network on a table, evaluate it and save it", _FIT)
+    add_fitting(command)
     _steps(command)
     _keeping(command)
 
@@ -77,20 +77,21 @@ def _keeping(command: argparse.ArgumentParser) -> None:
     command.add_argument("--proof", metavar="STEPS:DIR", help=argparse.SUPPRESS)  # what --prove-resume starts
 
 
-def _fit(command: argparse.ArgumentParser) -> None:
-    _learning(command)
+def add_fitting(command: argparse.ArgumentParser) -> None:
+    """The options of the commands that end with a saved model, evaluated on rows held out."""
+    add_learning(command)
     command.add_argument("--output", required=True, metavar="DIR", help="where to save the model")
     command.add_argument(
         "--test", type=float, default=0.2, metavar="SHARE", help="held-out rows (default: %(default)s)"
     )
     command.add_argument("--intended-use", metavar="TEXT", help="what the model is for, kept on its card")
     command.add_argument("--limits", metavar="TEXT", help="where it must not be relied on, kept on its card")
-    _groups(command)
+    add_groups(command)
 
 
-def _learning(command: argparse.ArgumentParser) -> None:
+def add_learning(command: argparse.ArgumentParser) -> None:
     """The rows, the recipe and the settings: what all commands that train share."""
-    _imports(command)
+    add_imports(command)
     command.add_argument("data", metavar="DATA", help="a .csv, .tsv or .parquet file, or texts")
     command.add_argument(
         "--target",
@@ -117,7 +118,7 @@ def _learning(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--false-alarms", type=float, metavar="X", help="of an anomaly: share of normal rows (default: 0.01)"
     )
-    _separator(command)
+    add_separator(command)
     command.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="keep from the network")
     command.add_argument(
         "--type",
@@ -144,4 +145,4 @@ def _learning(command: argparse.ArgumentParser) -> None:
     command.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a gain")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="(default: %(default)s)")
     command.add_argument("--device", help="such as cuda or cpu (default: cuda where there is one)")
-    _reading(command)
+    add_reading(command)

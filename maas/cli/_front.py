@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from maas.cli import _registry
 from maas.cli._print import print_json, tell
+from maas.cli._stay import stay
 from maas.errors import ServingError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ _OF_INSTANCES = ("imports", "workers", "batch_size", "max_batch_delay_ms", "thre
 
 def serve(options: Namespace) -> bool:
     """`maas serve --front`. The signals that stop it are set already."""
-    from maas.cli._serve import notify
     from maas.serving.front import serve_front
     from maas.serving.front._start import plan_front
 
@@ -32,32 +31,8 @@ def serve(options: Namespace) -> bool:
         return False
     tell(options, f"starting {options.instances} TorchServes and Caddy ...")
     given |= {name: getattr(options, name) for name in _OF_INSTANCES}
-    try:
-        front = serve_front(options.store, models, canary=options.canary, **given)
-    except KeyboardInterrupt:
-        tell(options, "stopped before it was ready")
-        return False
-    try:
-        _registry.remember(options, front.folder)
-        _tell_started(options, front)
-        notify("READY=1")
-        code = front.wait()
-    except KeyboardInterrupt:
-        notify("STOPPING=1")
-        try:
-            tell(options, f"draining, {options.drain_seconds:g} s at most; once more stops at once ...")
-            if not front.stop(options.drain_seconds):
-                print("maas: requests were still in flight, and are lost", file=sys.stderr, flush=True)
-        except KeyboardInterrupt:
-            front.stop(drain_seconds=0)
-        return False
-    except BaseException:
-        front.stop(drain_seconds=0)
-        raise
-    front.stop(drain_seconds=0)
-    if code:
-        raise ServingError(f"Caddy ended by itself with exit code {code}; --logs DIR keeps its logs")
-    return False  # every instance was stopped, as by maas stop --all
+    start = partial(serve_front, options.store, models, canary=options.canary, **given)
+    return stay(options, start, _tell_started, "Caddy")
 
 
 def front(options: Namespace) -> bool:

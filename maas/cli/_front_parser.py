@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from maas.cli._parser import _command, _json
+from maas.cli._options import add_command, add_json
 
 
 def add_front_options(serve: argparse.ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def add_front_options(serve: argparse.ArgumentParser) -> None:
 
 def add_front(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `maas front`."""
-    front = _command(
+    front = add_command(
         commands,
         "front",
         "ask the front that maas serve --front runs here",
@@ -42,7 +42,7 @@ def add_front(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     restart.add_argument("place", type=int, metavar="N", help="of the instance, counted from 0 as status lists them")
     keys = actions.add_parser("keys", help="read the file of keys again")
     for action in (status, deploy, back, share, restart, keys):
-        _json(action)
+        add_json(action)
 
 
 def canary(text: str) -> tuple[str, str, int]:

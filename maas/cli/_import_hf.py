@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from argparse import Namespace
 
-from maas.cli._parser import _command, _json
+from maas.cli._options import add_command, add_json
 from maas.cli._print import print_json, tell
 
 
 def add_import_hf(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    importing = _command(
+    importing = add_command(
         commands,
         "import-hf",
         "turn a language model's Hugging Face folder, or its GGUF file, into a saved model",
@@ -31,7 +31,7 @@ def add_import_hf(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     importing.add_argument(
         "--context", type=int, metavar="N", help="most tokens of a prompt and its answer (default: the model's)"
     )
-    _json(importing)
+    add_json(importing)
 
 
 def import_hf(options: Namespace) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maas.cli._print import print_json, tell
-from maas.cli._task import threshold_text
 from maas.errors import FormatError
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def inspect(options: Namespace) -> bool:
         lines = _describe(stored, named.name + " " + named.version if named else None)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise FormatError(f"{path} does not describe a model: {type(error).__name__} {error}") from error
-    tell(options, "\n".join("\\n".join(line.split("\n")) for line in lines))
+    tell(options, "\n".join(line.replace("\n", "\\n") for line in lines))
     print_json(options, result)
     return False
 
@@ -51,7 +50,7 @@ def _describe(stored: Artifact, named: str | None) -> list[str]:
         f"digest     {stored.digest}",
         f"network    {description['recipe']['kind']}({arguments})",
         f"task       {description['task']['kind']} of {description['target']}"
-        + threshold_text(description["task"]["state"]),
+        + _threshold(description["task"]["state"]),
         f"fields     {len(description['schema'])}",
     ]
     for field in description["schema"]:
@@ -65,6 +64,14 @@ def _describe(stored: Artifact, named: str | None) -> list[str]:
     if card.get("evaluation"):
         lines += ["", *str(Evaluation.from_json(card["evaluation"])).splitlines()]
     return lines
+
+
+def _threshold(state: dict[str, Any]) -> str:
+    """The threshold in a task's state, where there is one."""
+    if "threshold" not in state:
+        return ""
+    by = state.get("chosen_by")
+    return f", threshold {state['threshold']:.6g}" + ("" if by is None else f" chosen by {by}")
 
 
 def verify(options: Namespace) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maas.cli._corpus import corpus
+from maas.cli._options import reading_of
 from maas.errors import DataError
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ def labelled(options: Namespace, model: Model, path: str) -> Rows:
         return corpus(options, path, getattr(model.preprocess, "context", None))
     kinds = [field.kind for field in model.schema.fields]
     readers = {"image": data.read_images, "audio": data.read_audio}
-    if (
-        len(kinds) == 1 and kinds[0] in readers and kinds[0] == model.schema.names[0]
-    ):  # the names these readers give their fields
+    if len(kinds) == 1 and kinds[0] in readers and kinds[0] == model.schema.names[0]:  # as these readers name fields
         is_table = Path(path).suffix.lower() in (".csv", ".tsv", ".parquet")
         name = options.target or model.target
         target = name.split(",") if model.task.kind == "multilabel" and "," in name else name
@@ -52,9 +51,7 @@ def labelled(options: Namespace, model: Model, path: str) -> Rows:
         text_target=any(isinstance(label, str) for label in classes),
         separator=options.separator,
         side=options.groups,
-        missing=options.missing,
-        delimiter=options.delimiter,
-        encoding=options.encoding,
+        **reading_of(options),
     )
     if errors:
         raise errors[min(errors)]

@@ -1,4 +1,4 @@
-"""The commands that train and measure: fit, evaluate, report."""
+"""The command fit, and what all commands that train share."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from maas.cli._corpus import corpus, prompts_of
 from maas.cli._kept import fit_with, run_of
-from maas.cli._labelled import labelled
-from maas.cli._print import pair, print_json, tell, value_of
+from maas.cli._options import pair, reading_of, value_of
+from maas.cli._print import print_json, tell
 from maas.cli._task import target_of, task_of
 from maas.errors import ArtifactError, DataError
 
 if TYPE_CHECKING:
     from maas.data import Rows, Split
-    from maas.metrics import Evaluation
     from maas.model import Model
     from maas.nn import Recipe
     from maas.task import TaskLearner
@@ -102,9 +101,7 @@ def given(options: Namespace) -> tuple[Recipe, Rows, str | TaskLearner | None]:
         separator=options.separator,
         drop=options.drop,
         types=types,
-        missing=options.missing,
-        delimiter=options.delimiter,
-        encoding=options.encoding,
+        **reading_of(options),
     )
     return recipe, rows, task_of(options, rows)
 
@@ -174,58 +171,3 @@ def _receipt(receipt: Mapping[str, Any]) -> str:
         + f", {receipt['of_them_waiting_for_rows']:,.0f} of them waiting for rows; "
         f"{receipt['synchronisations']:,} looks at the device"
     )
-
-
-def evaluate(options: Namespace) -> bool:
-    import maas
-
-    model = maas.load(options.artifact)
-    evaluation, _ = _evaluated(options, model)
-    tell(options, str(evaluation))
-    print_json(options, evaluation.to_json())
-    return False
-
-
-def vouch(options: Namespace) -> bool:
-    """Score a lower precision beside float32 and write it into the saved model's card; whether it does not hold."""
-    import maas
-
-    model = maas.load(options.artifact, device=options.device)
-    found = model.vouch(labelled(options, model, options.data), max_drop=options.max_drop)
-    model.save(options.artifact, examples=None if model.example is None else model.example["rows"])
-    full, low = (found["scores"][precision][found["primary"]] for precision in ("float32", "bfloat16"))
-    same = "" if found["agreement"] is None else f", the same label for {found['agreement']:.2%} of the rows"
-    tell(
-        options,
-        f"{found['primary']} {full:.4f} in float32, {low:.4f} in bfloat16 on {found['num_rows']:,} rows{same}; "
-        f"{found['times_as_fast']:.2f} times as fast on this {found['device']}\n"
-        + ("bfloat16 holds its accuracy" if found["held"] else f"bfloat16 loses more than {found['max_drop']:g}")
-        + f"; written into the card of {options.artifact}",
-    )
-    print_json(options, found)
-    return not found["held"]
-
-
-def report(options: Namespace) -> bool:
-    import maas
-
-    model = maas.load(options.artifact)
-    if options.data is None:
-        for name in ("train", "groups"):
-            if getattr(options, name):
-                raise DataError(f"--{name} needs --data, the rows to score")
-        if not model.card.get("evaluation"):
-            raise DataError(f"{options.artifact} was saved without scores; give test rows with --data")
-        evaluation, test = maas.Evaluation.from_json(model.card["evaluation"]), None
-    else:
-        evaluation, test = _evaluated(options, model)
-    path = maas.report(evaluation, options.output, model=model, test=test)
-    tell(options, f"{path} ({path.stat().st_size:,} bytes); open it in a browser")
-    print_json(options, {"report": str(path), "evaluation": evaluation.to_json()})
-    return False
-
-
-def _evaluated(options: Namespace, model: Model) -> tuple[Evaluation, Rows]:
-    test = labelled(options, model, options.data)
-    train = None if options.train is None else labelled(options, model, options.train)
-    return model.evaluate(test, baselines_from=train, groups=options.groups), test

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from dataclasses import asdict
 from datetime import datetime
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maas.cli._labelled import labelled
-from maas.cli._print import print_json, tell
+from maas.cli._print import note, print_json, tell
 from maas.errors import show
 
 if TYPE_CHECKING:
@@ -32,9 +31,8 @@ def promote(options: Namespace) -> bool:
 
     registry, (name, version) = Registry(options.registry), options.model
     rows = options.data and labelled(options, Model.from_artifact(registry.read(name, version)), options.data)
-    return _release(
-        options, registry, registry.check_promotion(name, version, options.to, test=rows, force=options.force)
-    )
+    promotion = registry.check_promotion(name, version, options.to, test=rows, force=options.force)
+    return _release(options, registry, promotion)
 
 
 def registry(options: Namespace) -> bool:
@@ -42,13 +40,13 @@ def registry(options: Namespace) -> bool:
 
     there = Registry(options.registry, create=options.action == "create")
     actions = {
-        "create": lambda options, there: _done(options, f"{there.path} is a registry", {"registry": str(there.path)}),
+        "create": _create,
         "list": _list,
         "show": _show,
         "diff": _diff,
         "pull": _pull,
         "alias": _alias,
-        "rollback": lambda options, there: _release(options, there, there.check_rollback(options.name, options.alias)),
+        "rollback": _rollback,
         "delete": _delete,
         "lineage": _lineage,
         "verify": _verify,
@@ -76,11 +74,7 @@ def remember(options: Namespace, folder: Path) -> None:
         from maas.serving._follow import Follower
 
         served = dict(one.split("@") for one in options.models)
-        Follower(folder, options.source, served).start(options.follow, _say)
-
-
-def _say(text: str) -> None:
-    print(f"maas: {text}", file=sys.stderr, flush=True)
+        Follower(folder, options.source, served).start(options.follow, note)
 
 
 def _release(options: Namespace, registry: Registry, promotion: Promotion) -> bool:
@@ -94,14 +88,20 @@ def _release(options: Namespace, registry: Registry, promotion: Promotion) -> bo
     return _done(options, text, {**said, "released": places})
 
 
+def _create(options: Namespace, registry: Registry) -> bool:
+    return _done(options, f"{registry.path} is a registry", {"registry": str(registry.path)})
+
+
+def _rollback(options: Namespace, registry: Registry) -> bool:
+    return _release(options, registry, registry.check_rollback(options.name, options.alias))
+
+
 def _list(options: Namespace, registry: Registry) -> bool:
     found = registry.list(options.name)
     held = {name: registry.aliases(name) for name in {one.name for one in found}}
-    lines = [_line(one, [alias for alias, holds in held[one.name].items() if holds == one.version]) for one in found]
-    listed = [
-        {**one.to_json(), "aliases": [alias for alias, holds in held[one.name].items() if holds == one.version]}
-        for one in found
-    ]
+    aliases = [[alias for alias, holds in held[one.name].items() if holds == one.version] for one in found]
+    lines = map(_line, found, aliases)
+    listed = [{**one.to_json(), "aliases": held_by} for one, held_by in zip(found, aliases, strict=True)]
     return _done(options, "\n".join(lines) or "no version is here; add one with maas push", listed)
 
 

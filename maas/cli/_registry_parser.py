@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from maas.cli._parser import _command, _imports, _json, _labelled, _reading
+from maas.cli._options import add_command, add_imports, add_json, add_labelled, add_reading
 
 _REGISTRY = """\
 examples:
@@ -32,31 +32,31 @@ request; the alias is set when that has worked. Other machines follow with maas 
 
 def add_registry(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the three commands."""
-    push = _command(
+    push = add_command(
         commands,
         "push",
         "add a saved model to a registry, as a version that never changes",
         "examples:\n  maas push artifacts/wine --name wine\n"
         "  maas push artifacts/wine --name wine --version 2.1 --registry /shared/registry",
     )
-    _imports(push)
+    add_imports(push)
     push.add_argument("artifact", metavar="DIR", help="a saved model")
     push.add_argument("--name", required=True, help="the model's name")
     push.add_argument("--version", metavar="V", help="one to three numbers (default: the next whole number)")
     _place(push)
-    promote = _command(
+    promote = add_command(
         commands, "promote", "let production be another version, where that breaks no client and is no worse", _PROMOTE
     )
-    _imports(promote)
+    add_imports(promote)
     promote.add_argument("model", type=_exact, metavar="NAME@VERSION|ALIAS", help="the version")
     promote.add_argument("--to", default="production", metavar="ALIAS", help="alias to set (default: %(default)s)")
     promote.add_argument("--data", metavar="DATA", help="rows with their target that score both (default: their cards)")
     promote.add_argument("--force", metavar="REASON", help="promote against the rule; the reason is recorded")
-    _labelled(promote)
+    add_labelled(promote)
     promote.set_defaults(groups=[])
     _place(promote, reading=True)
     _add_actions(
-        _command(commands, "registry", "look into a registry of models, and tidy it", _REGISTRY).add_subparsers(
+        add_command(commands, "registry", "look into a registry of models, and tidy it", _REGISTRY).add_subparsers(
             dest="action", required=True, metavar="ACTION"
         )
     )
@@ -87,7 +87,7 @@ def _add_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
     ):
         command = actions.add_parser(action, help=text)
         command.add_argument("model", type=_which, metavar="NAME@VERSION|ALIAS", help="(default: NAME@production)")
-        _imports(command)
+        add_imports(command)
         _place(command)
     diff = actions.add_parser("diff", help="what differs between two versions: network, fields, scores")
     diff.add_argument("name", metavar="NAME", help="the model's name")
@@ -106,7 +106,7 @@ def _add_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--older-than", type=float, default=24.0, metavar="HOURS", help="leave what is younger (default: %(default)g)"
     )
     for command in (alias, back):
-        _imports(command)
+        add_imports(command)
     for command in (diff, pull, alias, back, collect):
         _place(command)
 
@@ -121,9 +121,9 @@ def _place(command: argparse.ArgumentParser, *, reading: bool = False) -> None:
         help="the registry's folder, or its file URL (default: $MAAS_REGISTRY)",
     )
     if reading:
-        _reading(command)
+        add_reading(command)
     else:
-        _json(command)
+        add_json(command)
 
 
 def _exact(text: str) -> tuple[str, str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import sys
 from argparse import Namespace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from maas.cli import _front, _registry
 from maas.cli._print import print_json, tell
+from maas.cli._stay import stay, stop_at_signals
 from maas.errors import MaasError, ServingError
 
 if TYPE_CHECKING:
@@ -40,46 +38,13 @@ def serve(options: Namespace) -> bool:
     given: dict[str, Any] = {name: getattr(options, name) for name in _OPTIONS}
     if options.dry_run and not options.front:
         return _dry_run(options, given)
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):  # closing the terminal stops the server too
-        signal.signal(number, interrupt)
+    stop_at_signals()
     if options.front:
         return _front.serve(options)
     given |= {name: getattr(options, name) for name in _DEPLOYMENT}
     tell(options, "starting TorchServe ...")
-    try:
-        server = serve(options.store, options.models or None, timeout=options.timeout, **given)
-    except KeyboardInterrupt:
-        tell(options, "stopped before it was ready")
-        return False
-    try:
-        _registry.remember(options, server.folder)
-        _tell_started(options, server)
-        notify("READY=1")
-        code = server.wait()
-    except KeyboardInterrupt:
-        _stop(options, server)
-        return False
-    except BaseException:
-        server.stop(drain_seconds=0)
-        raise
-    server.stop(drain_seconds=0)
-    if code:
-        raise ServingError(f"TorchServe ended by itself with exit code {code}{_where_logs(options)}")
-    return False  # maas stop
-
-
-def _stop(options: Namespace, server: Server) -> None:
-    notify("STOPPING=1")
-    try:
-        tell(options, f"draining, {options.drain_seconds:g} s at most; once more stops at once ...")
-        if not server.stop(options.drain_seconds):
-            print("maas: requests were still in flight, and are lost", file=sys.stderr, flush=True)
-    except KeyboardInterrupt:
-        server.stop(drain_seconds=0)
+    start = partial(serve, options.store, options.models or None, timeout=options.timeout, **given)
+    return stay(options, start, _tell_started, "TorchServe")
 
 
 def _tell_started(options: Namespace, server: Server) -> None:
@@ -106,10 +71,6 @@ def _tell_started(options: Namespace, server: Server) -> None:
     )
 
 
-def _where_logs(options: Namespace) -> str:
-    return f"; its logs are in {options.logs}" if options.logs else "; --logs DIR keeps its logs"
-
-
 def _dry_run(options: Namespace, given: dict[str, Any]) -> bool:
     from maas.archive import deployment_keys
     from maas.serving._serve import plan
@@ -118,14 +79,6 @@ def _dry_run(options: Namespace, given: dict[str, Any]) -> bool:
     planned = plan(options.store, options.models or None, deployment=deployment, **given)
     print(planned.text(), end="")
     return False
-
-
-def notify(state: str) -> None:
-    """Tell systemd, where it has asked to be told (sd_notify)."""
-    if address := os.environ.get("NOTIFY_SOCKET"):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-            told.connect("\0" + address[1:] if address.startswith("@") else address)
-            told.sendall(state.encode())
 
 
 def stop(options: Namespace) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from maas.cli._front_parser import add_front, add_front_options
-from maas.cli._parser import _command, _imports, _json, _public_keys
+from maas.cli._options import add_command, add_imports, add_json, add_public_keys
 from maas.cli._registry_parser import add_serving_from
 
 _SERVE = """\
@@ -28,7 +28,7 @@ def add_serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     """Add the five commands."""
     _add_serve(commands)
     add_front(commands)
-    stop = _command(
+    stop = add_command(
         commands,
         "stop",
         "stop servers of this user: workers finish what they have, and answer 503 to what comes then",
@@ -37,43 +37,43 @@ def add_serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     stop.add_argument("server", nargs="?", metavar="NAME|URL", help="a model that it serves, or its address")
     stop.add_argument("--all", action="store_true", help="all servers of this user on this machine")
     _drain(stop)
-    _json(stop)
+    add_json(stop)
 
-    status = _command(
+    status = add_command(
         commands,
         "status",
         "show the servers of this user on this machine: versions, workers, memory, queues, requests",
         "examples:\n  maas status\n  maas status --json",
     )
-    _json(status)
+    add_json(status)
 
-    deploy = _command(
+    deploy = add_command(
         commands,
         "deploy",
         "put another version of a served model in its place, without losing a request",
         "examples:\n  maas package artifacts/wine --version 2.0 && maas deploy wine --version 2.0\n"
         "  maas deploy wine --version 2.0 --store model_store --server http://127.0.0.1:9000",
     )
-    _imports(deploy)
+    add_imports(deploy)
     deploy.add_argument("model", metavar="NAME", help="the model's name")
     deploy.add_argument("--version", required=True, help="the version, in the store")
     deploy.add_argument("--store", default="model_store", metavar="DIR", help="model store (default: %(default)s)")
-    rollback = _command(
+    rollback = add_command(
         commands,
         "rollback",
         "go back to the version of a model that was served before, without losing a request",
         "examples:\n  maas rollback wine\n  maas rollback wine --server http://127.0.0.1:9000",
     )
-    _imports(rollback)
+    add_imports(rollback)
     rollback.add_argument("model", metavar="NAME", help="the model's name")
     for command in (deploy, rollback):
         command.add_argument("--server", metavar="URL", help="of which server (default: the one that serves NAME)")
         _drain(command)
-        _json(command)
+        add_json(command)
 
 
 def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    serve = _command(commands, "serve", "serve archives with TorchServe until it is told to stop", _SERVE)
+    serve = add_command(commands, "serve", "serve archives with TorchServe until it is told to stop", _SERVE)
     serve.add_argument(
         "models",
         nargs="*",
@@ -82,14 +82,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     serve.add_argument("--store", default="model_store", metavar="DIR", help="model store (default: %(default)s)")
     serve.add_argument("--port", type=int, metavar="N", help="inference port (default: 8080, or a free one)")
-    serve.add_argument(
-        "--import",
-        dest="imports",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="module that registers networks",
-    )
+    add_imports(serve)
     serve.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds to wait for the models")
     serve.add_argument("--workers", type=int, metavar="N", help="worker processes a model (default: the archive's)")
     serve.add_argument("--batch-size", type=int, metavar="N", help="most requests a pass (default: the archive's)")
@@ -121,12 +114,12 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     serve.add_argument(
         "--metrics-port", type=int, metavar="N", help="of the metrics for Prometheus, on loopback (default: a free one)"
     )
-    _public_keys(serve, "every archive, also what is deployed later, must be signed by one of them")
+    add_public_keys(serve, "every archive, also what is deployed later, must be signed by one of them")
     add_front_options(serve)
     add_serving_from(serve)
     serve.add_argument("--dry-run", action="store_true", help="print every generated file and start nothing")
     _drain(serve)
-    _json(serve)
+    add_json(serve)
 
 
 def _drain(command: argparse.ArgumentParser) -> None:

@@ -55,14 +55,6 @@ def target_of(options: Namespace) -> str | list[str] | None:
     return target
 
 
-def threshold_text(state: dict[str, Any]) -> str:
-    """The threshold in a task's state, if there is one, for people."""
-    if "threshold" not in state:
-        return ""
-    by = state.get("chosen_by")
-    return f", threshold {state['threshold']:.6g}" + ("" if by is None else f" chosen by {by}")
-
-
 def _number_or_name(text: str) -> float | str:
     try:
         value = json.loads(text)

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from maas.cli._learn import check_output, given, held_out, keep, learned
-from maas.cli._print import pair, print_json, tell, value_of
+from maas.cli._options import pair, value_of
+from maas.cli._print import print_json, tell
 from maas.errors import DataError, show
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from maas.cli._fit_parser import _fit, _learning
-from maas.cli._parser import _command
+from maas.cli._fit_parser import add_fitting, add_learning
+from maas.cli._options import add_command
 
 _CROSS_VALIDATE = """\
 examples:
@@ -28,23 +28,23 @@ a space:
 
 
 def add_cross_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    command = _command(
+    command = add_command(
         commands, "cross-validate", "measure a network on every row of a table, by folds", _CROSS_VALIDATE
     )
-    _learning(command)
+    add_learning(command)
     command.add_argument("--folds", type=int, default=5, metavar="N", help="(default: %(default)s)")
     command.add_argument("--repeats", type=int, default=1, metavar="N", help="cut anew so often (default: %(default)s)")
     command.add_argument("--baselines", action="store_true", help="score simple methods beside the network")
 
 
 def add_learning_rate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    command = _command(
+    command = add_command(
         commands,
         "learning-rate",
         "raise the learning rate over a few steps, and see where the loss falls fastest",
         "example:\n  maas learning-rate wine.csv --target cultivar",
     )
-    _learning(command)
+    add_learning(command)
     command.add_argument(
         "--low", type=float, default=1e-6, metavar="X", help="of the first step (default: %(default)g)"
     )
@@ -53,10 +53,10 @@ def add_learning_rate(commands: argparse._SubParsersAction[argparse.ArgumentPars
 
 
 def add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    command = _command(
+    command = add_command(
         commands, "tune", "search settings and arguments of a network, fit the best, evaluate it and save it", _TUNE
     )
-    _fit(command)
+    add_fitting(command)
     command.add_argument(
         "--space",
         action="append",

@@ -7,22 +7,22 @@ import json
 import re
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from maas.cli._parser import _command, _imports, _json
-from maas.cli._print import print_json, read_rows, tell
+from maas.cli._options import add_command, add_imports, add_json, counts
+from maas.cli._print import print_json, tell
+from maas.cli._rows import rows_to_send
 from maas.errors import DataError, show
 
 if TYPE_CHECKING:
     from maas.serving import ServingTuning
 
-_TABLES = (".csv", ".tsv", ".parquet", ".json", ".jsonl")
 _UNITS = {"ms": 1e-3, "s": 1.0}
 
 
 def add_tune_serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = _command(
+    parser = add_command(
         commands,
         "tune-serving",
         "find the workers, threads, batch size and delay that answer the most requests in time on this machine",
@@ -31,22 +31,20 @@ def add_tune_serving(commands: argparse._SubParsersAction[argparse.ArgumentParse
         "  maas tune-serving photos --slo-p99 0.5s --data one.jpg two.jpg\n\n"
         "stop what else runs on the machine first. It ends with 1 where nothing holds the time asked for",
     )
-    _imports(parser)
+    add_imports(parser)
     parser.add_argument("model", metavar="NAME[@VERSION]", help="a model of the store")
     parser.add_argument("--slo-p99", required=True, metavar="TIME", help="that 99 %% are answered within: 50ms, 0.05s")
     parser.add_argument("--store", default="model_store", metavar="DIR", help="model store (default: %(default)s)")
     parser.add_argument(
         "--data", nargs="+", metavar="FILE", help="rows to send: a table, JSON, or images (default: the golden rows)"
     )
-    parser.add_argument("--workers", type=_counts, metavar="N,N", help="(default: 1,2,4, as there are cores)")
-    parser.add_argument("--threads", type=_counts, metavar="N,N", help="of each (default: 1, and cores / workers)")
-    parser.add_argument(
-        "--batch-size", type=_counts, default=[1, 8, 16, 32], metavar="N,N", help="(default: 1,8,16,32)"
-    )
-    parser.add_argument("--max-batch-delay-ms", type=_counts, default=[1, 4], metavar="MS,MS", help="(default: 1,4)")
+    parser.add_argument("--workers", type=counts, metavar="N,N", help="(default: 1,2,4, as there are cores)")
+    parser.add_argument("--threads", type=counts, metavar="N,N", help="of each (default: 1, and cores / workers)")
+    parser.add_argument("--batch-size", type=counts, default=[1, 8, 16, 32], metavar="N,N", help="(default: 1,8,16,32)")
+    parser.add_argument("--max-batch-delay-ms", type=counts, default=[1, 4], metavar="MS,MS", help="(default: 1,4)")
     parser.add_argument("--seconds", type=float, default=5.0, metavar="S", help="of a load (default: %(default)g)")
     parser.add_argument("--output", metavar="DIR", help="what it writes (default: tuning/NAME)")
-    _json(parser)
+    add_json(parser)
 
 
 def tune_serving(options: Namespace) -> bool:
@@ -56,7 +54,9 @@ def tune_serving(options: Namespace) -> bool:
 
     seconds = duration(options.slo_p99)
     (found,) = choose(options.store, [options.model])
-    rows = None if options.data is None else _rows(options.data, read_archived(found.path).description["schema"])
+    rows = None
+    if options.data is not None:
+        rows = rows_to_send(options.data, lambda: read_archived(found.path).description["schema"]).rows
     tuning = tune_serving(
         options.store,
         options.model,
@@ -112,27 +112,3 @@ def duration(text: str) -> float:
             f"--slo-p99 wants a time above 0 with its unit, ms or s, such as 50ms or 0.05s, got {show(text)}"
         )
     return seconds
-
-
-def _counts(text: str) -> list[int]:
-    if not re.fullmatch(r"[1-9]\d{0,8}(,[1-9]\d{0,8})*", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"wants positive integers with commas between, such as 1,2, got {show(text)}")
-    return sorted({int(one) for one in text.split(",")})
-
-
-def _rows(files: list[str], schema: list[Any]) -> list[Any]:
-    """Rows as clients send them."""
-    from maas.data import read_columns
-    from maas.schema import Schema
-
-    if all(Path(file).suffix.lower() not in _TABLES for file in files):
-        if missing := [file for file in files if not Path(file).is_file()]:
-            raise DataError(f"there is no file {missing[0]}")
-        return [Path(file) for file in files]
-    if len(files) > 1:
-        raise DataError(f"--data takes one table, got {', '.join(files)}")
-    rows = read_rows(Namespace(data=files[0]))
-    if rows is not None:
-        return rows
-    table, errors = read_columns(files[0], Schema.from_json(schema))
-    return table.take([row for row in range(len(table)) if row not in errors]).to_dicts()

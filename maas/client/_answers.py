@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -132,12 +131,3 @@ class Collected:
         detail = f"{len(self._errors)} of {rows} rows cannot be answered; row {first['row']}: {first['detail']}"
         found = {"row": first["row"], "field": first["field"], "errors": self._errors, "predictions": self._answers}
         raise RequestRefused(self._refused.status, {**self._refused.problem, "detail": detail, **found})
-
-
-def plain(value: Any) -> Any:
-    """Bytes as base64; numpy's scalars and arrays, without importing numpy."""
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return base64.b64encode(value).decode("ascii")
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is not JSON")

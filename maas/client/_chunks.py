@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import mimetypes
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +12,6 @@ from typing import Any
 
 import orjson
 
-from maas.client._answers import plain
 from maas.errors import ClientError, RequestRefused, show
 
 JSON = "application/json"
@@ -109,10 +109,19 @@ def _encode(row: Any) -> bytes:
     Raises:
         TypeError, ValueError: a value is none that JSON has.
     """
-    found = orjson.dumps(row, default=plain)
+    found = orjson.dumps(row, default=_plain)
     if b"null" in found:  # which orjson also makes of NaN and infinity: they are not to be taken for a missing value
-        json.dumps(row, allow_nan=False, default=plain)
+        json.dumps(row, allow_nan=False, default=lambda value: getattr(value, "tolist", str)())
     return found
+
+
+def _plain(value: Any) -> Any:
+    """Bytes as base64; numpy's scalars and arrays, without importing numpy."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return base64.b64encode(value).decode("ascii")
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def _unsent(detail: str) -> RequestRefused:
@@ -156,9 +165,9 @@ def _bare(values: Iterable[Any]) -> Iterator[Chunk]:
 
 
 def _media(path: Path) -> str:
-    found = mimetypes.guess_type(path.name)[0] or ""
     if path.suffix.lower() == ".txt":
         return "text/plain; charset=utf-8"
+    found = mimetypes.guess_type(path.name)[0] or ""
     return found if found.startswith(("image/", "audio/")) else "application/octet-stream"
 
 
@@ -174,5 +183,15 @@ def _frame(rows: Any) -> Job:
         ) from error
     backend = frame.implementation.value
     named = frame.iter_rows(named=True)
-    rows = ({name: None if value != value else value for name, value in row.items()} for row in named)
+    rows = ({name: None if _is_missing(value) else value for name, value in row.items()} for row in named)
     return Job(_rows(rows), len(frame), backend=backend)
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a frame says by a value that there is none: by NaN or NaT, which are not themselves, or by pandas' NA."""
+    if hasattr(value, "__len__"):  # arrays compare element by element
+        return False
+    try:
+        return bool(value != value)
+    except TypeError:  # whether NA is NA, it does not know
+        return True

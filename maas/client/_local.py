@@ -8,8 +8,10 @@ import os
 import stat
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from maas.errors import ClientError
 
@@ -63,10 +65,7 @@ class LocalServer:
 
     def write(self) -> None:
         """Make the server known to clients on this machine."""
-        file = Path(self.folder) / STATE
-        fresh = file.with_suffix(".new")
-        fresh.write_text(json.dumps(asdict(self)))
-        fresh.replace(file)
+        _write(Path(self.folder) / STATE, asdict(self))
 
 
 @dataclass(frozen=True)
@@ -97,9 +96,10 @@ class LocalFront:
 
     def write(self, folder: Path) -> None:
         """Make the front known to clients on this machine."""
-        fresh = folder / f"{FRONT}.new"
-        fresh.write_text(json.dumps(asdict(self)))
-        fresh.replace(folder / FRONT)
+        _write(folder / FRONT, asdict(self))
+
+
+Local = TypeVar("Local", LocalServer, LocalFront)
 
 
 def folder_of_servers() -> Path:
@@ -122,28 +122,12 @@ def folder_of_servers() -> Path:
 
 def running_servers() -> list[LocalServer]:
     """The servers of this user that are ready, the last started last."""
-    found = []
-    known = {field.name for field in fields(LocalServer)}
-    for file in folder_of_servers().glob(f"*/{STATE}"):
-        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
-            state = {key: value for key, value in json.loads(file.read_text()).items() if key in known}
-            pairs = tuple((str(key), int(value)) for key, value in state.pop("deployment", ()))
-            server = LocalServer(**{**state, "models": tuple(state["models"])}, deployment=pairs)
-            os.kill(server.pid, 0)
-            found.append((file.stat().st_mtime, server))
-    return [server for _, server in sorted(found, key=lambda pair: pair[0])]
+    return _ready(STATE, _server_of)
 
 
 def running_fronts() -> list[LocalFront]:
     """The fronts of this user that are ready, the last started last."""
-    found = []
-    for file in folder_of_servers().glob(f"*/{FRONT}"):
-        with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
-            state = json.loads(file.read_text())
-            front = LocalFront(**{**state, "models": tuple(state["models"])})
-            os.kill(front.pid, 0)
-            found.append((file.stat().st_mtime, front))
-    return [front for _, front in sorted(found, key=lambda pair: pair[0])]
+    return _ready(FRONT, lambda state: LocalFront(**{**state, "models": tuple(state["models"])}))
 
 
 def running(model: str) -> LocalFront | LocalServer | None:
@@ -152,3 +136,28 @@ def running(model: str) -> LocalFront | LocalServer | None:
         if serving := [one for one in found if model in one.models]:
             return serving[-1]
     return None
+
+
+def _write(file: Path, state: dict[str, Any]) -> None:
+    """At once: a reader sees the old or the new."""
+    fresh = file.with_suffix(".new")
+    fresh.write_text(json.dumps(state))
+    fresh.replace(file)
+
+
+def _ready(name: str, read: Callable[[dict[str, Any]], Local]) -> list[Local]:
+    """What wrote a file of this name and runs; what cannot be read, of another version say, is passed over."""
+    found = []
+    for file in folder_of_servers().glob(f"*/{name}"):
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, LookupError):
+            one = read(json.loads(file.read_text()))
+            os.kill(one.pid, 0)
+            found.append((file.stat().st_mtime, one))
+    return [one for _, one in sorted(found, key=lambda pair: pair[0])]
+
+
+def _server_of(state: dict[str, Any]) -> LocalServer:
+    known = {field.name for field in fields(LocalServer)}
+    state = {key: value for key, value in state.items() if key in known}
+    pairs = tuple((str(key), int(value)) for key, value in state.pop("deployment", ()))
+    return LocalServer(**{**state, "models": tuple(state["models"])}, deployment=pairs)

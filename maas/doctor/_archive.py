@@ -7,15 +7,20 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from maas.doctor._child import run_child
+from maas.doctor._code import code
 from maas.doctor._config import config
-from maas.doctor._contents import Contents, opened, whole
+from maas.doctor._contents import Contents, read_contents, whole
 from maas.doctor._finding import Check, Finding, guarded
-from maas.doctor._manifest import again, code, manifest, signature
+from maas.doctor._manifest import manifest, signature
 from maas.errors import MaasError
+
+if TYPE_CHECKING:
+    from maas.archive import Deployment
 
 _MOST_SECONDS = 600.0
 _DEFAULT_NAME = "model"
@@ -41,17 +46,17 @@ def examine_model(path: str | Path, facts: Mapping[str, Any], *, imports: Sequen
     found = list(whole(path))
     if any(one.level == "error" for one in found):
         return [*found, Finding("not checked", "the rest", "the archive has to be whole for that")]
-    with opened(path) as contents:
-        checks = {
-            "manifest": lambda: manifest(contents),
-            "code": lambda: code(contents),
-            "settings": lambda: config(contents, facts),
-            "signature": lambda: signature(contents) if contents.is_ours else iter(()),
-        }
-        found += [finding for subject, check in checks.items() for finding in guarded(subject, check)]
-        if contents.is_ours:
-            seen = any(one.level == "error" for one in found)
-            return [*found, *guarded("model", lambda: _model(contents, facts, imports, seen=seen))]
+    contents = read_contents(path)
+    checks = {
+        "manifest": lambda: manifest(contents),
+        "code": lambda: code(contents),
+        "settings": lambda: config(contents, facts),
+        "signature": lambda: signature(contents) if contents.is_ours else iter(()),
+    }
+    found += [finding for subject, check in checks.items() for finding in guarded(subject, check)]
+    if contents.is_ours:
+        seen = any(one.level == "error" for one in found)
+        return [*found, *guarded("model", lambda: _model(contents, facts, imports, seen=seen))]
     detail = "golden rows, a poisoned batch, memory: nothing is run of an archive that maas did not write"
     return [*found, Finding("not checked", "model", detail)]
 
@@ -73,7 +78,7 @@ def _model(contents: Contents, facts: Mapping[str, Any], imports: Sequence[str],
         digest = read_archived(path).digest
     except MaasError as error:
         if not seen:
-            yield Finding("error", "contents", str(error), again(contents))
+            yield Finding("error", "contents", str(error), contents.again)
         else:
             yield Finding("not checked", "contents", f"maas verify refuses it: {error}")
         yield Finding("not checked", "dry run", "nothing is run of an archive that does not verify")
@@ -87,7 +92,7 @@ def _model(contents: Contents, facts: Mapping[str, Any], imports: Sequence[str],
                 yield Finding("not checked", "dry run", f"{size / 1e9:.1f} GB do not fit into {tempfile.gettempdir()}")
                 return
             archive.extractall(folder)  # the names are those that maas writes: `read_archive` has seen to it
-            settings = dict(_settings(says.deployment.to_yaml()))
+            settings = _settings(says.deployment)
             yield from _dry_run(folder, says.name, says.version, handler_path(handler), settings, imports)
     yield _on_gpu(facts)
 
@@ -123,15 +128,14 @@ def _artifact(path: Path, facts: Mapping[str, Any], imports: Sequence[str]) -> C
     except (MaasError, LookupError, TypeError):
         streams = False  # a task of the user's own; the dry run imports it
     handler = handler_path(GENERATE if streams else HANDLER)
-    settings = dict(_settings(read_deployment(streams=streams).to_yaml()))
+    settings = _settings(read_deployment(streams=streams))
     yield from _dry_run(path.resolve(), name, "1.0", handler, settings, imports)
     yield _on_gpu(facts)
 
 
-def _settings(text: str) -> list[tuple[str, int | bool]]:
-    """The lines of a model-config.yaml that maas has written."""
-    pairs = [line.split(": ") for line in text.splitlines()]
-    return [(key, True if value == "true" else int(value)) for key, value in pairs]
+def _settings(deployment: Deployment) -> dict[str, Any]:
+    """What a worker finds in model-config.yaml."""
+    return {key: value for key, value in asdict(deployment).items() if value is not None}
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import maas
-from maas.serving._settings import IMPORTS
+from maas.serving._imports import import_environment
 
 _MOST_SAID = 1500
 # -P: what lies in the current folder does not stand in torch's place. This very maas is run, wherever it was found.
@@ -49,10 +49,6 @@ def run_child(module: str, given: dict[str, Any], *, seconds: float, imports: Se
         seconds: after which it is killed.
         imports: a user's modules that it may import, from the current folder too.
     """
-    environment = dict(os.environ)
-    if imports:
-        environment[IMPORTS] = ",".join(imports)
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", _RUN, str(Path(maas.__file__).resolve().parents[1]), module],
@@ -60,7 +56,7 @@ def run_child(module: str, given: dict[str, Any], *, seconds: float, imports: Se
             capture_output=True,
             text=True,
             errors="replace",
-            env=environment,
+            env={**os.environ, **import_environment(imports)},
             timeout=seconds,
             check=False,
         )

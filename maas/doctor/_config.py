@@ -7,7 +7,6 @@ from typing import Any
 
 from maas.doctor._contents import Contents
 from maas.doctor._finding import Check, Finding
-from maas.doctor._manifest import again
 
 _POSITIVE = (
     "minWorkers", "maxWorkers", "batchSize", "maxBatchDelay", "responseTimeout", "startupTimeout",
@@ -26,11 +25,11 @@ def config(contents: Contents, facts: Mapping[str, Any]) -> Check:
         contents: of the archive.
         facts: of torch on this machine.
     """
-    edit = again(contents) if contents.is_ours else "correct it, and make the archive again with --config-file"
+    edit = contents.again if contents.is_ours else "correct it, and make the archive again with --config-file"
     name = contents.config_name
     if not name:
         detail = "there is no model-config.yaml: a worker a core, requests one at a time, 120 s for each"
-        remedy = again(contents) if contents.is_ours else "torch-model-archiver --config-file model-config.yaml"
+        remedy = contents.again if contents.is_ours else "torch-model-archiver --config-file model-config.yaml"
         yield Finding("error" if contents.is_ours else "warning", "settings", detail, remedy)
         return
     if name not in contents.texts:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -52,13 +51,17 @@ class Contents:
         return "artifact.json" in self.infos and any(name in self.infos for name in OURS)
 
     @property
+    def again(self) -> str:
+        """The command that writes an archive of maas anew."""
+        return f"maas package DIR --store {self.path.parent}"
+
+    @property
     def config_name(self) -> str:
         """The member that TorchServe reads as its settings of the model; empty where the manifest names none."""
         return self.said("configFile")
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Contents]:
+def read_contents(path: Path) -> Contents:
     """An archive's contents.
 
     Raises:
@@ -73,11 +76,11 @@ def opened(path: Path) -> Iterator[Contents]:
             if info.file_size <= min(_MOST_TEXT_BYTES, _MOST_RATIO * max(info.compress_size, 1024))
         ]
         texts = {name: archive.read(name) for name in wanted}
-        try:
-            manifest = json.loads(texts.get(MANIFEST, b""))
-        except ValueError:
-            manifest = {}
-        yield Contents(path, infos, manifest if isinstance(manifest, dict) else {}, texts)
+    try:
+        manifest = json.loads(texts.get(MANIFEST, b""))
+    except ValueError:
+        manifest = {}
+    return Contents(path, infos, manifest if isinstance(manifest, dict) else {}, texts)
 
 
 def whole(path: Path) -> Check:

@@ -5,10 +5,8 @@ It reads JSON, `{"folder", "name", "version", "handler", "config"}`, and prints 
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -33,8 +31,6 @@ def dry_run(given: Mapping[str, Any]) -> Check:
     config: Mapping[str, Any] = given["config"]
     begun = time.perf_counter()
     try:
-        for module in filter(None, os.environ.get("MAAS_IMPORT", "").split(",")):
-            importlib.import_module(module)
         context = Context(given["folder"], given["name"], given["version"], config)
         service = Service(Path(given["handler"]), context)
     except Exception as error:

@@ -14,9 +14,8 @@ from maas.registry._layout import Layout
 def collect(layout: Layout, catalog: Catalog, older_than_seconds: float) -> tuple[Path, ...]:
     """Remove artifacts that no version names, files that were never given their name, and claims that stayed empty."""
     before = time.time() - older_than_seconds
-    artifacts = [
-        one for one in layout.artifacts.glob("*") if one.is_dir()
-    ]  # first: what is claimed later is seen below
+    # First: what is claimed later is seen below.
+    artifacts = [one for one in layout.artifacts.glob("*") if one.is_dir()]
     kept: set[str] = set()
     deleted: set[str] = set()
     for name in catalog.names():

@@ -85,9 +85,8 @@ class Registry:
             ArtifactError: the artifact is damaged, or answers otherwise here.
             RegistryError: the name or version cannot be used, or the version holds other content.
         """
-        made = push(
-            self._layout, self._catalog, Path(path), named(name), None if version is None else versioned(version)
-        )
+        wanted = None if version is None else versioned(version)
+        made = push(self._layout, self._catalog, Path(path), named(name), wanted)
         self.write_index(name)
         return made
 
@@ -98,13 +97,11 @@ class Registry:
             RegistryError: there is no such model, or a record is damaged.
         """
         names = self._catalog.names() if name is None else [self._known(name)]
-        return [
-            one
-            for each in names
-            for history in [History(self._layout, each)]
-            for one in self._catalog.versions(each)
-            if not history.deletion(one.version)
-        ]
+        found = []
+        for each in names:
+            history = History(self._layout, each)
+            found += [one for one in self._catalog.versions(each) if not history.deletion(one.version)]
+        return found
 
     def show(self, name: str, version: str = PRODUCTION) -> Version:
         """One version.
@@ -134,7 +131,7 @@ class Registry:
             RegistryError, ArtifactError: it is not what was pushed, or answers otherwise here.
         """
         found = self.show(name, version)
-        Model.from_artifact(artifact.parse(self._files(found)))
+        self._verified(found)
         return found
 
     def pull(self, name: str, version: str, to: str | Path) -> Version:
@@ -203,7 +200,7 @@ class Registry:
             raise RegistryError(f"{PRODUCTION!r} is set by a rule; use promote")
         history = History(self._layout, self._known(name))
         found = self._find(name, version, history)
-        Model.from_artifact(artifact.parse(self._files(found)))
+        self._verified(found)
         self.make(Promotion(found, alias, history.aliases().get(alias), "alias", history))
 
     def promote(
@@ -237,8 +234,7 @@ class Registry:
         history = History(self._layout, self._known(name))
         before = history.aliases().get(aliased(alias))
         found = self._find(name, version, history)
-        stored = {found: artifact.parse(self._files(found))}
-        Model.from_artifact(stored[found])
+        stored = {found: self._verified(found)}
         if force is not None and not force.strip():
             raise RegistryError("`force` is the reason to promote against the rule, got an empty one")
         if before in (None, found.version) or force:
@@ -261,7 +257,7 @@ class Registry:
         if holds is None or before is None:
             raise RegistryError(f"{alias} of {name} held nothing before {holds or 'now'}; there is none to go back to")
         found = self._find(name, before, history)
-        Model.from_artifact(artifact.parse(self._files(found)))
+        self._verified(found)
         return Promotion(found, alias, holds, "rollback", history)
 
     def rollback(self, name: str, alias: str = PRODUCTION) -> Version:
@@ -353,6 +349,12 @@ class Registry:
             raise RegistryError(f"{self.path} has no version {show(version)} of {name}, there are {there}")
         if gone := history.deletion(found.version):
             raise RegistryError(f"{found} was deleted by {gone.by} on {gone.when}")
+        return found
+
+    def _verified(self, version: Version) -> Artifact:
+        """The artifact of a version, once it is found whole and the model in it has answered its golden rows."""
+        found = artifact.parse(self._files(version))
+        Model.from_artifact(found)
         return found
 
     def _files(self, version: Version) -> Mapping[str, bytes]:

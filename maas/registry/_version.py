@@ -13,6 +13,9 @@ from typing import Any
 from maas.artifact import Artifact
 from maas.errors import RegistryError, show
 from maas.metrics import Evaluation
+from maas.registry._layout import numbers
+
+_TEXTS = ("name", "version", "digest", "model", "artifact", "created", "by", "network", "task", "target")
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,7 @@ class Version:
     @property
     def newness(self) -> tuple[int, ...]:
         """Larger for a newer version."""
-        parts = [int(part) for part in self.version.split(".")]
-        return (*parts, *[0] * (3 - len(parts)))
+        return tuple(map(int, numbers(self.version).split(".")))
 
     def to_json(self) -> dict[str, Any]:
         """The version as JSON."""
@@ -98,9 +100,6 @@ class Version:
         if wrong := [one for one in known if type(one) is not str]:
             raise RegistryError(f"the record of a version is damaged: it has {show(wrong[0])} where a text stands")
         return cls(**texts, **optional, transforms=transforms, score=score)
-
-
-_TEXTS = ("name", "version", "digest", "model", "artifact", "created", "by", "network", "task", "target")
 
 
 def version_of(stored: Artifact, *, name: str, version: str, digest: str, artifact: str) -> Version:

@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from maas.serving._openapi import openapi
     from maas.serving._serve import serve
     from maas.serving._server import Server, attach
-    from maas.serving._tuning import ServingTuning, tune_serving
+    from maas.serving._tuning import tune_serving
+    from maas.serving._tuning_found import ServingTuning
 
 # Resolved on first use, so that `maas status` and `maas stop` cost no torch.
 _WHERE = {
     "GenerateHandler": "maas.serving._generate_handler",
     "Handler": "maas.serving._handler",
     "Server": "maas.serving._server",
-    "ServingTuning": "maas.serving._tuning",
+    "ServingTuning": "maas.serving._tuning_found",
     "attach": "maas.serving._server",
     "describe": "maas.serving._description",
     "openapi": "maas.serving._openapi",

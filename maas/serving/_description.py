@@ -6,7 +6,7 @@ from typing import Any
 
 from maas.model import Model
 from maas.serving.protocols import Identity
-from maas.serving.protocols._v2_types import BYTES, to_tensor
+from maas.serving.protocols._v2_types import to_tensor, usual_datatype
 
 
 def describe(model: Model, identity: Identity) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def v2_metadata(model: Model, identity: Identity) -> dict[str, Any]:
     inputs = [
         {
             "name": field.name,
-            "datatype": {"number": "FP64", "boolean": "BOOL"}.get(field.dtype, BYTES),
+            "datatype": usual_datatype(field.dtype),
             "shape": [-1, *(-1 if size is None else size for size in field.shape)] if field.shape else [-1, 1],
         }
         for field in model.schema.fields

@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Protocol
 
-from maas.errors import DataError, ServingError
-from maas.generation import slots_that_fit
-from maas.nn import CausalTransformer
+from maas.errors import ServingError
 from maas.schema import GENERATION_OPTIONS
 from maas.serving._description import describe
-from maas.serving._generating import Generating, Key
+from maas.serving._generating import Generating, Key, session_of, warm_up
 from maas.serving._metrics import start_emitting
 from maas.serving._read_ahead import read_ahead
 from maas.serving._refusal import refusal
@@ -36,7 +34,7 @@ from maas.serving.protocols import (
     Written,
     is_odd,
 )
-from maas.task import Batch, Generation, Part, Session
+from maas.task import Batch, Generation, Part
 
 _NOTICE_SECONDS = 0.5
 """How often a client that has nothing to read yet is sent an empty part: only so is one that has left noticed."""
@@ -129,9 +127,9 @@ class GenerateHandler:
         self._reader = GenerationReader(self.model.schema, self.identity)
         self._drain = os.environ.get(DRAIN)
         self._requests: dict[str, _Request] = {}
-        session = self._session(int(context.system_properties.get("batch_size") or 1))
+        session = session_of(self.model, int(context.system_properties.get("batch_size") or 1))
         self._generating = Generating(session)
-        self._warm_up(session.engine.slots)
+        warm_up(self._generating, self.model, session.engine.slots)
         self._counts = GenerationTally(session.engine.slots, session.engine.cache_bytes)
         self._tally = Tally(self._counts)
         start_emitting(context, self._tally, self.identity, None)
@@ -333,29 +331,3 @@ class GenerateHandler:
     def _live(self) -> int:
         """Requests that are not answered yet, for whoever waits for them."""
         return sum(not one.is_over for one in self._requests.values())
-
-    def _session(self, slots: int) -> Session:
-        """As many slots as requests may be live, or as fit into memory: rows beyond these wait for one."""
-        task, network = self.model.task, self.model.answering
-        assert isinstance(task, Generation)
-        assert isinstance(network, CausalTransformer)
-        try:
-            fitting = min(slots, slots_that_fit(network))
-            if fitting < slots:
-                _log.warning("%d of %d requests fit into memory at once; the others wait", fitting, slots)
-            return task.session(network, slots=fitting)
-        except (DataError, MemoryError, RuntimeError) as error:
-            raise ServingError(
-                f"the cache of a request does not fit into memory beside the model: {str(error)[:300]}; give the "
-                f"worker more memory"
-            ) from error
-
-    def _warm_up(self, slots: int) -> None:
-        """Go some steps with one row and with as many as there may be: the first request is not the slow one."""
-        rows = (self.model.example or {}).get("rows") or self.model.preprocess.examples(1)
-        batch = self.model.prepare([{**rows[0], "max_tokens": 2}]).batch
-        for count in {1, slots} if len(batch) else ():
-            for place in range(count):
-                self._generating.add(f"warm-up {place}", batch)
-            while self._generating.live or self._generating.waiting:
-                self._generating.step()

@@ -6,9 +6,13 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 
+from maas.errors import DataError, ServingError
+from maas.generation import slots_that_fit
+from maas.model import Model
+from maas.nn import CausalTransformer
 from maas.serving._refusal import refusal
 from maas.serving.protocols import Refusal
-from maas.task import Batch, Part, Session
+from maas.task import Batch, Generation, Part, Session
 
 Key = tuple[str, int]
 """A request, and a row of it."""
@@ -87,3 +91,39 @@ class Generating:
         if told.kind not in [one.kind for one in failed.values()]:
             _log.error("a row could not be gone on with", exc_info=error)  # once a step: a broken network fails on all
         return told
+
+
+def session_of(model: Model, slots: int) -> Session:
+    """A session of a model that generates text.
+
+    Args:
+        model: the model.
+        slots: rows that may be live at once. Fewer are, where these do not fit into memory: the others wait.
+
+    Raises:
+        ServingError: the memory does not suffice for one.
+    """
+    task, network = model.task, model.answering
+    assert isinstance(task, Generation)
+    assert isinstance(network, CausalTransformer)
+    try:
+        fitting = min(slots, slots_that_fit(network))
+        if fitting < slots:
+            _log.warning("%d of %d requests fit into memory at once; the others wait", fitting, slots)
+        return task.session(network, slots=fitting)
+    except (DataError, MemoryError, RuntimeError) as error:
+        raise ServingError(
+            f"the cache of a request does not fit into memory beside the model: {str(error)[:300]}; give the worker "
+            f"more memory"
+        ) from error
+
+
+def warm_up(generating: Generating, model: Model, slots: int) -> None:
+    """Go some steps with one row and with as many as there may be: the first request is not the slow one."""
+    rows = (model.example or {}).get("rows") or model.preprocess.examples(1)
+    batch = model.prepare([{**rows[0], "max_tokens": 2}]).batch
+    for count in {1, slots} if len(batch) else ():
+        for place in range(count):
+            generating.add(f"warm-up {place}", batch)
+        while generating.live or generating.waiting:
+            generating.step()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from maas.errors import ServingError
 from maas.nn import available_cores
-from maas.serving._settings import DRAIN, IMPORTS, Instance
+from maas.serving._imports import import_environment
+from maas.serving._settings import DRAIN, Instance
 
 
 def torchserve_home() -> Path:
@@ -62,18 +63,15 @@ def _collector() -> list[str]:
 def environment(instance: Instance, imports: Sequence[str]) -> dict[str, str]:
     """What is set in its environment, above what is there."""
     folder = instance.folder
-    added = {
+    return {
         "TEMP": str(folder / "tmp"),
         "TMPDIR": str(folder / "tmp"),
         "LOG_LOCATION": str(instance.logs),
         "METRICS_LOCATION": str(instance.logs),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         DRAIN: str(instance.drain_mark),
+        **import_environment(imports),
     }
-    if imports:
-        added[IMPORTS] = ",".join(imports)
-        added["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
-    return added
 
 
 def start(

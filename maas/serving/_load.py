@@ -16,7 +16,6 @@ from maas.serving._server import Server
 
 MOST_CONNECTIONS = 2_000
 _START_SECONDS = 60.0
-_LEAST_KEPT = 0.98
 
 
 @dataclass(frozen=True)

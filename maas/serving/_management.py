@@ -11,11 +11,10 @@ from typing import Any
 
 from maas.client import LocalServer
 from maas.errors import ServingError
+from maas.serving._settings import MANAGEMENT_SOCKET
 
-SOCKET = "management.sock"
 
-
-class _Connection(http.client.HTTPConnection):
+class SocketConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
     def __init__(self, path: Path, timeout: float) -> None:
@@ -45,6 +44,22 @@ def manage(server: LocalServer, path: str, method: str = "GET", *, timeout: floa
     return body
 
 
+def models_of(server: LocalServer) -> list[str]:
+    """The names of the models that are loaded."""
+    return [one["modelName"] for one in manage(server, "/models?limit=100")["models"]]
+
+
+def versions_of(server: LocalServer, name: str) -> list[dict[str, Any]]:
+    """What management says of each version of a model that is loaded, with its workers and its queue."""
+    found: list[dict[str, Any]] = manage(server, f"/models/{name}/all")
+    return found
+
+
+def default_of(server: LocalServer, name: str) -> str:
+    """The version of a model that answers when none is asked for."""
+    return str(manage(server, f"/models/{name}")[0]["modelVersion"])
+
+
 def renew(server: LocalServer, kind: str) -> None:
     """Let TorchServe make a new token, "inference" or "management", in its key file; the old one ends at once.
 
@@ -57,7 +72,7 @@ def renew(server: LocalServer, kind: str) -> None:
 
 
 def _ask(server: LocalServer, path: str, method: str, token: str, timeout: float) -> tuple[int, Any]:
-    connection = _Connection(Path(server.folder) / SOCKET, timeout)
+    connection = SocketConnection(Path(server.folder) / MANAGEMENT_SOCKET, timeout)
     try:
         connection.request(method, path, headers={"Authorization": f"Bearer {token}"})
         response = connection.getresponse()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from maas.serving.protocols import MOST_PROMPTS
+from maas.serving._openapi_schema import ref
+from maas.serving.protocols import EVENTS, JSON, MOST_PROMPTS
 
-_JSON, _EVENTS = "application/json", "text/event-stream"
 _STRING, _INTEGER, _NUMBER, _FLAG = ({"type": kind} for kind in ("string", "integer", "number", "boolean"))
 _STOP = {"oneOf": [_STRING, {"type": "array", "items": _STRING}]}
 _SAMPLE = "It was"
@@ -40,19 +40,19 @@ def generation_paths(described: Mapping[str, Any], problems: Mapping[str, Any]) 
     name, version = described["model"]["name"], described["model"]["version"]
     row = {"prompt": _SAMPLE, "max_tokens": 16}
     chat = {"model": name, "messages": [{"role": "user", "content": "Hello"}], "max_completion_tokens": 16}
-    rows = {"type": "array", "items": _ref("Row"), "minItems": 1, "maxItems": MOST_PROMPTS}
+    rows = {"type": "array", "items": ref("Row"), "minItems": 1, "maxItems": MOST_PROMPTS}
     instances = {"type": "object", "properties": {"instances": rows}, "required": ["instances"]}
     examples = {"one row": {"value": row}, "many rows": {"value": {"instances": [row, row]}}}
     predict = {
         "operationId": "predict",
-        "summary": f"Go on from prompts or conversations; one row as a stream with Accept: {_EVENTS}",
+        "summary": f"Go on from prompts or conversations; one row as a stream with Accept: {EVENTS}",
         "requestBody": {
             "required": True,
-            "content": {_JSON: {"schema": {"oneOf": [_ref("Row"), instances]}, "examples": examples}},
+            "content": {JSON: {"schema": {"oneOf": [ref("Row"), instances]}, "examples": examples}},
         },
         "responses": {
             "200": _answered(
-                {"oneOf": [_ref("BareAnswer"), _ref("Answers")]},
+                {"oneOf": [ref("BareAnswer"), ref("Answers")]},
                 "each `data` is a part: `text` that is new and `finish_reason`, null but in the last, which has what "
                 "the answer has besides; an event of kind `error` is a Problem, and ends it",
             ),
@@ -73,9 +73,7 @@ def generation_paths(described: Mapping[str, Any], problems: Mapping[str, Any]) 
                 "get": {
                     "operationId": f"models{told}",
                     "summary": f"The models that generate text{kind}",
-                    "responses": {
-                        "200": {"description": "The list", "content": {_JSON: {"schema": _ref("ModelList")}}}
-                    },
+                    "responses": {"200": {"description": "The list", "content": {JSON: {"schema": ref("ModelList")}}}},
                 }
             },
         }
@@ -89,7 +87,7 @@ def generation_schemas(identity: Mapping[str, Any]) -> dict[str, Any]:
         identity: the schema of a model's name and digest.
     """
     answer = _object(_ANSWER, *_ANSWER)
-    listed = {"type": "array", "items": _ref("Answer")}
+    listed = {"type": "array", "items": ref("Answer")}
     message = _object({"role": _STRING, "content": _STRING}, "role", "content")
     usage = _object(dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), _INTEGER))
     choice = {
@@ -128,14 +126,14 @@ def generation_schemas(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _openai(operation: str, summary: str, kind: str, example: Mapping[str, Any]) -> dict[str, Any]:
-    refused = {"description": "Refused", "content": {_JSON: {"schema": _ref("Error")}}}
-    answered = _answered(_ref(kind), "chunks as OpenAI's API writes them, with `stream`; the last `data` is [DONE]")
+    refused = {"description": "Refused", "content": {JSON: {"schema": ref("Error")}}}
+    answered = _answered(ref(kind), "chunks as OpenAI's API writes them, with `stream`; the last `data` is [DONE]")
     return {
         "operationId": operation,
         "summary": summary,
         "requestBody": {
             "required": True,
-            "content": {_JSON: {"schema": _ref(f"{kind}Request"), "example": dict(example)}},
+            "content": {JSON: {"schema": ref(f"{kind}Request"), "example": dict(example)}},
         },
         "responses": {"200": answered, "4XX": refused, "5XX": refused},
     }
@@ -145,13 +143,9 @@ def _answered(schema: Mapping[str, Any], events: str) -> dict[str, Any]:
     streamed = {"schema": {**_STRING, "description": f"Server-sent events: {events}"}}
     return {
         "description": "The answer, whole or as it is made",
-        "content": {_JSON: {"schema": schema}, _EVENTS: streamed},
+        "content": {JSON: {"schema": schema}, EVENTS: streamed},
     }
 
 
 def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
     return {"type": "object", "properties": dict(properties), "required": list(required)}
-
-
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from maas.client import folder_of_servers, running_servers
 from maas.errors import MaasError, ServingError
 from maas.registry import Promotion, Registry, Version
+from maas.serving._management import default_of
 from maas.serving._registered import Source
 from maas.serving._server import Server, is_running
 from maas.serving.front._control import ask_front
@@ -31,9 +32,9 @@ class Place:
     def version(self, name: str) -> str:
         """Of a model, that answers now."""
         if self.server is not None:
-            return str(self.server.manage(f"/models/{name}")[0]["modelVersion"])
+            return default_of(self.server.local, name)
         models = next(one["models"] for one in ask_front("status")["instances"] if not one["canary"])
-        return str(next(version for each, _, version in (one.partition("@") for one in models) if each == name))
+        return str(dict(one.split("@") for one in models)[name])
 
     def deploy(self, name: str, version: str) -> None:
         """Release a version that is in the store: as `maas deploy`, or `maas front deploy`.

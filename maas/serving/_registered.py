@@ -16,6 +16,7 @@ from maas.archive import package
 from maas.client import folder_of_servers
 from maas.errors import ServingError
 from maas.registry import Registry, Version
+from maas.storage import write_atomic
 
 FILE = "registry.json"
 _PRODUCTION = "production"
@@ -46,9 +47,7 @@ class Source:
             package(Path(folder) / "artifact", store=self.store, name=found.name, version=found.version)
 
     def write(self, folder: Path) -> None:
-        fresh = folder / f"{FILE}.new"
-        fresh.write_text(json.dumps(asdict(self)))
-        fresh.replace(folder / FILE)
+        write_atomic(folder / FILE, json.dumps(asdict(self)).encode())
 
     @classmethod
     def read(cls, folder: Path) -> Source | None:
@@ -77,9 +76,7 @@ def from_registry(place: str | Path, models: Sequence[str]) -> Iterator[tuple[So
         raise ServingError(
             f"--registry wants each model once, as NAME@{_PRODUCTION}, got {', '.join(models) or 'none'}"
         )
-    store = (
-        folder_of_servers() / f"{os.getpid()}-{secrets.token_hex(4)}"
-    )  # swept as servers' folders are, after kill -9
+    store = folder_of_servers() / f"{os.getpid()}-{secrets.token_hex(4)}"  # swept as a server's is, after kill -9
     store.mkdir(mode=0o700)
     try:
         source = Source(str(registry.path.resolve()), str(store), wanted)

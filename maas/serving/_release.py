@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +16,7 @@ from maas.errors import MaasError, ServingError
 from maas.serving import _management, _record
 from maas.serving._idle import ask_inference, wait_idle
 from maas.serving._ready import Log, wait_ready
+from maas.serving._settings import MODEL_LOG, STORE
 from maas.serving._store import find
 from maas.signing import public_keys_of
 from maas.storage import locked
@@ -23,13 +24,6 @@ from maas.storage import locked
 _LATE_SECONDS = 0.2
 _LOAD_SECONDS = 300.0
 _UNDO_SECONDS = 5.0
-
-
-@dataclass
-class _Step:
-    """What is being done, for the message when it fails."""
-
-    name: str
 
 
 def deploy(server: LocalServer, name: str, version: str, *, store: Path, drain_seconds: float) -> LocalServer:
@@ -42,7 +36,7 @@ def deploy(server: LocalServer, name: str, version: str, *, store: Path, drain_s
             raise ServingError(f"{name} {version} is served already; package the new model under another version")
         says = replace(found.says.deployment, **dict(server.deployment))
         trusted = public_keys_of(server.trusted) if server.trusted else None
-        copy_archive(found.path, Path(server.folder) / "store" / file, says, public_keys=trusted)
+        copy_archive(found.path, Path(server.folder) / STORE / file, says, public_keys=trusted)
         _swap(server, name, old, version, "deploy", drain_seconds)
         if old is None:
             server = replace(server, models=(*server.models, name))
@@ -65,23 +59,23 @@ def rollback(server: LocalServer, name: str, *, drain_seconds: float) -> str:
 def _swap(server: LocalServer, name: str, old: str | None, new: str, action: str, drain_seconds: float) -> None:
     """Load `new` beside `old`, check it, make it the default, and unload `old` when its work is done."""
     folder = Path(server.folder)
-    file = folder / "store" / f"{name}@{new}.mar"
-    step = _Step("verify the archive")
+    file = folder / STORE / f"{name}@{new}.mar"
+    step = "verify the archive"
     registered = switched = False
     try:
         example, tolerance = verified(file)
-        step.name = "load it beside"
+        step = "load it beside"
         _unload_leftovers(server, name, keep=old)
-        log = Log(Path(server.logs) / "model_log.log")
+        log = Log(Path(server.logs) / MODEL_LOG)
         workers = read_archive(file).deployment.maxWorkers
         registered = True
         _management.manage(
             server, f"/models?url={quote(file.name)}&initial_workers={workers}&synchronous=false", "POST"
         )
         wait_ready(server, f"{name}/{new}", log, deadline=time.monotonic() + _LOAD_SECONDS)
-        step.name = "answer its golden rows over HTTP"
+        step = "answer its golden rows over HTTP"
         check_golden_rows(server, f"/predictions/{name}/{new}", example, tolerance)
-        step.name = "switch the default version"
+        step = "switch the default version"
         switched = True
         _management.manage(server, f"/models/{name}/{new}/set-default", "PUT")
         if _default(server, name) != new:
@@ -92,9 +86,7 @@ def _swap(server: LocalServer, name: str, old: str | None, new: str, action: str
         if not isinstance(error, MaasError):
             raise
         serving = f"{name} {old} serves as before" if old else f"{name} is not served"
-        raise ServingError(
-            f"{action} of {name} {new} failed: could not {step.name}: {error}\n{serving}{left}"
-        ) from error
+        raise ServingError(f"{action} of {name} {new} failed: could not {step}: {error}\n{serving}{left}") from error
     if old is None:
         return
     time.sleep(_LATE_SECONDS)  # a request that was routed just before the switch is in the queue by now
@@ -152,20 +144,14 @@ def _unload_leftovers(server: LocalServer, name: str, *, keep: str | None) -> No
 
 
 def _versions(server: LocalServer, name: str) -> list[dict[str, Any]]:
-    if name not in {one["modelName"] for one in _management.manage(server, "/models?limit=100")["models"]}:
-        return []
-    found: list[dict[str, Any]] = _management.manage(server, f"/models/{name}/all")
-    return found
+    """Those that are loaded; none where the model is not served."""
+    return _management.versions_of(server, name) if name in _management.models_of(server) else []
 
 
 def _default(server: LocalServer, name: str) -> str | None:
     """The version that answers when none is asked for; None where the model is not served."""
-    if not _versions(server, name):
-        return None
-    return str(_management.manage(server, f"/models/{name}")[0]["modelVersion"])
+    return _management.default_of(server, name) if name in _management.models_of(server) else None
 
 
-@contextlib.contextmanager
-def _one_at_a_time(server: LocalServer) -> Iterator[None]:
-    with locked(Path(server.folder) / "release.lock"):
-        yield
+def _one_at_a_time(server: LocalServer) -> AbstractContextManager[None]:
+    return locked(Path(server.folder) / "release.lock")

@@ -137,7 +137,7 @@ class Server:
     @property
     def alive(self) -> bool:
         """Whether its process runs."""
-        return self._is_running()
+        return self._process.poll() is None if self._process is not None else _is_ours(self._local)
 
     def wait_idle(self, seconds: float) -> bool:
         """Wait until all that its models were asked before is answered; gives whether it was in time.
@@ -148,8 +148,8 @@ class Server:
         deadline = time.monotonic() + seconds
         return all(
             wait_idle(self._local, name, version["modelVersion"], seconds=max(0.0, deadline - time.monotonic()))
-            for name in (model["modelName"] for model in self.manage("/models?limit=100")["models"])
-            for version in self.manage(f"/models/{name}/all")
+            for name in _management.models_of(self._local)
+            for version in _management.versions_of(self._local, name)
         )
 
     def wait(self) -> int:
@@ -187,7 +187,7 @@ class Server:
         return self.folder / DRAIN_MARK
 
     def _drain(self, seconds: float) -> bool:
-        if not self._is_running():
+        if not self.alive:
             return True
         with contextlib.suppress(MaasError, OSError):
             self._drain_mark.touch()
@@ -195,7 +195,7 @@ class Server:
         return False
 
     def _end(self) -> None:
-        family = _family(self.pid) if self._is_running() else []
+        family = _family(self.pid) if self.alive else []
         # SIGTERM lets Java go on for some six seconds, in which it takes requests that it will not answer.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if family:
@@ -207,9 +207,6 @@ class Server:
             time.sleep(0.02)
         if self._process is not None or not _starter_runs(self.folder):
             shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _is_running(self) -> bool:
-        return self._process.poll() is None if self._process is not None else _is_ours(self._local)
 
 
 def attach(which: str | None = None) -> Server:

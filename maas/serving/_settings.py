@@ -8,11 +8,9 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 MOST_BODY_BYTES = 6_553_500
-IMPORTS = "MAAS_IMPORT"
-"""Environment variable: modules that workers import first, with commas between."""
-
 METRICS_CONFIG = Path(__file__).parent / "metrics.yaml"
 
+MANAGEMENT_SOCKET, MODEL_LOG, STORE = "management.sock", "model_log.log", "store"
 DRAIN_MARK = "drain"
 DRAIN = "MAAS_DRAIN"
 """Environment variable: a file; while it exists, workers answer every request 503."""
@@ -46,17 +44,17 @@ class Instance:
     @property
     def url(self) -> str:
         """Of inference, as clients on this machine reach it."""
-        any_of_all = ipaddress.ip_address(self.host).is_unspecified
-        return self._at("127.0.0.1" if any_of_all else self.host)
+        named = self.host == "localhost"
+        return self._at("127.0.0.1" if named or ipaddress.ip_address(self.host).is_unspecified else self.host)
 
     @property
     def store(self) -> Path:
         """Its own copies of the archives that it serves, or served."""
-        return self.folder / "store"
+        return self.folder / STORE
 
     @property
     def management_socket(self) -> Path:
-        return self.folder / "management.sock"
+        return self.folder / MANAGEMENT_SOCKET
 
     @property
     def drain_mark(self) -> Path:
@@ -65,7 +63,7 @@ class Instance:
 
     @property
     def model_log(self) -> Path:
-        return self.logs / "model_log.log"
+        return self.logs / MODEL_LOG
 
     @property
     def server_log(self) -> Path:

@@ -27,7 +27,7 @@ def status(server: LocalServer) -> dict[str, Any]:
         last second are by the model's name.
     """
     first, begun = _requests(server), time.monotonic()
-    models = [one for name in _names(server) for one in _versions(server, name)]
+    models = [one for name in _management.models_of(server) for one in _versions(server, name)]
     time.sleep(max(0.0, _WINDOW_SECONDS - (time.monotonic() - begun)))
     last, seconds = _requests(server), time.monotonic() - begun
     return {
@@ -42,12 +42,8 @@ def status(server: LocalServer) -> dict[str, Any]:
     }
 
 
-def _names(server: LocalServer) -> list[str]:
-    return [one["modelName"] for one in _management.manage(server, "/models?limit=100")["models"]]
-
-
 def _versions(server: LocalServer, name: str) -> list[dict[str, Any]]:
-    default = _management.manage(server, f"/models/{name}")[0]["modelVersion"]
+    default = _management.default_of(server, name)
     return [
         {
             "name": name,
@@ -61,7 +57,7 @@ def _versions(server: LocalServer, name: str) -> list[dict[str, Any]]:
                 for worker in one["workers"]
             ],
         }
-        for one in sorted(_management.manage(server, f"/models/{name}/all"), key=lambda one: str(one["modelVersion"]))
+        for one in sorted(_management.versions_of(server, name), key=lambda one: str(one["modelVersion"]))
     ]
 
 

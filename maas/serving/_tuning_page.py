@@ -7,7 +7,7 @@ import math
 from maas.reporting._charts import Area, Axis, legend
 from maas.reporting._html import Html, join, tag
 from maas.reporting._page import page
-from maas.serving._tuning import ServingTuning
+from maas.serving._tuning_found import ServingTuning
 from maas.serving._tuning_trial import Trial
 
 _MOST_LINES = 5

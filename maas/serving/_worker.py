@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from maas.client import DESCRIPTION, V2_METADATA
 from maas.model import Model
 from maas.nn import available_cores
 from maas.serving._description import describe, v2_metadata
-from maas.serving._settings import IMPORTS
+from maas.serving._imports import import_named
 from maas.serving.protocols import JSON, MOST_RESPONSE_BYTES, About, Identity, Problem, Written
 
 _log = logging.getLogger("maas.serving")
@@ -45,8 +44,7 @@ def load(context: Context) -> tuple[Model, Identity]:
         ArtifactError: the model cannot be loaded.
     """
     logging.getLogger().setLevel(logging.WARNING)  # TorchServe's worker writes a line for each request
-    for module in filter(None, os.environ.get(IMPORTS, "").split(",")):
-        importlib.import_module(module)
+    import_named()
     properties = context.system_properties
     config = context.model_yaml_config or {}
     cores = max(1, available_cores() // int(config.get("maxWorkers", 1)))

@@ -20,6 +20,7 @@ _HASHES = {"secp256r1": "SHA256", "secp384r1": "SHA384", "secp521r1": "SHA512"}
 """The curves that the format knows, and the hash that goes with each."""
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\n.*?-----END \1-----", re.DOTALL)
 _MOST_BYTES = 1 << 16
+_MAKE = "maas keygen makes one"
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,6 @@ def need_cryptography() -> None:
         import cryptography  # noqa: F401
     except ImportError as error:
         raise SignatureError("signatures need the library cryptography: pip install 'maas-torch[sign]'") from error
-
-
-_MAKE = "maas keygen makes one"
 
 
 def _public(path: str | Path, label: str, block: str) -> PublicKey:

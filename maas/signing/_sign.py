@@ -12,6 +12,8 @@ from maas.signing._bundle import Bundle, message_of, read_bundle, statement_of, 
 from maas.signing._keys import PublicKey, public_key_of, read_private_key, signature_of
 from maas.storage import sha256
 
+_AGAIN = "sign it again with maas sign"
+
 
 def sign(path: str | Path, key: str | Path, *, passphrase: bytes | None = None) -> str:
     """Sign an artifact: its signature stands in it from then on, as `model.sig`, and goes with it into an archive.
@@ -72,9 +74,6 @@ def check_signs(files: Mapping[str, bytes]) -> None:
     """
     if SIGNATURE in files:
         _compare(read_bundle(files[SIGNATURE]), files)
-
-
-_AGAIN = "sign it again with maas sign"
 
 
 def _digests(files: Mapping[str, bytes]) -> dict[str, str]:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import maas
+from maas.cli._rows import read_rows
 
 from .conftest import Capture, run
 
@@ -93,12 +94,19 @@ def test_predict_reads_json_from_standard_input(
     text = {
         "one": json.dumps(row, indent=1),
         "list": json.dumps([row, row]),
-        "lines": f"{json.dumps(row)}\n\n{json.dumps(row)}\n",
+        "lines": f"{json.dumps(row)}\n\n{json.dumps(row)}\r\n",
     }[form]
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     code, out, _ = run(capsys, "predict", wine_artifact, "-")
     assert code == 0
     assert len(out.splitlines()) == (1 if form == "one" else 2)
+
+
+def test_a_line_of_json_may_hold_what_ends_a_line_elsewhere(tmp_path: Path) -> None:
+    rows = [{"note": "one\u2028two\x85three"}, {"note": ""}]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    assert read_rows(str(file)) == rows
 
 
 @pytest.mark.parametrize(

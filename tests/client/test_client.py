@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,27 @@ def test_no_rows_and_one_row_in_a_list(faulty: Start, call: Call) -> None:
     server = faulty(label_rows)
     assert call(server.url, "predict", []) == []
     assert call(server.url, "predict", [{"x": 3}]) == [{"label": 3}]
+
+
+def test_null_beside_what_json_has_no_form_of_its_own_for(faulty: Start, call: Call) -> None:
+    server = faulty(label_rows)
+    row = {"x": 1, "day": date(2026, 1, 2), "size": None, "shape": np.ones(2)}
+    assert call(server.url, "predict", [row]) == [{"label": 1}]
+    (sent,) = json.loads(server.asked[0].body)["instances"]
+    assert sent == {"x": 1, "day": "2026-01-02", "size": None, "shape": [1, 1]}
+    with pytest.raises(RequestRefused, match="it cannot be written as JSON: Out of range float"):
+        call(server.url, "predict", [{"x": np.array([1.0, float("nan")])}])
+
+
+def test_what_pandas_says_is_missing_goes_as_null(faulty: Start, call: Call) -> None:
+    server = faulty(label_rows)
+    count = pd.array([1, None], dtype="Int64")
+    frame = pd.DataFrame({"x": [3, 4], "count": count, "wave": [np.zeros(2), np.ones(2)]})
+    assert call(server.url, "predict", frame) == [{"label": 3}, {"label": 4}]
+    assert json.loads(server.asked[0].body)["instances"] == [
+        {"x": 3, "count": 1, "wave": [0, 0]},
+        {"x": 4, "count": None, "wave": [1, 1]},
+    ]
 
 
 def frames() -> dict[str, Any]:

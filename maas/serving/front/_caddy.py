@@ -13,7 +13,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from maas.errors import ServingError
-from maas.serving._management import _Connection as SocketConnection
+from maas.serving._management import SocketConnection
 
 OLDEST = (2, 11, 7)
 """The first that was tried; it tries again by an answer's status, which older ones cannot."""

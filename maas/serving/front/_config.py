@@ -12,6 +12,7 @@ from maas.serving._settings import MOST_BODY_BYTES
 from maas.serving.front._caddy import ADMIN, LOG
 from maas.serving.front._problems import error_routes, problem
 from maas.serving.front._proxy import ASK, READY, invoke, proxy, tokens
+from maas.serving.front._routes import Route, route
 from maas.serving.front._slots import Slots
 from maas.serving.front._v1 import v1_routes, v1_server
 from maas.serving.front._v2 import health_routes, ready_responses, v2_routes
@@ -96,7 +97,7 @@ class FrontSettings:
             "apps": apps,
         }
 
-    def _routes(self, keys: Sequence[str], slots: Slots) -> list[dict[str, Any]]:
+    def _routes(self, keys: Sequence[str], slots: Slots) -> list[Route]:
         known = {"header": {"Authorization": [f"Bearer {key}" for key in keys]}}
         served = {"path": ["/predictions/*", "/explanations/*", "/v2/models/*"]}
         first: list[dict[str, Any]] = [_started()]
@@ -112,12 +113,12 @@ class FrontSettings:
             {"match": [{"not": [named]}], "handle": [own]},
             {"handle": [_sent_back(), _cut_off(), tokens(slots, self.ports)]},
             *health_routes(),
-            {"match": [{"not": [known]}], "handle": [problem("unauthorized")], "terminal": True},
-            {"match": [{"expression": too_large}], "handle": [problem("too-large")], "terminal": True},
+            route({"not": [known]}, problem("unauthorized")),
+            route({"expression": too_large}, problem("too-large")),
             {"handle": [body]},
             *v2_routes(),
             *v1_routes(self.generating, self.folder),
-            {"match": [served], "handle": [invoke(ASK)], "terminal": True},
+            route(served, invoke(ASK)),
             {"handle": [problem("not-found")]},
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import subprocess
 import time
@@ -34,6 +35,9 @@ Launch = Callable[[Sequence[str], int], Server]
 _LATE_SECONDS = 0.2
 _WATCH_SECONDS = 0.5
 _END_SECONDS = 5.0
+_AGAIN_SECONDS = 5.0
+
+_log = logging.getLogger("maas.serving")
 
 
 @dataclass
@@ -45,12 +49,14 @@ class Instance:
         port: it sits on.
         models: it was started with.
         percent: its share as a canary; 0 of one that shares what the canaries leave.
+        again: when to start it again, by `time.monotonic`, after that failed; until then it is asked nothing.
     """
 
     server: Server
     port: int
     models: tuple[str, ...]
     percent: int = 0
+    again: float | None = None
 
 
 class Front:
@@ -119,15 +125,18 @@ class Front:
             drain_seconds: to wait at most for what it has in flight; what is then left is asked of another.
 
         Raises:
-            ServingError: it is the only one, or does not start again; it is tried again as long as `wait` runs.
+            ServingError: there is none in that place, or no other, or it does not start again; it is tried again as
+                long as `wait` runs.
         """
+        if not 0 <= place < len(self.instances):
+            raise ServingError(f"there is no instance {place}, they are counted from 0 to {len(self.instances) - 1}")
         instance = self.instances[place]
-        rest = [one for one in self.instances if one is not instance]
+        rest = [one for one in self.instances if one is not instance and one.again is None]
         if all(one.percent for one in rest):
             raise ServingError("an instance is restarted while another answers, and there is none; use --instances 2")
         self._point(rest)
         self._end([instance], drain_seconds)
-        self.instances[place] = self._start(instance.models, instance.percent)
+        self._start_again(place)
         self._point(self.instances)
 
     def deploy(self, name: str, version: str, *, drain_seconds: float = DRAIN_SECONDS) -> None:
@@ -252,26 +261,35 @@ class Front:
     def watch(self) -> int | None:
         """Start again what has died; gives Caddy's exit code where it has ended, or 0 where nothing is left to serve.
 
-        An instance that was told to stop, as by `maas stop`, is let go.
+        An instance that was told to stop, as by `maas stop`, is let go. One that does not start again is tried anew
+        every few seconds, as long as others answer.
+
+        Raises:
+            ServingError: none answers, and one does not start again.
         """
         if (code := self._process.poll()) is not None:
             return code
-        gone = [one for one in self.instances if not one.server.alive]
-        told = [one for one in gone if not one.server.folder.exists() or (one.server.folder / DRAIN_MARK).exists()]
+        alive = [one for one in self.instances if one.server.alive]
+        gone = [one for one in self.instances if one not in alive and (one.again or 0) < time.monotonic()]
         if not gone:
             return None
-        alive = [one for one in self.instances if one not in gone]
-        if told:
+        if told := [one for one in gone if one.again is None and _was_told(one.server)]:
             self._end(told, 0)
             self.instances = [one for one in self.instances if one not in told]
         if not self.instances:
             return 0
-        if any(not one.percent for one in alive):
+        others_answer = any(not one.percent for one in alive)
+        if others_answer:
             self._point(alive)
         for place, one in enumerate(self.instances):
             if one in gone:
                 self._end([one], 0)
-                self.instances[place] = self._start(one.models, one.percent)
+                try:
+                    self._start_again(place)
+                except MaasError as error:
+                    if not others_answer:
+                        raise
+                    _log.warning("an instance does not start again, and is tried anew: %s", error)
         self._point(self.instances)
         return None
 
@@ -309,6 +327,12 @@ class Front:
         self._slots.put_token(port, server.token())
         return Instance(server, port, tuple(models), percent)
 
+    def _start_again(self, place: int) -> None:
+        """Start an instance that has ended; where that fails, it stays in its place, to be tried again."""
+        one = self.instances[place]
+        one.again = time.monotonic() + _AGAIN_SECONDS
+        self.instances[place] = self._start(one.models, one.percent)
+
     def _golden(self, name: str, version: str) -> Golden:
         from maas.serving.front._golden import Golden  # it loads models: torch
 
@@ -335,7 +359,8 @@ class Front:
         self._end(old, drain_seconds)
 
     def _point(self, instances: Sequence[Instance]) -> None:
-        """Let the slots lead to instances, by their shares."""
+        """Let the slots lead to instances, by their shares; to none that waits to be started again."""
+        instances = [one for one in instances if one.again is None]
         canaries = {one.port: one.percent for one in instances if one.percent}
         self._slots.point(spread([one.port for one in instances if not one.percent], canaries))
 
@@ -352,6 +377,11 @@ class Front:
 
         with ThreadPoolExecutor(max(1, len(instances))) as pool:
             return all(list(pool.map(end, instances)))
+
+
+def _was_told(server: Server) -> bool:
+    """Whether a server that has ended was told to."""
+    return not server.folder.exists() or (server.folder / DRAIN_MARK).exists()
 
 
 def _with(models: Sequence[str], name: str, version: str) -> tuple[str, ...]:

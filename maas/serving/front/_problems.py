@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 from maas.serving._settings import MOST_BODY_BYTES
-
-Handler = dict[str, Any]
+from maas.serving.front._routes import Handler, Route, route
 
 _AGAIN = {"Retry-After": ["1"]}
 _PROBLEMS: dict[str, tuple[int, str, str, dict[str, list[str]]]] = {
@@ -54,15 +53,11 @@ def answer(
     }
 
 
-def error_routes() -> list[dict[str, Any]]:
+def error_routes() -> list[Route]:
     """Routes for what Caddy could not handle: its own errors as problem documents."""
     kinds = {"too-large", "bad-gateway", "unavailable", "gateway-timeout"}
-    routes: list[dict[str, Any]] = [
-        {
-            "match": [{"expression": f"{{http.error.status_code}} == {_PROBLEMS[kind][0]}"}],
-            "handle": [problem(kind)],
-            "terminal": True,
-        }
+    routes = [
+        route({"expression": f"{{http.error.status_code}} == {_PROBLEMS[kind][0]}"}, problem(kind))
         for kind in sorted(kinds)
     ]
     return [*routes, {"handle": [problem("internal")]}]

@@ -15,12 +15,13 @@ from maas.client import ROUTE
 from maas.serving._settings import MOST_BODY_BYTES
 from maas.serving.front._problems import answer
 from maas.serving.front._proxy import ASK, invoke
+from maas.serving.front._routes import Route, route
 
 _SOCKET = "v1.sock"
-_ASKED = ("v1/chat/completions", "v1/completions")
+_ASKED = ("/v1/chat/completions", "/v1/completions")
 
 
-def v1_routes(models: Sequence[str], folder: Path) -> list[dict[str, Any]]:
+def v1_routes(models: Sequence[str], folder: Path) -> list[Route]:
     """What lists the models that generate text, and hands on what is asked of them; nothing where there is none.
 
     Args:
@@ -37,9 +38,9 @@ def v1_routes(models: Sequence[str], folder: Path) -> list[dict[str, Any]]:
         "request_buffers": MOST_BODY_BYTES + 1,
     }
     return [
-        _route(["/v1/models"], "GET", answer(listed)),
-        *(_route([f"/v1/models/{name}"], "GET", answer(one)) for name, one in about.items()),
-        _route([f"/{path}" for path in _ASKED], "POST", hand_on),
+        route({"path": ["/v1/models"], "method": ["GET"]}, answer(listed)),
+        *(route({"path": [f"/v1/models/{name}"], "method": ["GET"]}, answer(one)) for name, one in about.items()),
+        route({"path": list(_ASKED), "method": ["POST"]}, hand_on),
     ]
 
 
@@ -57,13 +58,9 @@ def v1_server(models: Sequence[str], folder: Path, server: dict[str, Any]) -> di
     named = {"name": "model", "pattern": rf'"model"\s*:\s*"({"|".join(models)})"'}
     match = {"vars_regexp": {"{http.request.body}": named}}
     ask = [{"handler": "rewrite", "uri": "/predictions/{http.regexp.model.1}"}, invoke(ASK)]
-    route = {"handler": "headers", "request": {"set": {ROUTE: ["{http.request.uri.path}"]}}}
+    told = {"handler": "headers", "request": {"set": {ROUTE: ["{http.request.uri.path}"]}}}
     message = f"`model` must name a model that is served here: {', '.join(models)}"
     error = {"message": message, "type": "invalid_request_error", "param": "model", "code": "model_not_found"}
     unknown = answer({"error": error}, 404)
-    routes = [*server["routes"], {"match": [match], "handle": [route, *ask], "terminal": True}, {"handle": [unknown]}]
+    routes = [*server["routes"], route(match, told, *ask), {"handle": [unknown]}]
     return {"v1": {**server, "listen": [f"unix/{folder / _SOCKET}|0600"], "routes": routes}}
-
-
-def _route(paths: list[str], method: str, handler: dict[str, Any]) -> dict[str, Any]:
-    return {"match": [{"path": paths, "method": [method]}], "handle": [handler], "terminal": True}

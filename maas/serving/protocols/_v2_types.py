@@ -26,6 +26,11 @@ BYTES = "BYTES"
 Array = np.ndarray[Any, Any]
 
 
+def usual_datatype(dtype: str) -> str:
+    """The datatype in which the values of a field with this dtype are shown; it takes others too."""
+    return {"number": "FP64", "boolean": "BOOL"}.get(dtype, BYTES)
+
+
 def from_json(data: list[Any], datatype: str, count: int) -> Array:
     """The values of a tensor that JSON holds, flat or nested, as a flat array; floats as float64.
 

@@ -87,14 +87,23 @@ def http(running: dict[str, Any]) -> Iterator[httpx.Client]:
         yield client
 
 
-def front(own: dict[str, str], *arguments: str) -> dict[str, Any]:
-    """`maas front`, in this process: one of its own would load all that the command needs each time."""
-    printed = io.StringIO()
-    with pytest.MonkeyPatch.context() as there, contextlib.redirect_stdout(printed):
+def run(own: dict[str, str], *command: str) -> tuple[int, str, str]:
+    """A command, in this process: one of its own would load all that the command needs each time."""
+    out, error = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as there, contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
         there.setattr(tempfile, "tempdir", own["TMPDIR"])
-        assert main(["front", *arguments, "--json"]) == 0
-    status: dict[str, Any] = json.loads(printed.getvalue())
-    return status
+        return main(command), out.getvalue(), error.getvalue()
+
+
+def said_by(own: dict[str, str], *command: str) -> dict[str, Any]:
+    code, out, error = run(own, *command)
+    assert code == 0, error
+    said: dict[str, Any] = json.loads(out)
+    return said
+
+
+def front(own: dict[str, str], *arguments: str) -> dict[str, Any]:
+    return said_by(own, "front", *arguments, "--json")
 
 
 def test_it_answers_as_the_model_does(http: httpx.Client, wine_model: maas.Model) -> None:
@@ -141,6 +150,7 @@ def test_a_client_without_an_address_finds_the_front_and_its_key(
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(wine_model.predict(json.loads(row))["label"])
     assert log.read_text().count("/predictions/wine") > before
+    assert said_by(own, "openapi", "wine")["servers"] == [{"url": running["url"]}]
 
 
 def test_no_client_loses_a_request_to_a_dead_worker_a_canary_or_a_release(
@@ -217,12 +227,21 @@ def test_a_release_that_fails_leaves_what_was(
 
 
 def test_an_instance_that_died_is_started_again(
-    running: dict[str, Any], own: dict[str, str], http: httpx.Client
+    running: dict[str, Any], own: dict[str, str], http: httpx.Client, releases: Path
 ) -> None:
+    """Where that cannot be at first, as without its archive, the other one answers."""
     pid = front(own, "status")["instances"][1]["pid"]
+    hidden = [file.rename(file.with_suffix(".hidden")) for file in releases.glob("*.mar")]
     os.killpg(pid, signal.SIGKILL)
     assert http.get("/v2/models/wine/ready").status_code == 200
     deadline = time.monotonic() + 60
+    while [one["percent"] for one in front(own, "status")["instances"]] != [100, 0] and time.monotonic() < deadline:
+        time.sleep(0.2)
+    for place, why in (("0", "while another answers, and there is none"), ("2", "there is no instance 2, they are")):
+        code, _, error = run(own, "front", "restart", place)
+        assert (code, why in error) == (4, True)
+    for file in hidden:
+        file.rename(file.with_suffix(".mar"))
     while (status := front(own, "status"))["instances"][1]["pid"] == pid and time.monotonic() < deadline:
         time.sleep(0.2)
     assert [one["percent"] for one in status["instances"]] == [50, 50]
