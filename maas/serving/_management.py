@@ -44,9 +44,15 @@ def manage(server: LocalServer, path: str, method: str = "GET", *, timeout: floa
     return body
 
 
-def models_of(server: LocalServer) -> list[str]:
-    """The names of the models that are loaded."""
-    return [one["modelName"] for one in manage(server, "/models?limit=100")["models"]]
+def models_of(server: LocalServer, *, page: int = 100) -> list[str]:
+    """The names of the models that are loaded; TorchServe tells at most a hundred at a time."""
+    names: list[str] = []
+    following: str | None = "0"
+    while following is not None:
+        told = manage(server, f"/models?limit={page}&next_page_token={following}")
+        names += [one["modelName"] for one in told["models"]]
+        following = told.get("nextPageToken")
+    return names
 
 
 def versions_of(server: LocalServer, name: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ import maas
 from maas.data import Rows
 from maas.errors import RequestRefused, ServerUnavailable, ServingError
 from maas.serving import Server
+from maas.serving._management import models_of
 
 JSON = {"Content-Type": "application/json"}
 
@@ -240,3 +241,8 @@ def test_nothing_but_loopback_listens_and_management_is_a_closed_socket(server: 
 def test_models_cannot_be_registered_through_the_inference_port(http: httpx.Client) -> None:
     assert http.post("/models", params={"url": "evil.mar"}).status_code in (404, 405)
     assert http.delete("/models/wine").status_code in (404, 405)
+
+
+def test_the_models_of_all_pages_are_found(server: Server) -> None:
+    assert len(server.manage("/models?limit=1")["models"]) == 1
+    assert sorted(models_of(server.local, page=1)) == sorted(models_of(server.local)) == ["cancer", "wine"]
