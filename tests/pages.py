@@ -13,17 +13,22 @@ import io
 import math
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+from maas.cli import main
 
 RUN = ("bash", "python")
 PRINTED = ("json", "text")
 SHOWN = ("console", "promql", "yaml")
 
 _FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_PLAIN = re.compile(r"(maas (?!serve )|export )[^|<>&;$`*]*")
 _NUMBER = r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?"
 _VERDICTS = "the network is better|the baseline is better|no difference shown"
 _PARTS = re.compile(rf"(?P<any>\.\.\.)|(?P<number>{_NUMBER})|(?P<space>\s+)|(?P<verdict>{_VERDICTS})")
@@ -54,6 +59,26 @@ def run_command(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
+def run_shell(code: str, folder: Path) -> str:
+    """What a block of bash prints, which ends at the first command that fails.
+
+    Where it has nothing but plain lines of `maas` and `export`, they run in this process: one for each would load torch
+    each time.
+    """
+    lines = [line for line in code.replace("\\\n", " ").splitlines() if line.strip() and not line.startswith("#")]
+    if not all(_PLAIN.fullmatch(line) for line in lines):
+        return run_command(["bash", "-euo", "pipefail", "-c", code], folder)
+    out = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(out), patch.dict(os.environ, no_proxy="127.0.0.1"):
+        for program, *arguments in (shlex.split(line, comments=True) for line in lines):
+            if program == "export":
+                name, _, value = arguments[0].partition("=")
+                os.environ[name] = value
+            else:
+                assert main(arguments) == 0, arguments
+    return out.getvalue()
+
+
 def run_page(page: Path, folder: Path) -> None:
     """Run a page's blocks in a folder, and hold what they print against what the page shows."""
     names: dict[str, Any] = {"__name__": "page"}
@@ -61,7 +86,7 @@ def run_page(page: Path, folder: Path) -> None:
     for block in blocks_of(page):
         where = f"{page.name}, line {block.line}"
         if block.language == "bash":
-            printed = run_command(["bash", "-euo", "pipefail", "-c", block.code], folder)
+            printed = run_shell(block.code, folder)
         elif block.language == "python":
             out = io.StringIO()
             code = compile("\n" * block.line + block.code, str(page), "exec")

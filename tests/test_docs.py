@@ -1,5 +1,6 @@
 """Every page: its blocks run, its links lead somewhere, the reference is that of the code, the two READMEs agree."""
 
+import contextlib
 import doctest
 import importlib
 import pkgutil
@@ -13,9 +14,10 @@ import pytest
 
 import maas
 from maas.client import running_servers
+from maas.errors import ServingError
 from maas.serving import attach
 
-from .pages import PRINTED, RUN, SHOWN, alike, blocks_of, run_command, run_page
+from .pages import PRINTED, RUN, SHOWN, alike, blocks_of, run_command, run_page, run_shell
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -37,7 +39,8 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.timeout(600)  # a dozen commands one after the other, each of which imports torch
+@pytest.mark.timeout(600)  # some pages train and serve several times
+@pytest.mark.filterwarnings("default")  # as in processes of their own
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page, *RUN)], ids=name_of)
 def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if test := ELSEWHERE.get(name_of(page)):
@@ -47,11 +50,12 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("TMPDIR", short)
     monkeypatch.setattr(tempfile, "tempdir", short)
     try:
-        run_command(["bash", "-euc", PREPARED.get(name_of(page), ":")], tmp_path)
+        run_shell(PREPARED.get(name_of(page), ""), tmp_path)
         run_page(page, tmp_path)
     finally:
         for server in running_servers():
-            attach(server.url).stop(drain_seconds=0)
+            with contextlib.suppress(ServingError):  # one that a page has stopped may just be ending
+                attach(server.url).stop(drain_seconds=0)
         shutil.rmtree(short)
 
 

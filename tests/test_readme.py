@@ -2,15 +2,12 @@
 
 import ast
 import re
-import shlex
 import sys
 from pathlib import Path
 
 import pytest
 
-from maas.cli import main
-
-from .pages import blocks_of
+from .pages import blocks_of, run_shell
 from .pages import run_command as run
 
 README = Path(__file__).parent.parent / "README.md"
@@ -37,31 +34,16 @@ def test_the_first_screen_runs_and_prints_what_the_readme_says(tmp_path: Path) -
     assert answer["probabilities"] == pytest.approx(example["probabilities"], abs=0.01)
 
 
-def obey(commands: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines of a shell, each of `maas` or `export`, in this process: a process for each would load torch each time."""
-    for program, *arguments in filter(None, (shlex.split(line, comments=True) for line in commands.splitlines())):
-        if program == "export":
-            monkeypatch.setenv(*arguments[0].split("=", 1))
-        else:
-            assert program == "maas"
-            assert main(arguments) == 0, arguments
-
-
 @pytest.mark.timeout(600)  # on a busy machine the first ones, processes of their own, take their time
 @pytest.mark.filterwarnings("default")  # as in a process of their own
-def test_the_shell_commands_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_shell_commands_run(tmp_path: Path) -> None:
     commands, of_training, of_keeping = blocks("bash")
-    printed = run(["bash", "-euo", "pipefail", "-c", commands], tmp_path)
+    printed = run_shell(commands, tmp_path)
     assert (tmp_path / "model_store" / "wine.mar").exists()
     assert printed.splitlines()[-1].startswith('{"label": 2, "probabilities": {"0": ')
-    monkeypatch.chdir(tmp_path)
-    obey(of_training, monkeypatch)
-    assert "suggested: " in capsys.readouterr().out
+    assert "suggested: " in run_shell(of_training, tmp_path)
     assert (tmp_path / "artifacts" / "wine2.run" / "history.csv").read_text().count("\n") == 51
-    obey(of_keeping, monkeypatch)
-    assert "production" in capsys.readouterr().out.splitlines()[-1]
+    assert "production" in run_shell(of_keeping, tmp_path).splitlines()[-1]
     assert (tmp_path / "artifacts" / "wine-small" / "model.sig").exists()
 
 

@@ -54,3 +54,9 @@ def test_the_licence_of_each_dependency_is_listed() -> None:
     listed = re.findall(r"^\| (\S+) \| \S+ \| (.+) \|$", (ROOT / "docs" / "licences.md").read_text(), re.MULTILINE)
     assert names - {name for name, _ in listed} == set()
     assert [name for name, licence in listed if name in names and licence == "not said"] == []
+
+
+def test_the_tests_of_the_version_matrix_are_there() -> None:
+    quick = re.search(r'QUICK="([^"]+)"', (ROOT / "scripts" / "matrix").read_text())
+    assert quick is not None
+    assert [one for one in quick[1].split() if not (ROOT / one).exists()] == []
