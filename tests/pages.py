@@ -65,12 +65,13 @@ def run_shell(code: str, folder: Path) -> str:
     Where it has nothing but plain lines of `maas` and `export`, they run in this process: one for each would load torch
     each time.
     """
-    lines = [line for line in code.replace("\\\n", " ").splitlines() if line.strip() and not line.startswith("#")]
+    uncommented = (re.sub(r"(^|\s)#.*", "", line) for line in code.replace("\\\n", " ").splitlines())
+    lines = [line for line in uncommented if line.strip()]
     if not all(_PLAIN.fullmatch(line) for line in lines):
         return run_command(["bash", "-euo", "pipefail", "-c", code], folder)
     out = io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stdout(out), patch.dict(os.environ, no_proxy="127.0.0.1"):
-        for program, *arguments in (shlex.split(line, comments=True) for line in lines):
+        for program, *arguments in map(shlex.split, lines):
             if program == "export":
                 name, _, value = arguments[0].partition("=")
                 os.environ[name] = value
