@@ -55,7 +55,8 @@ def wait_ready(
     while True:
         check()
         if worker_failure(log):
-            time.sleep(_LOG_SECONDS)  # its traceback is still being written
+            time.sleep(_LOG_SECONDS)  # its traceback is still being written, or why the server ends
+            check()
             raise ServingError(f"a worker could not load its model:\n{worker_failure(log)}")
         # Until the socket, the key file and the model are there.
         with contextlib.suppress(ServingError, ClientError, LookupError, TypeError):

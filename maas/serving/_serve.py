@@ -121,9 +121,10 @@ def serve(
     deployment = deployment_keys(
         workers=workers, batch_size=batch_size, max_batch_delay_ms=max_batch_delay_ms, threads=threads
     )
-    for _ in range(3):
+    for turn in range(3):
+        at = free_ports(1)[0] if turn and port is None else port  # who lost a port does not race for 8080 again
         planned = plan(
-            store, models, port=port, imports=imports, deployment=deployment, logs=logs, host=host,
+            store, models, port=at, imports=imports, deployment=deployment, logs=logs, host=host,
             certificate=certificate, key=key, token_minutes=token_minutes, metrics_port=metrics_port,
             public_keys=public_keys,
         )  # fmt: skip
@@ -209,7 +210,8 @@ def _start(planned: Plan, timeout: float) -> Server:
             says = replace(one.says.deployment, **planned.deployment)
             copied = instance.store / planned.files[one.says.name]
             copy_archive(one.path, copied, says, public_keys=planned.public_keys)
-        logs = [Log(file) for file in (instance.console_log, instance.server_log, instance.model_log)]
+        console_log, server_log = Log(instance.console_log), Log(instance.server_log)
+        model_log = Log(instance.model_log)
         process = _java_command.start(planned.java, instance, planned.files, planned.imports)
     except BaseException:
         shutil.rmtree(instance.folder, ignore_errors=True)
@@ -227,18 +229,17 @@ def _start(planned: Plan, timeout: float) -> Server:
     )
 
     def check() -> None:
-        if process.poll() is None:
-            return
-        console = logs[0].text()
-        taken = re.search(r"Failed to bind to address\S* \S*:(\d+)\s", console)
-        if taken and "Address already in use" in console:
+        # First: while Java ends for want of a port, its workers die, which looks as if they could not load.
+        taken = re.search(r"Failed to bind to address\S* \S*:(\d+)\s", console_log.text())
+        if taken and "Address already in use" in console_log.text():
             raise _PortTaken(int(taken[1]))
-        said = next((lines for log in reversed(logs[:2]) if (lines := log.last_lines())), "it wrote no log")
-        raise ServingError(f"TorchServe ended while starting: {said}")
+        if process.poll() is not None:
+            said = server_log.last_lines() or console_log.last_lines() or "it wrote no log"
+            raise ServingError(f"TorchServe ended while starting: {said}")
 
     try:
         for name in planned.files:
-            wait_ready(local, name, logs[2], deadline=deadline, check=check)
+            wait_ready(local, name, model_log, deadline=deadline, check=check)
         for one in planned.archives:
             _record.write(instance.folder, "serve", one.says.name, one.says.version)
         local.write()

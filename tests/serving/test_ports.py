@@ -46,17 +46,17 @@ def test_a_port_that_another_process_took_meanwhile(
     chosen = taken_meanwhile(kind)
     with maas.serve(store, ["wine"]) as server:
         assert server.client("wine").describe()
-    assert len(chosen) == 2
-    assert chosen[0] != chosen[1]
+    assert len(chosen) >= 2  # once more where a server of another test takes 8080 meanwhile
+    assert chosen[0] != chosen[-1]
 
 
 def test_a_port_of_the_users_choice_that_another_process_took_meanwhile(
     store: Path, taken_meanwhile: Callable[[str], list[int]]
 ) -> None:
     chosen = taken_meanwhile("metrics_port")
-    (given,) = free_ports(1)
+    given, port = free_ports(2)  # not 8080, which a server of another test may take meanwhile
     with pytest.raises(ServingError, match=f"another process took port {given} while TorchServe started; choose"):
-        maas.serve(store, ["wine"], metrics_port=given)
+        maas.serve(store, ["wine"], port=port, metrics_port=given)
     assert chosen == [given]
 
 
