@@ -51,7 +51,8 @@ def package(
         version: one to three numbers, such as "1.0".
         workers: worker processes; by default 1.
         batch_size: most requests answered in one pass; by default 16, or 8 where answers grow token by token.
-        max_batch_delay_ms: milliseconds that a lone request waits for company; by default 1.
+        max_batch_delay_ms: milliseconds that a request waits for others, by default 1; under `maas serve` a lone
+            client's does not.
         config: a model-config.yaml, as `maas tune-serving` writes it, in place of these defaults.
 
     Returns:

@@ -24,7 +24,8 @@ class Deployment:
     Args:
         minWorkers, maxWorkers: worker processes. TorchServe does not scale between them; they are kept equal.
         batchSize: most requests answered in one pass.
-        maxBatchDelay: milliseconds that a lone request waits for company, at least 1.
+        maxBatchDelay: milliseconds that a request waits for others, at least 1; a lone client's does not under
+            `maas serve`.
         responseTimeout: seconds after which a worker that does not answer is killed.
         startupTimeout: seconds that a worker may take to load.
         maxRetryTimeoutInSec: seconds during which a worker that cannot load is started again.

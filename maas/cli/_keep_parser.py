@@ -44,7 +44,7 @@ def add_package(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     package.add_argument("--workers", type=int, metavar="N", help="worker processes (default: 1)")
     package.add_argument("--batch-size", type=int, metavar="N", help="most requests a pass (default: 16)")
     package.add_argument(
-        "--max-batch-delay-ms", type=int, metavar="MS", help="how long a lone request waits for company (default: 1)"
+        "--max-batch-delay-ms", type=int, metavar="MS", help="how long a request waits for others (default: 1)"
     )
     package.add_argument(
         "--config", metavar="FILE", help="a model-config.yaml of maas tune-serving, in place of these defaults"

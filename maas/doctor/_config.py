@@ -88,7 +88,9 @@ def _waiting(read: Mapping[Any, Any], edit: str) -> Check:
     if not _is_positive(batch):
         return
     if batch > 1 and _is_positive(delay) and delay >= _SLOW_DELAY:
-        detail = f"maxBatchDelay {delay} ms: a lone request waits that long for company, each time"
+        detail = (
+            f"maxBatchDelay {delay} ms: a lone request waits that long for company, under `torchserve --start` always"
+        )
         yield Finding("warning", "settings", detail, f"{edit}; 1 ms does for most")
     if batch > 1 and read.get("useJobTicket") is True:
         detail = f"useJobTicket gives a ticket for each idle worker, and so no batch of {batch} ever comes together"

@@ -10,6 +10,7 @@ from pathlib import Path
 from maas.doctor._finding import Check, Finding
 from maas.doctor._packages import DISTRIBUTION, installed
 from maas.errors import ServingError
+from maas.serving._company import batching_class
 from maas.serving._java import find_java, java_version
 
 TRIED_TORCHSERVE = "0.12"
@@ -35,6 +36,11 @@ def torchserve() -> Check:
     elif not version.startswith(f"{TRIED_TORCHSERVE}."):
         detail = f"{version}; maas is tried with {TRIED_TORCHSERVE}, the last release"
         yield Finding("warning", "TorchServe", detail, f"pip install 'torchserve=={TRIED_TORCHSERVE}.*'")
+    elif batching_class(home.parent) is None:
+        detail = (
+            f"{version}, of a build that is not known: requests of a lone client wait for `maxBatchDelay` each time"
+        )
+        yield Finding("warning", "TorchServe", detail, f"{install} --force-reinstall")
     else:
         yield Finding("ok", "TorchServe", f"{version} in {home}")
 

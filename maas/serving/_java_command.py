@@ -42,7 +42,7 @@ def command_line(java: Path, instance: Instance, archives: Mapping[str, str]) ->
         f"-Dmodel_server_home={home}",
         f"-Dlog4j.configurationFile=file://{folder / 'log4j2.xml'}",
         f"-Djava.io.tmpdir={folder / 'tmp'}",
-        *("-cp", f".:{home / 'ts' / 'frontend' / '*'}"),
+        *("-cp", f"{instance.classes}:{home / 'ts' / 'frontend' / '*'}"),
         "org.pytorch.serve.ModelServer",
         *("--python", sys.executable),
         *("-f", str(folder / "config.properties")),

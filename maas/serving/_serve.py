@@ -16,6 +16,7 @@ from maas.client import LocalServer, folder_of_servers, running_servers
 from maas.errors import ServingError
 from maas.serving import _java_command, _record
 from maas.serving._address import check_address
+from maas.serving._company import CLASS, batching_class
 from maas.serving._java import find_java
 from maas.serving._ports import free_ports, is_free
 from maas.serving._ready import Log, wait_ready
@@ -26,6 +27,7 @@ from maas.serving._store import Stored, choose
 from maas.signing import PublicKey, read_public_keys
 
 _TOKEN_MINUTES = 12 * 60
+_BATCHING = "TorchServe's own, changed so that who comes alone does not wait for company (docs/serving.md)\n"
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,11 @@ class Plan:
 
     def text(self) -> str:
         """Every generated file, the command line and what is set in the environment: for reading, before a start."""
-        added = _java_command.environment(self.instance, self.imports)
+        added, home = _java_command.environment(self.instance, self.imports), _java_command.torchserve_home()
         parts = {
             str(self.instance.folder / "config.properties"): self.instance.config_properties(),
             str(self.instance.folder / "log4j2.xml"): self.instance.log4j2_xml(),
+            **({} if batching_class(home) is None else {str(self.instance.classes / CLASS): _BATCHING}),
             "command": " \\\n  ".join(_java_command.command_line(self.java, self.instance, self.files)) + "\n",
             "environment": "".join(f"{name}={value}\n" for name, value in added.items()),
         }
@@ -100,7 +103,7 @@ def serve(
         timeout: seconds to wait for the models.
         workers: worker processes of each model; by default as the archive says, as for the next three.
         batch_size: most requests answered in one pass.
-        max_batch_delay_ms: milliseconds that a lone request waits for company.
+        max_batch_delay_ms: milliseconds that a request waits for others, where the batch before had several.
         threads: CPU threads that each worker computes with.
         logs: folder of the logs, kept after the end; by default in the server's own folder.
         host: IP address of inference; one beyond loopback wants `certificate` and `key`.
@@ -206,6 +209,10 @@ def _start(planned: Plan, timeout: float) -> Server:
         instance.logs.mkdir(parents=True, exist_ok=True)
         (instance.folder / "config.properties").write_text(instance.config_properties())
         (instance.folder / "log4j2.xml").write_text(instance.log4j2_xml())
+        batching = batching_class(_java_command.torchserve_home())
+        if batching is not None:
+            (instance.classes / CLASS).parent.mkdir(parents=True)
+            (instance.classes / CLASS).write_bytes(batching)
         for one in planned.archives:
             says = replace(one.says.deployment, **planned.deployment)
             copied = instance.store / planned.files[one.says.name]

@@ -10,7 +10,7 @@ from xml.sax.saxutils import quoteattr
 MOST_BODY_BYTES = 6_553_500
 METRICS_CONFIG = Path(__file__).parent / "metrics.yaml"
 
-MANAGEMENT_SOCKET, MODEL_LOG, STORE = "management.sock", "model_log.log", "store"
+MANAGEMENT_SOCKET, MODEL_LOG, STORE, CLASSES = "management.sock", "model_log.log", "store", "classes"
 DRAIN_MARK = "drain"
 DRAIN = "MAAS_DRAIN"
 """Environment variable: a file; while it exists, workers answer every request 503."""
@@ -51,6 +51,11 @@ class Instance:
     def store(self) -> Path:
         """Its own copies of the archives that it serves, or served."""
         return self.folder / STORE
+
+    @property
+    def classes(self) -> Path:
+        """Of Java: what lies here stands in place of TorchServe's own."""
+        return self.folder / CLASSES
 
     @property
     def management_socket(self) -> Path:

@@ -190,25 +190,27 @@ def test_management_finds_its_way_when_its_token_has_expired(running: Server) ->
 
 
 def test_a_stop_answers_what_is_in_flight(releases: Path, row: dict[str, Any]) -> None:
-    """A request that waits for company when the stop comes is told to come again; then nothing is left."""
-    server = maas.serve(releases, ["wine@1.0"], max_batch_delay_ms=2000, batch_size=4)
-    pids = [server.pid, server.manage("/models/wine")[0]["workers"][0]["pid"]]
+    """A request that the worker has not looked at when the stop comes is told to come again; then nothing is left."""
+    server = maas.serve(releases, ["wine@1.0"])
+    worker = server.manage("/models/wine")[0]["workers"][0]["pid"]
     answers: list[httpx.Response] = []
 
     def ask() -> None:
         headers = {"Authorization": f"Bearer {server.token()}"}
         answers.append(httpx.post(f"{server.url}/predictions/wine", json=row, headers=headers, timeout=10))
 
+    os.kill(worker, signal.SIGSTOP)
     thread = threading.Thread(target=ask)
     thread.start()
     time.sleep(0.5)
+    threading.Timer(1.0, os.kill, (worker, signal.SIGCONT)).start()
     assert attach(server.url).stop()
     thread.join()
     assert answers[0].status_code == 503
     assert answers[0].headers["Retry-After"] == "1"
     assert answers[0].json()["type"] == "urn:maas:problem:draining"
     assert server.wait() == 0
-    assert not any(map(lives, pids))
+    assert not any(map(lives, [server.pid, worker]))
     server.stop()
     assert not server.folder.exists()
 
