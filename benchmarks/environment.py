@@ -23,12 +23,11 @@ def make_peers(folder: Path, peers: tuple[str, ...]) -> Path:
     if str(folder) == "-":
         return Path(sys.executable)
     python = folder / "bin" / "python"
-    if not python.exists():
+    borrowed = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}), "running_interpreter.pth")
+    if not borrowed.exists():  # written last: an environment that was stopped while it was made has none
         print(f"making {folder}: {', '.join(peers)}", file=sys.stderr)
-        venv.create(folder, with_pip=True, symlinks=True)
-        at = sysconfig.get_path("purelib", vars={"base": str(folder)})
-        here = sysconfig.get_path("purelib")
-        Path(at, "running_interpreter.pth").write_text(f"import site; site.addsitedir({here!r})\n")
+        venv.create(folder, clear=True, with_pip=True, symlinks=True)
+        borrowed.write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
     missing = [name for name in peers if not version_in(python, name)]
     if missing and subprocess.run([python, "-m", "pip", "install", "--quiet", "--quiet", *missing]).returncode:
         raise SystemExit(f"{', '.join(missing)} cannot be installed; leave the peers out with --no-peers")
