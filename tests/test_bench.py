@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TABLE = "| server | requests/s | times stock |\n| --- | --- | --- |\n| maas | {} | {} |\n| stock | 10 | 1.00 |\n"
+TABLE = "| server | requests/s, p50 | times stock |\n| --- | --- | --- |\n| maas | {} | {} |\n| stock | 10 | 1.00 |\n"
 
 
 @pytest.fixture

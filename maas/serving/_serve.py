@@ -27,7 +27,7 @@ from maas.serving._store import Stored, choose
 from maas.signing import PublicKey, read_public_keys
 
 _TOKEN_MINUTES = 12 * 60
-_BATCHING = "TorchServe's own, changed so that who comes alone does not wait for company (docs/serving.md)\n"
+_BATCHING = "TorchServe's own, changed so that nobody waits for who does not come (docs/serving.md)\n"
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def serve(
         timeout: seconds to wait for the models.
         workers: worker processes of each model; by default as the archive says, as for the next three.
         batch_size: most requests answered in one pass.
-        max_batch_delay_ms: milliseconds that a request waits for others, where the batch before had several.
+        max_batch_delay_ms: milliseconds that a batch waits, at most, until it is as large as the one before.
         threads: CPU threads that each worker computes with.
         logs: folder of the logs, kept after the end; by default in the server's own folder.
         host: IP address of inference; one beyond loopback wants `certificate` and `key`.

@@ -70,7 +70,7 @@ def tune_serving(
         workers: numbers of processes; by default 1, 2 and 4, as far as there are cores.
         threads: CPU threads a worker; by default 1, and the cores divided by the workers.
         batch_sizes: most requests in one pass.
-        max_batch_delays_ms: that a request waits for others; of no matter where the batch size is 1.
+        max_batch_delays_ms: that a batch waits to become as large as the one before; of no matter for a size of 1.
         seconds: of each load in the last round.
         imports: modules that workers import first.
         progress: is told what happens, a line at a time.

@@ -1,4 +1,4 @@
-"""Who comes alone does not wait for others, and who has company is answered with it."""
+"""A batch waits to become as large as the one before: who comes alone does not wait."""
 
 from __future__ import annotations
 
