@@ -233,7 +233,10 @@ def strayed(documented: str, measured: str) -> list[str]:
     if len(old) != len(new):
         return [f"{len(new)} lines in the table where {len(old)} are documented"]
     for was, now, below in zip(old, new, [*new[1:], []], strict=True):
-        heads = now if below and set("".join(below)) <= {"-"} else heads
+        if below and set("".join(below)) <= {"-"}:
+            heads = now
+            if was != now:
+                return [f"columns {', '.join(now)} where {', '.join(was)} are documented"]
         for head, before, after in zip(heads, was, now, strict=False):
             try:
                 ratio = float(after) / float(before) if "times" in head else 1.0

@@ -90,7 +90,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--max-batch-delay-ms",
         type=int,
         metavar="MS",
-        help="how long a request waits for others, but for a lone client's (default: the archive's)",
+        help="how long a batch waits to become as large as the one before (default: the archive's)",
     )
     serve.add_argument(
         "--threads", type=int, metavar="N", help="CPU threads of a worker (default: the archive's, or cores / workers)"

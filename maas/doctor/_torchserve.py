@@ -10,7 +10,7 @@ from pathlib import Path
 from maas.doctor._finding import Check, Finding
 from maas.doctor._packages import DISTRIBUTION, installed
 from maas.errors import ServingError
-from maas.serving._company import batching_class
+from maas.serving._batching import batching_class
 from maas.serving._java import find_java, java_version
 
 TRIED_TORCHSERVE = "0.12"

@@ -16,7 +16,7 @@ from maas.client import LocalServer, folder_of_servers, running_servers
 from maas.errors import ServingError
 from maas.serving import _java_command, _record
 from maas.serving._address import check_address
-from maas.serving._company import CLASS, batching_class
+from maas.serving._batching import CLASS, batching_class
 from maas.serving._java import find_java
 from maas.serving._ports import free_ports, is_free
 from maas.serving._ready import Log, wait_ready

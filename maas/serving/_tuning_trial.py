@@ -37,7 +37,7 @@ class Setting:
         workers: processes.
         threads: of each.
         batch_size: most requests in one pass.
-        max_batch_delay_ms: how long a request waits for others.
+        max_batch_delay_ms: how long a batch waits to become as large as the one before.
     """
 
     workers: int

@@ -67,6 +67,14 @@ def test_a_torch_that_ends_the_process(tmp_path: Path, monkeypatch: pytest.Monke
     assert "its process was ended by SIGILL while it imported torch" in found.detail
 
 
+def test_a_torchserve_of_another_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert only(_torchserve.torchserve(), "ok")
+    monkeypatch.setattr(_torchserve, "batching_class", lambda home: None)
+    found = only(_torchserve.torchserve(), "warning")
+    assert "of a build that is not known: requests of a lone client wait for `maxBatchDelay`" in found.detail
+    assert "--force-reinstall" in found.remedy
+
+
 def test_more_threads_than_cores() -> None:
     found = only(_software.torch({**TORCH, "threads": 64}), "warning")
     assert found.remedy == "export OMP_NUM_THREADS=4"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import maas
-from maas.serving._company import CLASS, EDITS, JAR, batching_class
+from maas.serving._batching import CLASS, EDITS, JAR, batching_class
 from maas.serving._java_command import torchserve_home
 
 DELAY = 1.5  # seconds
