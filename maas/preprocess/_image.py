@@ -140,10 +140,10 @@ class Image:
         total, squares = np.zeros(channels), np.zeros(channels)
         rows = max(1, _CHUNK_NUMBERS // (channels * size[0] * size[1]))
         for start in range(0, len(contents), rows):
-            pixels, errors = plain._pixels(contents[start : start + rows])
+            tensors, errors = plain.apply({schema.names[0]: contents[start : start + rows]})
             for row in sorted(errors):
                 raise errors[row].at(start + row)
-            values = pixels.double()
+            values = tensors["image"].double()
             total += values.sum(dim=(0, 2, 3)).numpy()
             squares += values.square().sum(dim=(0, 2, 3)).numpy()
         count = len(contents) * size[0] * size[1]
@@ -156,9 +156,33 @@ class Image:
         return {"image": TensorSpec((len(self.mean), self.height, self.width), "float32")}
 
     def apply(self, columns: Columns) -> tuple[dict[str, torch.Tensor], dict[int, RowError]]:
-        pixels, errors = self._pixels(columns[self.schema.names[0]])
+        name = self.schema.names[0]
+        contents = columns[name]
         mean, scale = self._statistics
-        return {"image": pixels.sub_(mean).div_(scale)}, errors
+        images = torch.empty(len(contents), len(mean), self.height, self.width)
+        errors: dict[int, RowError] = {}
+
+        def fill(row: int) -> None:
+            image = images[row]
+            try:
+                pixels = self._sized(decode(contents[row]))
+            except ValueError as problem:
+                errors[row] = RowError(row, name, f"field {show(name)} {problem}")
+                image.zero_()
+                return
+            if len(mean) == 3:
+                torch.div(pixels, 255, out=image)
+            else:
+                image.copy_(_grey(pixels / 255))
+            image.sub_(mean).div_(scale)  # while it is in the cache
+
+        size = sum(map(len, contents))
+        if size > max(_BYTES_WORTH_THREADS, len(contents) * _BYTES_WORTH_A_TURN):
+            each(fill, len(contents))  # decoding releases the interpreter's lock
+        else:
+            for row in range(len(contents)):
+                fill(row)
+        return {"image": images}, errors
 
     def baselines(self) -> Mapping[str, torch.Tensor]:
         """An image of the training rows' mean colour all over."""
@@ -222,28 +246,6 @@ class Image:
         mean, scale = (torch.from_numpy(one).float()[:, None, None] for one in (self.mean, self.scale))
         return mean, scale
 
-    def _pixels(self, contents: np.ndarray[Any, Any]) -> tuple[torch.Tensor, dict[int, RowError]]:
-        """Pixels from 0 to 1 of encoded images: float32 of shape (rows, channels, height, width), and errors by row."""
-        pixels = torch.zeros(len(contents), len(self.mean), self.height, self.width)
-        errors: dict[int, RowError] = {}
-        name = self.schema.names[0]
-
-        def fill(row: int) -> None:
-            try:
-                image = self._sized(decode(contents[row])).float().div_(255)
-            except ValueError as problem:
-                errors[row] = RowError(row, name, f"field {show(name)} {problem}")
-            else:
-                pixels[row] = image if len(self.mean) == 3 else _grey(image)
-
-        size = sum(map(len, contents))
-        if size > max(_BYTES_WORTH_THREADS, len(contents) * _BYTES_WORTH_A_TURN):
-            each(fill, len(contents))  # decoding releases the interpreter's lock
-        else:
-            for row in range(len(contents)):
-                fill(row)
-        return pixels, errors
-
     def _sized(self, pixels: torch.Tensor) -> torch.Tensor:
         if self.resize is None:
             return _fit(pixels, self.height, self.width)
@@ -299,10 +301,9 @@ def _shorter_side(pixels: torch.Tensor, side: int, interpolation: str) -> torch.
     size = (side, int(side * wide / tall)) if tall <= wide else (int(side * tall / wide), side)
     if (tall, wide) == size:
         return pixels
-    resized = torch.empty(3, *size, dtype=torch.uint8)
-    for channel, plane in zip(resized, pixels, strict=True):  # one by one: as floats a large image takes much memory
-        values = F.interpolate(plane[None, None].float(), size, mode=interpolation, antialias=True)[0, 0]
-        channel.copy_(values.clamp_(0, 255).round_())
+    # On integers, which is what Pillow does, whose pictures published weights were trained with; as floats more pixels
+    # differ from its own.
+    resized: torch.Tensor = F.interpolate(pixels[None], size, mode=interpolation, antialias=True)[0]
     return resized
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import os
 from collections.abc import Mapping
@@ -18,6 +20,8 @@ from maas.serving._imports import import_named
 from maas.serving.protocols import JSON, MOST_RESPONSE_BYTES, About, Identity, Problem, Written
 
 _log = logging.getLogger("maas.serving")
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # as in malloc.h
+_KEPT_BYTES, _LARGEST_KEPT_BYTES = 1 << 30, 32 << 20  # the latter is the most that glibc takes
 
 
 class Context(Protocol):
@@ -45,6 +49,7 @@ def load(context: Context) -> tuple[Model, Identity]:
     """
     logging.getLogger().setLevel(logging.WARNING)  # TorchServe's worker writes a line for each request
     import_named()
+    _keep_memory()
     properties = context.system_properties
     config = context.model_yaml_config or {}
     cores = max(1, available_cores() // int(config.get("maxWorkers", 1)))
@@ -54,6 +59,20 @@ def load(context: Context) -> tuple[Model, Identity]:
     model = Model.load(properties["model_dir"], device=device, precision="auto")
     named = context.manifest["model"]
     return model, Identity(str(named["modelName"]), str(named["modelVersion"]), str(model.digest))
+
+
+def _keep_memory() -> None:
+    """Keep what a pass frees for the next, up to a gibibyte.
+
+    The C library gives it back to the system, pass for pass, by a rule that depends on what came before, and a page
+    that comes anew costs more than many layers take to fill it. Variables MALLOC_* of the user go before.
+    """
+    if any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    with contextlib.suppress(AttributeError, OSError):  # another C library than glibc
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
 
 
 class Questions:

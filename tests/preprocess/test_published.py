@@ -14,7 +14,6 @@ from torchvision import models
 from maas.errors import DataError, FormatError
 from maas.nn import Backbone
 from maas.preprocess import Image, from_state
-from maas.preprocess._decode import decode
 from maas.preprocess._published import transform_of
 from maas.schema import Columns, Field, Schema
 
@@ -59,12 +58,16 @@ def test_sizes_and_statistics_are_those_published(name: str, weights: str) -> No
     ],
 )
 @pytest.mark.parametrize("size", [(300, 400), (333, 250), (20, 30), (256, 256), (255, 700), (8, 8)])
-def test_tensors_are_torchvisions_to_the_bit(name: str, weights: str, size: tuple[int, int]) -> None:
+def test_tensors_are_those_of_torchvision_on_a_pillow_image(name: str, weights: str, size: tuple[int, int]) -> None:
+    """As published weights were trained. On tensors torchvision itself is further off: 15 to 20 % of the values."""
     contents = [png(*size), png(*size, mode="L"), png(*size, mode="RGBA", seed=1)]
     transform = models.get_model_weights(name)[weights].transforms()
     got, errors = Image.published(name, weights=weights).learn(SCHEMA, columns(*contents)).apply(columns(*contents))
     assert not errors
-    assert torch.equal(got["image"], torch.stack([transform(decode(content)) for content in contents]))
+    wanted = torch.stack([transform(Pillow.open(io.BytesIO(content)).convert("RGB")) for content in contents])
+    levels = (got["image"] - wanted) * torch.tensor(transform.std)[:, None, None] * 255
+    assert levels.abs().max() < 2.01
+    assert (levels.abs() > 0.01).double().mean() < 0.02
 
 
 def test_a_smaller_size_keeps_the_statistics_and_the_whole_shorter_side() -> None:
@@ -72,7 +75,8 @@ def test_a_smaller_size_keeps_the_statistics_and_the_whole_shorter_side() -> Non
     content = png(60, 90)
     transform = models.ResNet18_Weights.DEFAULT.transforms(resize_size=32, crop_size=32)
     got = Image.published("resnet18", size=32).learn(SCHEMA, columns(content)).apply(columns(content))[0]["image"]
-    assert torch.equal(got[0], transform(decode(content)))
+    levels = (got[0] - transform(Pillow.open(io.BytesIO(content)))) * torch.tensor(transform.std)[:, None, None] * 255
+    assert levels.abs().max() < 1.01
 
 
 def test_nothing_is_learned() -> None:
