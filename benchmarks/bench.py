@@ -180,7 +180,9 @@ def block(commands: list[str], printed: list[str], as_rows: bool) -> str:
     if as_rows:
         lines = ["| command | what came out |", "| --- | --- |"]
         for command, text in zip(commands, printed, strict=True):
-            told = "; ".join(line.strip(" |") for line in text.splitlines() if not re.fullmatch(r"[| :-]*", line))
+            # What is indented is said on the way, or about a part.
+            said = [line for line in text.splitlines() if not re.fullmatch(r"[| :-]*|\s.*", line)]
+            told = "; ".join(line.strip(" |") for line in said)
             lines.append(f"| `benchmarks/{command}` | {told.replace('|', ':')} |")
         return "\n".join([where(None), "", *lines])
     texts = [text if "\n| --- " in text else "\n".join(f"    {line}" for line in text.splitlines()) for text in printed]
@@ -197,7 +199,8 @@ def output(command: str, seconds: float | None) -> tuple[str, str]:
         raise Failed(f"{command} took longer than {seconds:.0f} s") from None
     if not done.returncode:
         return done.stdout.strip(), ""
-    last = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-2:]
+    told = done.stdout if done.stdout.strip() and "Traceback" not in done.stderr else done.stderr
+    last = [line for line in told.splitlines() if line.strip()][-2:]
     reason = f"{command} ended with {done.returncode}: {' / '.join(last)[:400]}"
     if done.returncode != 1 or "Traceback" in done.stderr or not done.stdout.strip():
         raise Failed(reason)

@@ -66,7 +66,7 @@ def overload(server: Server, bodies: list[Body], seconds: float) -> bool:
     for _ in range(MOST_RATES):
         point = ask(rate, 4.0)
         peak = max(peak, point.goodput)
-        print(told(point), flush=True)
+        print(f"  {told(point)}", flush=True)
         if point.goodput < LEAST_SHARE * rate:
             break
         rate *= STEP

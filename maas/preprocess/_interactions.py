@@ -181,7 +181,7 @@ class Interactions:
             try:
                 users[row], histories[row] = self._numbers(row, user, items, like)
             except RowError as error:
-                errors[row] = error
+                errors[row] = error.with_traceback(None)  # whose frames would hold it, and all rows
         lengths = np.array([len(history) for history in histories], np.int64)
         history = np.zeros((length, max(lengths, default=1)), np.int64)
         for row, one in enumerate(histories):

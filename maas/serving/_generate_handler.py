@@ -196,7 +196,7 @@ class GenerateHandler:
             else:
                 one.problem = written
         except Problem as problem:
-            one.problem = problem
+            one.problem = problem.as_value()
         except Exception:
             one.problem = unexpected("read")
         self._count(one)
@@ -264,7 +264,7 @@ class GenerateHandler:
                 one.is_done = True
                 self._count(one)
         except Problem as problem:
-            self._end(name, one, problem)
+            self._end(name, one, problem.as_value())
         except Exception:
             self._end(name, one, unexpected("written"))
 

@@ -95,7 +95,7 @@ class Handler:
         try:
             return self._reader.read(parts, headers)
         except Problem as problem:
-            return problem
+            return problem.as_value()
         except Exception:
             return unexpected("read")
 
@@ -122,6 +122,7 @@ class Handler:
                 return written
             return read.writer.refuse(Problem("answer-too-large", "the answer would be too large; send fewer rows"))
         except Problem as problem:
+            problem = problem.as_value()
             return read.writer.refuse(problem) if isinstance(read, Asked) else problem
         except Exception:
             return unexpected("written")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import os
 from collections.abc import Iterator
@@ -150,6 +151,22 @@ def test_bad_requests_are_refused_and_those_beside_them_are_answered(
     assert "".join(one["text"] for one in events(torchserve.answer("stream")[1])) == wanted
     assert handler._tally.errors["bad-row"] == 5
     assert handler._tally.requests == len(BAD) + 2
+
+
+def test_a_refusal_keeps_nothing_of_its_request(handler: GenerateHandler, torchserve: FakeTorchServe) -> None:
+    def refused(turn: str) -> None:
+        for name, (body, headers, _, _) in BAD.items():
+            torchserve.ask(f"{name} {turn}", body, **headers)
+        torchserve.run(handler)
+
+    refused("first")
+    gc.collect()
+    gc.disable()
+    try:
+        refused("second")
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_a_client_that_leaves_frees_its_slots_at_once(handler: GenerateHandler, torchserve: FakeTorchServe) -> None:

@@ -1,5 +1,6 @@
 """The handler without a server: it never raises, and gives one answer a request."""
 
+import gc
 import io
 import json
 import logging
@@ -80,6 +81,21 @@ def test_good_and_bad_requests_in_one_batch(handler: Handler, context: FakeConte
     wanted = handler.model.predict(rows).to_dicts()
     assert [one["label"] for one in got[2][1]["predictions"]] == [one["label"] for one in wanted]
     assert got[5][1]["probabilities"] == pytest.approx(wanted[2]["probabilities"], abs=1e-5)
+
+
+def test_a_refusal_keeps_nothing_of_its_request(handler: Handler, context: FakeContext) -> None:
+    """In a worker a full collection is rare: what only that would free is as good as lost."""
+    row = rows_of(handler, 1)[0]
+    bad = [b"{", b"", {**row, "ash": []}, {"inputs": 3}, {"instances": [{}] * 10_001}, b'{"ash": 1, "ash": 2}']
+    ask(handler, context, bad)
+    gc.collect()
+    gc.disable()
+    try:
+        got = ask(handler, context, bad)
+        assert all(status >= 400 for status, _ in got)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_an_error_body_is_the_same_alone_as_in_company(handler: Handler, context: FakeContext) -> None:

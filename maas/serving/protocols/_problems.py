@@ -74,6 +74,11 @@ class Problem(Exception):
         self.row = row
         self.more = dict(more or {})
 
+    def as_value(self) -> Problem:
+        """Itself, without the frames that it came through: they hold the request, and they would hold this in turn."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+        return self
+
     def body(self) -> bytes:
         """The document, without its further members where they would make it larger than an answer may be."""
         document = {
