@@ -235,7 +235,7 @@ def strayed(documented: str, measured: str) -> list[str]:
     old, new = rows_of(documented), rows_of(measured)
     if len(old) != len(new):
         return [f"{len(new)} lines in the table where {len(old)} are documented"]
-    for was, now, below in zip(old, new, [*new[1:], []], strict=True):
+    for was, now, below in zip(old, new, [*new, []][1:], strict=True):
         if below and set("".join(below)) <= {"-"}:
             heads = now
             if was != now:

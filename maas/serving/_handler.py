@@ -16,7 +16,7 @@ from maas.serving._metrics import start_emitting
 from maas.serving._read_ahead import read_ahead
 from maas.serving._settings import DRAIN
 from maas.serving._tally import Tally
-from maas.serving._worker import Context, Questions, draining, load, unexpected
+from maas.serving._worker import Context, Questions, draining, keep_memory, load, unexpected
 from maas.serving.protocols import (
     MOST_RESPONSE_BYTES,
     PHRASES,
@@ -48,6 +48,7 @@ class Handler:
     """
 
     def __init__(self, context: Context) -> None:
+        keep_memory()
         self.model, self.identity = load(context)
         self._questions = Questions(self.model, self.identity)
         self._drain = os.environ.get(DRAIN)

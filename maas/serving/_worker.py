@@ -21,7 +21,7 @@ from maas.serving.protocols import JSON, MOST_RESPONSE_BYTES, About, Identity, P
 
 _log = logging.getLogger("maas.serving")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # as in malloc.h
-_KEPT_BYTES, _LARGEST_KEPT_BYTES = 1 << 30, 32 << 20  # the latter is the most that glibc takes
+_KEPT_BYTES, _LARGEST_KEPT_BYTES = 256 << 20, 32 << 20  # the latter is the most that glibc takes
 
 
 class Context(Protocol):
@@ -49,7 +49,6 @@ def load(context: Context) -> tuple[Model, Identity]:
     """
     logging.getLogger().setLevel(logging.WARNING)  # TorchServe's worker writes a line for each request
     import_named()
-    _keep_memory()
     properties = context.system_properties
     config = context.model_yaml_config or {}
     cores = max(1, available_cores() // int(config.get("maxWorkers", 1)))
@@ -61,8 +60,8 @@ def load(context: Context) -> tuple[Model, Identity]:
     return model, Identity(str(named["modelName"]), str(named["modelVersion"]), str(model.digest))
 
 
-def _keep_memory() -> None:
-    """Keep what a pass frees for the next, up to a gibibyte.
+def keep_memory() -> None:
+    """Keep what a pass frees for the next, up to 256 MiB.
 
     The C library gives it back to the system, pass for pass, by a rule that depends on what came before, and a page
     that comes anew costs more than many layers take to fill it. Variables MALLOC_* of the user go before.

@@ -12,7 +12,7 @@ FAULTS = """
 import resource, sys, torch
 from maas.serving import _worker
 if sys.argv[1] == "kept":
-    _worker._keep_memory()
+    _worker.keep_memory()
 def passes(count):
     for _ in range(count):
         layers = [torch.ones(20 << 18) for _ in range(4)]  # 20 MiB each
