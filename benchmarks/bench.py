@@ -181,8 +181,7 @@ def block(commands: list[str], printed: list[str], as_rows: bool) -> str:
         lines = ["| command | what came out |", "| --- | --- |"]
         for command, text in zip(commands, printed, strict=True):
             # What is indented is said on the way, or about a part.
-            said = [line for line in text.splitlines() if not re.fullmatch(r"[| :-]*|\s.*|\| what \| count \|", line)]
-            told = "; ".join(line.strip(" |") for line in said)
+            told = "; ".join(line for line in text.splitlines() if line and not line[0].isspace())
             lines.append(f"| `benchmarks/{command}` | {told.replace('|', ':')} |")
         return "\n".join([where(None), "", *lines])
     texts = [text if "\n| --- " in text else "\n".join(f"    {line}" for line in text.splitlines()) for text in printed]

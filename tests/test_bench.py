@@ -34,6 +34,11 @@ def test_only_what_stands_between_the_marks_changes(bench: ModuleType) -> None:
         bench.put(page, "b", "new")
 
 
+def test_a_row_says_what_is_not_indented(bench: ModuleType) -> None:
+    text = bench.block(["faults/one.py"], ["20 stops\n  5 of them so far\n\nlost: 0 | 0"], True)
+    assert text.splitlines()[-1] == "| `benchmarks/faults/one.py` | 20 stops; lost: 0 : 0 |"
+
+
 def test_ratios_are_held_against_the_documented_ones(bench: ModuleType) -> None:
     documented = TABLE.format("25", "2.50")
     assert bench.strayed(documented, TABLE.format("90", "2.20")) == []

@@ -106,8 +106,7 @@ def run(folder: Path, given: argparse.Namespace) -> int:
         "do not verify": found["damaged"],
         "indexes that differ from a scan": found["index"],
     }
-    print("| what | count |\n| --- | ---: |")
-    print("".join(f"| {name} | {count:,} |\n" for name, count in rows.items()), end="")
+    print("\n".join(f"{name}: {count:,}" for name, count in rows.items()))
     wrong = sum(found[name] for name in ("lost", "overwritten", "twice", "damaged", "index"))
     return int(wrong > 0 or found["versions"] != given.publishers * given.versions)
 

@@ -63,8 +63,8 @@ def load(context: Context) -> tuple[Model, Identity]:
 def keep_memory() -> None:
     """Keep what a pass frees for the next, up to 256 MiB.
 
-    The C library gives it back to the system, pass for pass, by a rule that depends on what came before, and a page
-    that comes anew costs more than many layers take to fill it. Variables MALLOC_* of the user go before.
+    By what came before, the C library may give it back to the system after each pass, and a page that comes anew costs
+    more than many layers take to fill it. Variables MALLOC_* of the user go before.
     """
     if any(name.startswith("MALLOC_") for name in os.environ):
         return
