@@ -35,6 +35,7 @@ from environment import versions, where
 import maas
 from maas.client import AsyncClient
 from maas.generation import Engine, Request
+from maas.generation._memory import slot_bytes
 from maas.nn import available_cores
 from maas.serving import Server
 from maas.serving._generate_load import GenerateLoad, prompts_of, stream_load
@@ -84,7 +85,7 @@ def main() -> None:
     text += (
         f"\n{options.windows} windows of {options.seconds:g} s each, answers of at most {options.tokens} tokens.\n\n"
     )
-    text += "\n".join([*lines_of(table), "", *notes_of(table, memory, long, options)])
+    text += "\n".join([*lines_of(table), "", *notes_of(model, table, memory, long, options)])
     if options.output:
         options.output.write_text(f"# Generation speed\n\n{text}\n")
     print(text)
@@ -287,7 +288,11 @@ def lines_of(table: Table) -> list[str]:
     return lines
 
 
-def notes_of(table: Table, memory: int, long: list[dict[str, float]], options: argparse.Namespace) -> list[str]:
+def notes_of(
+    model: maas.Model, table: Table, memory: int, long: list[dict[str, float]], options: argparse.Namespace
+) -> list[str]:
+    network: Any = model.network
+    cache = max(CLIENTS) * slot_bytes(network, network.context)
     notes = []
     for clients, (other, bar) in BARS.items():
         ratio = median(table, f"maas, {clients}") / median(table, other)
@@ -310,7 +315,8 @@ def notes_of(table: Table, memory: int, long: list[dict[str, float]], options: a
         f"{longest * 1e3:,.0f} ms, usually it is {usual * 1e3:,.0f} ms; a chunk alone takes {chunk * 1e3:,.0f} ms. "
         f"Held up by {(longest - usual) / chunk:.2f} chunks; the bar is 1: {_held(longest - usual <= chunk)}. Its own "
         f"first token comes after {first:.2f} s.",
-        f"- The worker holds {memory / 1e6:,.0f} MB.",
+        f"- The worker holds {memory / 1e6:,.0f} MB, {cache / 1e6:,.0f} of them for keys and values: {max(CLIENTS)} "
+        f"requests of {network.context:,} tokens.",
     ]
     return notes
 

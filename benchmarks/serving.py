@@ -11,8 +11,9 @@ over the windows of the others.
 
 "ceiling" is no server: `model.predict` in a process that has the same raw bodies at hand in full batches, reads them
 and writes answers as the handler does. Stock is TorchServe's own `image_classifier` for images, else its base handler
-with the steps of the model filled in (`servers/stock_rows.py`), once as it comes and once with logging as quiet as
-ours, and without batching for a lone client. Batch size and delay are the same for all that batch.
+with the steps of the model filled in (`servers/stock_rows.py`): with its own logging and with logging as quiet as ours,
+without batching for a lone client, and "defaults": without any settings, so without batching and with a worker for each
+core. Batch size and delay are the same for all that batch.
 
 "memory" is what all Python processes of a server hold resident, libraries included. "bad" counts answers that are not
 200 and requests that were lost, over all windows. Images: the share of 1,000 pictures whose class is that of the model
@@ -37,7 +38,7 @@ import numpy as np
 from environment import ROOT, make_peers, versions, where
 
 PEERS = ("litserve", "fastapi", "uvicorn", "captum", "python-multipart")
-WITH_PEERS = ("stock", "stock, quiet", "stock, no batches", "litserve", "fastapi")
+WITH_PEERS = ("stock", "stock, defaults", "stock, quiet", "stock, no batches", "litserve", "fastapi")
 FOR_IMAGES = ("maas bf16", "maas int8", "maas fused", "maas fused bf16")
 ORDER = ("maas", *FOR_IMAGES, *WITH_PEERS, "ceiling")
 LOADS = ("images", "row", "rows-json", "rows-npy", "text")

@@ -155,10 +155,11 @@ class MaasFusedVouched(Maas):
 
 
 class Stock(Contender):
-    """TorchServe with its own handler and its own settings; the batch size is the load's."""
+    """TorchServe with its own handler and its own settings; one worker and the batch size are the load's."""
 
     quiet = False
     batches = True
+    configured = True
 
     def start(self) -> Target:
         ports = free_ports(5)
@@ -181,7 +182,8 @@ class Stock(Contender):
             files += [folder / "prepare.json", folder / "weights.safetensors"]
         archiver = shutil.which("torch-model-archiver", path=Path(sys.executable).parent)
         assert archiver
-        command = [archiver, "--model-name", "peer", "--version", "1.0", *what, "--config-file", str(config)]
+        command = [archiver, "--model-name", "peer", "--version", "1.0", *what]
+        command += ["--config-file", str(config)] if self.configured else []
         command += ["--export-path", str(store), "--extra-files", ",".join(map(str, files))]
         subprocess.run(command, check=True)
         addresses = zip(("inference", "management", "metrics"), ports, strict=False)
@@ -216,6 +218,12 @@ class Stock(Contender):
         self.wait_for(f"http://127.0.0.1:{ports[1]}/models/peer", ready)
         assert self.process is not None
         return Target(f"http://127.0.0.1:{ports[0]}/predictions/peer", "", self.process.pid)
+
+
+class StockDefaults(Stock):
+    """The same without a model-config.yaml: no batches, and a worker for each core."""
+
+    configured = False
 
 
 class StockQuiet(Stock):
@@ -261,6 +269,7 @@ CONTENDERS: dict[str, type[Contender]] = {
     "maas fused": MaasFused,
     "maas fused bf16": MaasFusedVouched,
     "stock": Stock,
+    "stock, defaults": StockDefaults,
     "stock, quiet": StockQuiet,
     "stock, no batches": StockAlone,
     "litserve": LitServe,

