@@ -56,7 +56,9 @@ BENCHMARKS = {
     "resume": Benchmark("docs/training.md", (fault("resume.py"),), fault("resume.py --kills 4")),
     "serving-row": Benchmark(
         "docs/benchmarks.md",
-        ("serving.py --loads row --contenders maas stock 'stock, no batches' litserve --windows 15 --seconds 2",),
+        (
+            "serving.py --loads row --contenders maas stock 'stock, defaults' 'stock, no batches' litserve --windows 15 --seconds 2",
+        ),
         "serving.py --loads row --contenders maas stock --windows 1 --seconds 1 --no-peers",
     ),
     "serving-images": Benchmark("docs/benchmarks.md", ("serving.py --loads images --windows 9 --seconds 4",)),
