@@ -57,7 +57,8 @@ BENCHMARKS = {
     "serving-row": Benchmark(
         "docs/benchmarks.md",
         (
-            "serving.py --loads row --contenders maas stock 'stock, defaults' 'stock, no batches' litserve --windows 15 --seconds 2",
+            "serving.py --loads row --windows 15 --seconds 2 "
+            "--contenders maas stock 'stock, defaults' 'stock, no batches' litserve",
         ),
         "serving.py --loads row --contenders maas stock --windows 1 --seconds 1 --no-peers",
     ),

@@ -6,8 +6,8 @@
 Every server answers with the same network and the same weights, in one worker, on the same machine as the load, which
 is `wrk` (a Debian package of that name) with one thread: connections that each send a request when the last was
 answered. All servers of a load run at once, idle but for the one that is asked; a window is some seconds of load on
-one of them, and windows go round all of them, so that a busy moment hits all alike. The first round is warm-up. Medians
-over the windows of the others.
+one of them, and windows go round all of them, so that a busy moment hits all alike; before the next, a server has done
+what was still asked of it. The first round is warm-up. Medians over the windows of the others.
 
 "ceiling" is no server: `model.predict` in a process that has the same raw bodies at hand in full batches, reads them
 and writes answers as the handler does. Stock is TorchServe's own `image_classifier` for images, else its base handler
@@ -138,6 +138,7 @@ def measure(
                         if contender == "litserve" and load.media == "image/jpeg":
                             listing, media = form_bodies(Path(folder, "form"), bodies)
                         result = wrk(target, listing, media, clients, options.seconds)
+                        target.settle()
                         result |= {"rows": result["requests"] * load.rows, "bytes": target.worker_bytes()}
                         if window:
                             found.setdefault(contender, []).append(result)

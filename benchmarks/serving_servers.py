@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ from maas.serving._ports import free_ports
 
 SERVERS = ROOT / "benchmarks" / "servers"
 START_SECONDS = 120.0
+SETTLE_SECONDS, LOOK_SECONDS, RESTING = 15.0, 0.2, 0.25  # the last: of a core
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,30 @@ class Target:
 
     def worker_bytes(self) -> int:
         """Resident memory of all Python processes of the server."""
-        one = psutil.Process(self.pid)
         found = 0
-        for process in (one, *one.children(recursive=True)):
+        for process in self._processes():
             with contextlib.suppress(psutil.Error):
                 if "python" in process.name():
                     found += process.memory_info().rss
         return found
+
+    def settle(self) -> None:
+        """Wait until it rests: what clients asked and did not wait for would be answered in the window of another."""
+        deadline, before = time.monotonic() + SETTLE_SECONDS, -math.inf
+        while time.monotonic() < deadline and (now := self._processor_seconds()) - before > RESTING * LOOK_SECONDS:
+            before = now
+            time.sleep(LOOK_SECONDS)
+
+    def _processor_seconds(self) -> float:
+        found = 0.0
+        for process in self._processes():
+            with contextlib.suppress(psutil.Error):
+                found += sum(process.cpu_times()[:2])
+        return found
+
+    def _processes(self) -> list[psutil.Process]:
+        one = psutil.Process(self.pid)
+        return [one, *one.children(recursive=True)]
 
 
 class Contender(ABC):
