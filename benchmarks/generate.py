@@ -28,9 +28,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from environment import versions, where
+from processes import python_bytes, settle
 
 import maas
 from maas.client import AsyncClient
@@ -115,13 +115,16 @@ def measure(
     for window in range(options.windows + 1):
         for name, run in contenders.items():
             found = run()
+            settle(server.pid)
             print(f"window {window} of {options.windows}: {name}, {found['rate']:.1f} tokens/s", file=sys.stderr)
             if window:
                 table.setdefault(name, []).append(found)
-        joined = {**asyncio.run(join_long(server)), "chunk": chunk_seconds(model)}
+        joined = asyncio.run(join_long(server))
+        settle(server.pid)
+        joined["chunk"] = chunk_seconds(model)
         if window:
             long.append(joined)
-    return table, worker_bytes(server), long
+    return table, python_bytes(server.pid), long
 
 
 def row_of(model: maas.Model, text: str) -> dict[str, Any]:
@@ -261,15 +264,6 @@ def chunk_seconds(model: maas.Model) -> float:
         made.step()
         longest = max(longest, time.perf_counter() - begun)
     return longest
-
-
-def worker_bytes(server: Server) -> int:
-    """Resident memory of the server's Python processes."""
-    found = 0
-    for process in psutil.Process(server.pid).children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            found += process.memory_info().rss if "python" in process.name() else 0
-    return found
 
 
 def median(table: Table, name: str, key: str = "rate") -> float:

@@ -36,6 +36,7 @@ from typing import Any
 
 import numpy as np
 from environment import ROOT, make_peers, versions, where
+from processes import python_bytes, settle
 
 PEERS = ("litserve", "fastapi", "uvicorn", "captum", "python-multipart")
 WITH_PEERS = ("stock", "stock, defaults", "stock, quiet", "stock, no batches", "litserve", "fastapi")
@@ -138,8 +139,8 @@ def measure(
                         if contender == "litserve" and load.media == "image/jpeg":
                             listing, media = form_bodies(Path(folder, "form"), bodies)
                         result = wrk(target, listing, media, clients, options.seconds)
-                        target.settle()
-                        result |= {"rows": result["requests"] * load.rows, "bytes": target.worker_bytes()}
+                        settle(target.pid)
+                        result |= {"rows": result["requests"] * load.rows, "bytes": python_bytes(target.pid)}
                         if window:
                             found.setdefault(contender, []).append(result)
                     if "ceiling" in chosen:

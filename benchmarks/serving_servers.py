@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 import os
 import shutil
 import signal
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from environment import ROOT
 from serving_workloads import JPEG, Load, Model
 
@@ -26,7 +24,6 @@ from maas.serving._ports import free_ports
 
 SERVERS = ROOT / "benchmarks" / "servers"
 START_SECONDS = 120.0
-SETTLE_SECONDS, LOOK_SECONDS, RESTING = 15.0, 0.2, 0.25  # the last: of a core
 
 
 @dataclass(frozen=True)
@@ -42,33 +39,6 @@ class Target:
     url: str
     token: str
     pid: int
-
-    def worker_bytes(self) -> int:
-        """Resident memory of all Python processes of the server."""
-        found = 0
-        for process in self._processes():
-            with contextlib.suppress(psutil.Error):
-                if "python" in process.name():
-                    found += process.memory_info().rss
-        return found
-
-    def settle(self) -> None:
-        """Wait until it rests: what clients asked and did not wait for would be answered in the window of another."""
-        deadline, before = time.monotonic() + SETTLE_SECONDS, -math.inf
-        while time.monotonic() < deadline and (now := self._processor_seconds()) - before > RESTING * LOOK_SECONDS:
-            before = now
-            time.sleep(LOOK_SECONDS)
-
-    def _processor_seconds(self) -> float:
-        found = 0.0
-        for process in self._processes():
-            with contextlib.suppress(psutil.Error):
-                found += sum(process.cpu_times()[:2])
-        return found
-
-    def _processes(self) -> list[psutil.Process]:
-        one = psutil.Process(self.pid)
-        return [one, *one.children(recursive=True)]
 
 
 class Contender(ABC):
