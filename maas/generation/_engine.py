@@ -92,7 +92,8 @@ class Engine:
         network: in evaluation mode.
         slots: most requests at once; the cache for all of them is taken now.
         context: most tokens of a request, prompt and answer; by default the network's.
-        chunk: most tokens of prompts that a step reads, so that others wait no longer than for that.
+        chunk: most tokens of a step, so that nobody waits longer than for that. What the next tokens of answers leave
+            of it is for prompts, one token at least.
 
     Raises:
         DataError: an argument is out of its range, or the cache would not fit into memory.
@@ -182,7 +183,7 @@ class Engine:
         """
         some = [one for one in self._live if not one.is_finished and (only is None or one.key in only)]
         parts = [(one, 1) for one in sorted(some, key=lambda one: one.slot) if not one.unread]
-        room = self.chunk
+        room = max(1, self.chunk - len(parts))
         for one in some:
             if one.unread and room:
                 parts.append((one, min(one.unread, room)))

@@ -111,7 +111,7 @@ def test_log_probabilities_are_those_of_the_whole_text(network: CausalTransforme
 
 
 def test_a_long_prompt_holds_the_others_up_by_no_more_than_a_chunk(network: CausalTransformer) -> None:
-    """Whoever goes on gets a token in every step, and a step reads no more than a chunk of prompts."""
+    """Whoever goes on gets a token in every step, which has no more tokens than a chunk."""
     engine = Engine(network, slots=4, chunk=8)
     engine.join("on", Request(prompt(2), max_tokens=20))
     engine.step()
@@ -119,11 +119,20 @@ def test_a_long_prompt_holds_the_others_up_by_no_more_than_a_chunk(network: Caus
     network.embedding.register_forward_hook(lambda _, inputs, __: passes.append(inputs[0].numel()))
     engine.join("long", Request(prompt(30, 1), max_tokens=2))
     engine.join("short", Request(prompt(3, 2), max_tokens=2))
-    given = [engine.step() for _ in range(5)]
+    given = [engine.step() for _ in range(6)]
     assert all(one["on"].token is not None for one in given)
-    assert passes == [9, 9, 9, 1 + 6 + 2, 1 + 1 + 1]
-    assert [one["long"].token is not None for one in given if "long" in one] == [False, False, False, True, True]
-    assert [one["short"].token is not None for one in given if "short" in one] == [False, True]
+    assert passes == [8, 8, 8, 8, 1 + 2 + 3, 1 + 1 + 1]
+    assert [one["long"].token is not None for one in given if "long" in one] == [False] * 4 + [True, True]
+    assert [one["short"].token is not None for one in given if "short" in one] == [True, True]
+
+
+def test_a_chunk_that_answers_fill_leaves_one_token_for_prompts(network: CausalTransformer) -> None:
+    engine = Engine(network, slots=3, chunk=1)
+    for key in range(2):
+        engine.join(key, Request(prompt(1, key), max_tokens=9))
+        engine.step()
+    engine.join("new", Request(prompt(3, 2), max_tokens=1))
+    assert [engine.step()["new"].token is not None for _ in range(3)] == [False, False, True]
 
 
 def test_short_prompts_are_read_in_one_step(network: CausalTransformer) -> None:
