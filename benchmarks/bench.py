@@ -14,6 +14,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,7 +188,7 @@ def block(commands: list[str], printed: list[str], as_rows: bool) -> str:
             told = "; ".join(line for line in text.splitlines() if line and not line[0].isspace())
             lines.append(f"| `benchmarks/{command}` | {told.replace('|', ':')} |")
         return "\n".join([where(None), "", *lines])
-    texts = [text if "\n| --- " in text else "\n".join(f"    {line}" for line in text.splitlines()) for text in printed]
+    texts = [text if "\n| --- " in text else textwrap.indent(text.rstrip(), "    ") for text in printed]
     own = [] if all("commit " in text for text in printed) else [where(None), ""]
     return "\n".join([*listed, "", *own, "\n\n".join(texts)])
 

@@ -39,6 +39,10 @@ def test_a_row_says_what_is_not_indented(bench: ModuleType) -> None:
     assert text.splitlines()[-1] == "| `benchmarks/faults/one.py` | 20 stops; lost: 0 : 0 |"
 
 
+def test_what_is_no_table_stands_as_it_was_printed(bench: ModuleType) -> None:
+    assert bench.block(["one.py"], ["commit 1\n\n  two\n"], False).endswith("\n\n    commit 1\n\n      two")
+
+
 def test_ratios_are_held_against_the_documented_ones(bench: ModuleType) -> None:
     documented = TABLE.format("25", "2.50")
     assert bench.strayed(documented, TABLE.format("90", "2.20")) == []
