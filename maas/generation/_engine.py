@@ -92,8 +92,8 @@ class Engine:
         network: in evaluation mode.
         slots: most requests at once; the cache for all of them is taken now.
         context: most tokens of a request, prompt and answer; by default the network's.
-        chunk: most tokens of a step, so that nobody waits longer than for that. What the next tokens of answers leave
-            of it is for prompts, one token at least.
+        chunk: most tokens of a step, so that nobody waits longer than for that: prompts get what the next tokens of
+            answers leave of it. Where those alone fill it, prompts get one token besides.
 
     Raises:
         DataError: an argument is out of its range, or the cache would not fit into memory.
