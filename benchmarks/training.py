@@ -11,8 +11,10 @@ frozen, in `reference_loops.py`, the others in `contenders.py`. `maas.fit` keeps
 Lightning and Keras keep theirs; all write them to /dev/null.
 
 What is timed is an epoch: training and validation. Samples per second are training rows by that time. The first epoch
-is warm-up; the median is over the others of all rounds. In a round each contender runs once, in a fresh process, so
-that a busy moment hits all alike. Epochs of maas are those of `model.card["training"]["history"]`.
+is warm-up; the median is over the others of all rounds. In a round each contender runs once, in a fresh process, each
+time another one first. "times hand-tuned" is the median over rounds of what the medians of that round are of each
+other: what a machine does to all for minutes is not in it. Epochs of maas are those of
+`model.card["training"]["history"]`.
 
 "warm-up" is what the whole call took beyond its epochs: set-up, preparation, compilation, and by how much the first
 epoch was slower. That is not equal: maas is given rows as a person has them (numbers, encoded images, texts) and
@@ -77,7 +79,8 @@ def main() -> None:
         notes[f"Fewer than {FEWEST_EPOCHS} measured epochs: a trial, not a measurement."] = None
     for workload in options.workloads:
         for turn in range(options.rounds):
-            for contender in contenders:
+            first = turn % len(contenders)
+            for contender in contenders[first:] + contenders[:first]:
                 print(f"{workload}, round {turn + 1} of {options.rounds}: {contender}", file=sys.stderr)
                 result = child(python, contender, workload, options)
                 if "skipped" in result:
@@ -133,12 +136,10 @@ def table(found: dict[tuple[str, str], list[dict[str, Any]]]) -> list[str]:
         "training loss at the end |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    speeds = {key: [run["rows"] / one for run in runs for one in run["seconds"]] for key, runs in found.items()}
     for (workload, contender), runs in found.items():
-        speed = speeds[workload, contender]
+        speed = [run["rows"] / one for run in runs for one in run["seconds"]]
         low, median, high = statistics.quantiles(speed, n=4) if len(speed) > 1 else speed * 3
-        best = speeds.get((workload, "hand-tuned"))
-        ratio = f"{median / statistics.median(best):.2f}" if best else ""
+        ratio = times(found.get((workload, "hand-tuned"), []), runs)
         peak = max(run["peak_bytes"] for run in runs) / 1e6
         warm_up = statistics.median(run["warm_up_seconds"] for run in runs)
         loss = statistics.median(run["train_loss"] for run in runs)
@@ -147,6 +148,14 @@ def table(found: dict[tuple[str, str], list[dict[str, Any]]]) -> list[str]:
             f"{warm_up:.1f} | {loss:.4f} |"
         )
     return lines
+
+
+def times(yardstick: list[dict[str, Any]], runs: list[dict[str, Any]]) -> str:
+    """How many times as fast the runs are, round by round; "" where a round of either is lacking."""
+    if len(yardstick) != len(runs):
+        return ""
+    seconds = [[statistics.median(run["seconds"]) for run in some] for some in (yardstick, runs)]
+    return f"{statistics.median(theirs / own for theirs, own in zip(*seconds, strict=True)):.2f}"
 
 
 def header(
