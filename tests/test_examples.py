@@ -2,11 +2,13 @@
 
 import ast
 import functools
+import json
 import re
 import runpy
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +21,25 @@ every_example = pytest.mark.parametrize("example", EXAMPLES, ids=[path.stem for 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
-@functools.cache
-def printed_by(example: Path, *launcher: str) -> str:
-    """What an example prints; it runs once, whoever asks."""
-    with tempfile.TemporaryDirectory() as empty:
-        command = [sys.executable, *launcher, example]
-        done = subprocess.run(command, cwd=empty, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+@pytest.fixture(scope="module")
+def printed_by() -> Iterator[Callable[[Path], str]]:
+    """Gives what an example prints; it runs once, whoever asks."""
+    command = [sys.executable, Path(__file__).with_name("forks.py")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as forks:
+        asks, answers = forks.stdin, forks.stdout
+        assert asks
+        assert answers
+
+        @functools.cache
+        def run(example: Path) -> str:
+            with tempfile.TemporaryDirectory() as empty, tempfile.NamedTemporaryFile("r") as said:
+                asks.write(json.dumps({"script": str(example), "folder": empty, "said": said.name}) + "\n")
+                asks.flush()
+                status, text = answers.readline(), said.read()
+            assert status == "0\n", text
+            return text
+
+        yield run
 
 
 def header(example: Path) -> str:
@@ -38,14 +51,14 @@ def without_numbers(line: str) -> str:
 
 
 @every_example
-def test_an_example_runs(example: Path) -> None:
+def test_an_example_runs(example: Path, printed_by: Callable[[Path], str]) -> None:
     equal = re.search(r"equal to the last bit: (\d+) of (\d+)", printed_by(example))
     assert equal, printed_by(example)
     assert int(equal[1]) == int(equal[2]) > 0
 
 
 @every_example
-def test_an_example_prints_what_its_header_shows(example: Path) -> None:
+def test_an_example_prints_what_its_header_shows(example: Path, printed_by: Callable[[Path], str]) -> None:
     says = r"In about \d+ seconds on two cores, without a GPU, it prints in short:\n\n((?: {4}.*\n?)+)"
     shown = re.search(says, header(example))
     assert shown, "the header says how long it takes and what it prints"
@@ -72,8 +85,12 @@ def test_an_example_takes_data_of_ones_own_and_says_where_there_is_none(
         runpy.run_path(str(example), run_name="__main__")
 
 
-def test_the_distributed_example_says_the_same_as_two_processes() -> None:
+def test_the_distributed_example_says_the_same_as_two_processes(
+    printed_by: Callable[[Path], str], tmp_path: Path
+) -> None:
     example = FOLDER / "distributed.py"
-    said = [printed_by(example, *launcher).splitlines() for launcher in ((), TORCHRUN)]
+    command = [sys.executable, *TORCHRUN, example]
+    two = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True).stdout
+    said = [one.splitlines() for one in (printed_by(example), two)]
     assert [lines.pop(0) for lines in said] == ["processes   1", "processes   2"]
     assert said[0] == said[1]
