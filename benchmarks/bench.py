@@ -79,7 +79,8 @@ BENCHMARKS = {
     "compress-kernels": Benchmark(
         "docs/compress.md", ("compress_kernels.py",), "compress_kernels.py --only mlp mlp_wide"
     ),
-    "compress": Benchmark("benchmarks/results/compress-cpu.md", ("compress.py",)),
+    "compress": Benchmark("benchmarks/results/compress-cpu.md", ("compress.py --only tweets table",)),
+    "compress-images": Benchmark("benchmarks/results/compress-cpu.md", ("compress.py --only fashion",)),
     "quality-vowels": Benchmark(
         "docs/quality.md", ("quality/japanese_vowels.py --network lstm", "quality/japanese_vowels.py --network cnn1d")
     ),
