@@ -3,8 +3,10 @@
 import ast
 import functools
 import json
+import os
 import re
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,8 +26,13 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 @pytest.fixture(scope="module")
 def printed_by() -> Iterator[Callable[[Path], str]]:
     """Gives what an example prints; it runs once, whoever asks."""
-    command = [sys.executable, Path(__file__).with_name("forks.py")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as forks:
+    with subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("forks.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as forks:
         asks, answers = forks.stdin, forks.stdout
         assert asks
         assert answers
@@ -35,11 +42,16 @@ def printed_by() -> Iterator[Callable[[Path], str]]:
             with tempfile.TemporaryDirectory() as empty, tempfile.NamedTemporaryFile("r") as said:
                 asks.write(json.dumps({"script": str(example), "folder": empty, "said": said.name}) + "\n")
                 asks.flush()
-                status, text = answers.readline(), said.read()
+                try:
+                    status, text = answers.readline(), said.read()
+                except BaseException:  # the time is up, and the next answer would be taken for another example's
+                    os.killpg(forks.pid, signal.SIGKILL)
+                    raise
             assert status == "0\n", text
             return text
 
         yield run
+        os.killpg(forks.pid, signal.SIGKILL)
 
 
 def header(example: Path) -> str:
@@ -89,7 +101,7 @@ def test_the_distributed_example_says_the_same_as_two_processes(
     printed_by: Callable[[Path], str], tmp_path: Path
 ) -> None:
     example = FOLDER / "distributed.py"
-    command = [sys.executable, *TORCHRUN, example]
+    command = [sys.executable, *TORCHRUN, str(example)]
     two = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True).stdout
     said = [one.splitlines() for one in (printed_by(example), two)]
     assert [lines.pop(0) for lines in said] == ["processes   1", "processes   2"]
