@@ -1,7 +1,7 @@
 """Runs scripts, each in a fork of this process, which has imported already what takes every one of them seconds.
 
-Reads a line of JSON for each, {"script": PATH, "folder": PATH, "said": PATH}: what is run, where, and the file for what
-it prints. Answers with a line, its exit status.
+Reads a line of JSON for each, {"script": PATH, "folder": PATH, "said": PATH}: what is run, where, and the file for its
+standard output. Answers with a line, its exit status.
 """
 
 import json
@@ -20,9 +20,7 @@ SLOW = (maas.fit, maas.Model, maas.serve, sklearn.model_selection, torch._dynamo
 
 def run(script: str, folder: str, said: str) -> int:
     os.chdir(folder)
-    file = os.open(said, os.O_WRONLY | os.O_CREAT)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
+    os.dup2(os.open(said, os.O_WRONLY), 1)
     sys.argv = [script]
     try:
         runpy.run_path(script, run_name="__main__")
