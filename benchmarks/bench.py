@@ -46,10 +46,9 @@ BENCHMARKS = {
     "training": Benchmark(
         "docs/benchmarks.md",
         (
-            "training.py --rounds 3 --epochs 3 --workloads mlp",
-            "training.py --rounds 3 --epochs 3 --workloads lstm cnn32 cnn256 --rows-scale 0.4",
-            "training.py --rounds 3 --epochs 3 --workloads resnet --rows-scale 0.25 "
-            "--contenders hand-tuned plain maas lightning skorch",
+            "training.py --workloads mlp",
+            "training.py --workloads lstm cnn32 cnn256 --rows-scale 0.4",
+            "training.py --workloads resnet --rows-scale 0.25 --contenders hand-tuned plain maas lightning skorch",
         ),
         "training.py --rounds 1 --epochs 3 --workloads mlp --rows-scale 0.1 --contenders hand-tuned plain maas",
     ),

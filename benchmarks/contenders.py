@@ -5,9 +5,10 @@ import inspect
 import os
 import resource
 import statistics
+import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def lightning(network: nn.Module, train: Part, validation: Part, plan: Plan) -> 
 
     class Clock(lightning.Callback):
         def on_train_epoch_start(self, *_: Any) -> None:
+            plan.turn()
             self.start = now(plan.device)
 
         def on_train_epoch_end(self, trainer: Any, *_: Any) -> None:
@@ -90,6 +92,7 @@ def keras(network: nn.Module, train: Part, validation: Part, plan: Plan) -> list
 
     class Clock(keras.callbacks.Callback):
         def on_epoch_begin(self, *_: Any) -> None:
+            plan.turn()
             self.start = now(plan.device)
 
         def on_epoch_end(self, _: int, logs: dict[str, float]) -> None:
@@ -164,6 +167,7 @@ def skorch(network: nn.Module, train: Part, validation: Part, plan: Plan) -> lis
 
     class Clock(Callback):  # type: ignore[misc]
         def on_epoch_begin(self, *_: Any, **__: Any) -> None:
+            plan.turn()
             self.start = now(plan.device)
 
         def on_epoch_end(self, net: Any, **_: Any) -> None:
@@ -198,8 +202,28 @@ PEERS: dict[str, Loop] = {"lightning": lightning, "keras": keras, "skorch": skor
 NAMES = (*LOOPS, *MAAS, *PEERS)
 
 
-def fit(workload: Workload, rows: tuple[maas.data.Rows, maas.data.Rows], plan: Plan, **more: Any) -> maas.Model:
-    """`maas.fit` by the plan.
+class Turns:
+    """A tracker that waits for a turn before each epoch."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.epochs = plan, 0
+
+    def start(self, config: Mapping[str, Any]) -> None:
+        self.plan.turn()
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        self.epochs += "train_loss" in values
+        if "train_loss" in values and self.epochs < self.plan.epochs:
+            self.plan.turn()
+
+    def finish(self) -> None:
+        """There is nothing to close."""
+
+
+def fit(
+    workload: Workload, rows: tuple[maas.data.Rows, maas.data.Rows], plan: Plan, folder: str, **more: Any
+) -> maas.Model:
+    """`maas.fit` by the plan; the folder is for its run, which is how it takes turns.
 
     Raises:
         Skipped: it has no such keyword yet.
@@ -218,6 +242,7 @@ def fit(workload: Workload, rows: tuple[maas.data.Rows, maas.data.Rows], plan: P
         seed=plan.seed,
         device=plan.device,
         progress=True,
+        run=maas.Run(folder, every=1e9, trackers=[Turns(plan)]),
         **more,
     )
 
@@ -247,13 +272,14 @@ def run(contender: str, name: str, plan: Plan, *, rows_scale: float, threads: in
         warnings.simplefilter("ignore")
         start = time.perf_counter()
         if of_maas:
-            training = fit(workload, data, plan, **MAAS[contender]).card["training"]
+            with tempfile.TemporaryDirectory() as folder:
+                training = fit(workload, data, plan, folder, **MAAS[contender]).card["training"]
             used = training["threads"]
             history = [Epoch(one["seconds"], one["train_loss"], one["validation_loss"]) for one in training["history"]]
         else:
             history = (LOOPS | PEERS)[contender](network, *data, plan)
             used = torch.get_num_threads()
-        spent = now(plan.device) - start
+        spent = now(plan.device) - start - plan.turn.waited
     seconds = [epoch.seconds for epoch in history]
     return {
         "rows": rows_learned,

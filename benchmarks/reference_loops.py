@@ -6,19 +6,24 @@
 
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
+from turns import Turn
 
 VALIDATION_BATCH = 256  # rows a pass where nothing is learned
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What all contenders have in common: AdamW, cross entropy, and these numbers."""
+    """What all contenders have in common: AdamW, cross entropy, and these numbers.
+
+    Args:
+        turn: called before each epoch, outside of its clock.
+    """
 
     epochs: int
     batch_size: int
@@ -27,6 +32,7 @@ class Plan:
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     seed: int = 0
+    turn: Turn = field(default_factory=lambda: Turn(given=False))
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ def hand_tuned(network: nn.Module, train: Part, validation: Part, plan: Plan) ->
     cast = torch.autocast(device.type, torch.bfloat16) if plan.precision == "bfloat16" else contextlib.nullcontext()
     history = []
     for _ in range(plan.epochs):
+        plan.turn()
         start = now(plan.device)
         network.train()
         total = torch.zeros((), device=device)
@@ -112,6 +119,7 @@ def plain(network: nn.Module, train: Part, validation: Part, plan: Plan) -> list
     low = plan.precision == "bfloat16"
     history = []
     for _ in range(plan.epochs):
+        plan.turn()
         start = now(plan.device)
         network.train()
         total = 0.0

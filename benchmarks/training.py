@@ -11,10 +11,10 @@ frozen, in `reference_loops.py`, the others in `contenders.py`. `maas.fit` keeps
 Lightning and Keras keep theirs; all write them to /dev/null.
 
 What is timed is an epoch: training and validation. Samples per second are training rows by that time. The first epoch
-is warm-up; the median is over the others of all rounds. In a round each contender runs once, in a fresh process, each
-time another one first. "times hand-tuned" is the median over rounds of what the medians of that round are of each
-other: what a machine does to all for minutes is not in it. Epochs of maas are those of
-`model.card["training"]["history"]`.
+is warm-up; the median is over the others of all rounds. In a round each contender is a fresh process, and they work by
+turns: an epoch of each, then the next of each, each time another one first, while all others wait. "times hand-tuned"
+is the median over epochs of what that one epoch took the hand-tuned loop and the contender: what a machine does to all
+for minutes is not in it. Epochs of maas are those of `model.card["training"]["history"]`.
 
 "warm-up" is what the whole call took beyond its epochs: set-up, preparation, compilation, and by how much the first
 epoch was slower. That is not equal: maas is given rows as a person has them (numbers, encoded images, texts) and
@@ -33,15 +33,16 @@ With `--peers -` they are those that this interpreter has.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from environment import ROOT, make_peers, versions, where
+from turns import Player, Turn
 
 PEERS = ("lightning", "keras", "skorch")
 CONTENDERS = ("hand-tuned", "plain", "maas", "maas auto", *PEERS)
@@ -53,8 +54,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=WORKLOADS)
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=CONTENDERS)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=4, help="of each run; the first is warm-up")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=7, help="of each run; the first is warm-up")
     parser.add_argument("--rows-scale", type=float, default=1.0, help="times the usual number of rows")
     parser.add_argument("--threads", type=int, help="of the CPU; by default what maas.fit chooses for the workload")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -64,6 +65,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="write the table to this Markdown file too")
     parser.add_argument("--commit", help="what is measured, where this is no repository")
     parser.add_argument("--one", nargs=2, metavar=("CONTENDER", "WORKLOAD"), help="one run, printed as JSON")
+    parser.add_argument("--turns", action="store_true", help=argparse.SUPPRESS)  # --one waits for its turns
     options = parser.parse_args()
     if options.epochs < 2 or options.rounds < 1:
         parser.error("at least two epochs, the first being warm-up, and one round")
@@ -78,11 +80,9 @@ def main() -> None:
     if options.rounds * (options.epochs - 1) < FEWEST_EPOCHS:
         notes[f"Fewer than {FEWEST_EPOCHS} measured epochs: a trial, not a measurement."] = None
     for workload in options.workloads:
-        for turn in range(options.rounds):
-            first = turn % len(contenders)
-            for contender in contenders[first:] + contenders[:first]:
-                print(f"{workload}, round {turn + 1} of {options.rounds}: {contender}", file=sys.stderr)
-                result = child(python, contender, workload, options)
+        for number in range(options.rounds):
+            print(f"{workload}, round {number + 1} of {options.rounds}", file=sys.stderr)
+            for contender, result in a_round(python, contenders, workload, options).items():
                 if "skipped" in result:
                     notes[f"{workload}, {contender}: left out. {result['skipped']}."] = None
                     continue
@@ -105,28 +105,43 @@ def one(contender: str, workload: str, options: argparse.Namespace) -> dict[str,
     from reference_loops import Plan
     from workloads import WORKLOADS
 
-    plan = Plan(options.epochs, WORKLOADS[workload].batch_size, options.device, options.precision)
+    turn = Turn(given=options.turns)
+    plan = Plan(options.epochs, WORKLOADS[workload].batch_size, options.device, options.precision, turn=turn)
     try:
         return run(contender, workload, plan, rows_scale=options.rows_scale, threads=options.threads)
     except Skipped as reason:
         return {"skipped": str(reason)}
 
 
-def child(python: Path, contender: str, workload: str, options: argparse.Namespace) -> dict[str, Any]:
-    """A single run in a process of its own."""
-    arguments = ["--epochs", str(options.epochs), "--rows-scale", str(options.rows_scale)]
+def a_round(
+    python: Path, contenders: list[str], workload: str, options: argparse.Namespace
+) -> dict[str, dict[str, Any]]:
+    """A run of each, in processes of their own that train by turns."""
+    arguments = ["--epochs", str(options.epochs), "--rows-scale", str(options.rows_scale), "--turns"]
     arguments += ["--device", options.device, "--precision", options.precision]
     arguments += ["--threads", str(options.threads)] if options.threads else []
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}", "KERAS_BACKEND": "torch"}
     if options.device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""  # Keras takes CUDA where it finds one
-    done = subprocess.run(
-        [python, __file__, "--one", contender, workload, *arguments], capture_output=True, text=True, env=environment
-    )
-    if done.returncode:
-        print(done.stderr, file=sys.stderr)
-        return {"skipped": f"It failed: {(done.stderr.strip().splitlines() or ['without a word'])[-1][:300]}"}
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    players: dict[str, Player] = {}
+    with contextlib.ExitStack() as stack:
+        waiting = []
+        for name in contenders:
+            command = [python, __file__, "--one", name, workload, *arguments]
+            players[name] = stack.enter_context(Player(command, environment))
+            if players[name].waits():
+                waiting.append(name)
+        while waiting:
+            waiting = [name for name in waiting[1:] + waiting[:1] if players[name].take_turn()]
+        return {name: told(player) for name, player in players.items()}
+
+
+def told(player: Player) -> dict[str, Any]:
+    """What a run said at its end."""
+    if player.errors:
+        print(player.errors, file=sys.stderr)
+        return {"skipped": f"It failed: {player.errors.splitlines()[-1][:300]}"}
+    result: dict[str, Any] = json.loads(player.printed[-1])
     return result
 
 
@@ -151,10 +166,10 @@ def table(found: dict[tuple[str, str], list[dict[str, Any]]]) -> list[str]:
 
 
 def times(yardstick: list[dict[str, Any]], runs: list[dict[str, Any]]) -> str:
-    """How many times as fast the runs are, round by round; "" where a round of either is lacking."""
+    """How many times as fast the runs are, epoch by epoch; "" where a round of either is lacking."""
     if len(yardstick) != len(runs):
         return ""
-    seconds = [[statistics.median(run["seconds"]) for run in some] for some in (yardstick, runs)]
+    seconds = [[one for run in some for one in run["seconds"]] for some in (yardstick, runs)]
     return f"{statistics.median(theirs / own for theirs, own in zip(*seconds, strict=True)):.2f}"
 
 

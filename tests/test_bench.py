@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import shlex
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -60,3 +63,36 @@ def test_ratios_are_held_against_the_documented_ones(bench: ModuleType) -> None:
 def test_a_benchmark_that_fails_is_told_with_its_last_words(bench: ModuleType) -> None:
     with pytest.raises(bench.Failed, match=r"startup\.py.* ended with 2: .*--nothing"):
         bench.output("startup.py --nothing", None)
+
+
+PLAYER = """
+import sys
+from turns import Turn
+turn = Turn(given=True)
+for _ in range(int(sys.argv[2])):
+    turn()
+    print(sys.argv[1], file=open("log", "a"))
+print("waited", turn.waited > 0)
+if sys.argv[1] == "c":
+    sys.exit("no more")
+"""
+
+
+def test_processes_work_by_turns(bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    turns = importlib.import_module("turns")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "benchmarks")}
+    with contextlib.ExitStack() as stack:
+        players = {
+            name: stack.enter_context(turns.Player([sys.executable, "-c", PLAYER, name, times], environment))
+            for name, times in (("a", "3"), ("b", "2"), ("c", "1"))
+        }
+        assert all(player.waits() for player in players.values())
+        assert not Path("log").exists()
+        for _ in range(3):
+            for name in "abc":
+                players[name].take_turn()  # of one that has ended, nothing comes
+        assert Path("log").read_text().split() == ["a", "b", "c", "a", "b", "a"]
+        assert not players["a"].take_turn()
+        assert players["a"].printed == ["waited True\n"]
+        assert [player.errors for player in players.values()] == ["", "", "no more"]
