@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +24,11 @@ ADMIN = "admin.sock"
 CONFIG = "caddy.json"
 CONSOLE, LOG = "caddy.log", "front.log"
 _START_SECONDS = 20.0
+_LOOK_SECONDS = 0.05
+
+
+class PortTaken(ServingError):
+    """Another process listens on the front's port, which was free when it was chosen."""
 
 
 def find_caddy() -> Path:
@@ -47,31 +54,40 @@ def start_caddy(caddy: Path, folder: Path, logs: Path) -> subprocess.Popen[bytes
     """Start Caddy on the configuration in its folder, and wait until it listens.
 
     Raises:
+        PortTaken: its port was another's by then.
         ServingError: it ended; the message has what it wrote.
     """
     # It keeps nothing at home. Its telemetry follows the usual OTEL_ variables.
     homes = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(folder))
-    with open(logs / CONSOLE, "ab") as console:
+    word = secrets.token_bytes(16)
+    with (
+        open(logs / CONSOLE, "ab") as console,
+        socket.create_server(("127.0.0.1", 0)) as ear,
+        contextlib.ExitStack() as end,
+    ):
         # A session of its own: Ctrl-C in the terminal reaches us, and we stop it in order.
         process = subprocess.Popen(
-            [caddy, "run", "--config", folder / CONFIG],
+            [caddy, "run", "--config", folder / CONFIG, "--pingback", f"127.0.0.1:{ear.getsockname()[1]}"],
             cwd=folder,
             env={**os.environ, **homes},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=console,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    deadline = time.monotonic() + _START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError, HTTPException):
-            if _ask(folder, "GET", "/config/apps")[1].strip() != b"null":  # until it listens
+        end.callback(process.wait)
+        end.callback(process.kill)
+        assert process.stdin
+        with contextlib.suppress(BrokenPipeError), process.stdin:  # of one that has ended by now
+            process.stdin.write(word)
+        deadline = time.monotonic() + _START_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            if _heard(ear) == word:  # as it listens; its admin answers before, and even when it cannot
+                end.pop_all()
                 return process
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
     said = "\n".join(line for name in (CONSOLE, LOG) for line in _last_lines(logs / name))
-    raise ServingError(f"Caddy did not start: {said or 'it wrote nothing'}")
+    kind = PortTaken if "address already in use" in said else ServingError
+    raise kind(f"Caddy did not start: {said or 'it wrote nothing'}")
 
 
 def load(folder: Path) -> None:
@@ -86,6 +102,15 @@ def load(folder: Path) -> None:
         raise ServingError(f"Caddy's admin does not answer: {error}") from error
     if status != 200:
         raise ServingError(f"Caddy does not take the new configuration: {status} {said.decode(errors='replace')}")
+
+
+def _heard(ear: socket.socket) -> bytes:
+    """What somebody says who connects within a moment; b"" where nobody does."""
+    ear.settimeout(_LOOK_SECONDS)
+    with contextlib.suppress(OSError), ear.accept()[0] as mouth:
+        mouth.settimeout(_LOOK_SECONDS)
+        return mouth.makefile("rb").read()
+    return b""
 
 
 def _ask(folder: Path, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:

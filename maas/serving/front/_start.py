@@ -7,7 +7,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from maas.signing import read_public_keys
 KEYS = "keys"
 TRUSTED = "trusted.public.pem"
 NAME = "front"
+_TIMES = 3  # that a port is chosen
 _TOKEN_MINUTES = 10**7
 """Of an instance's tokens, which stay between this user's own processes. Clients have keys, which can be changed."""
 
@@ -127,11 +128,8 @@ def serve_front(
         slots = Slots(settings.folder)
         slots.make()
         slots.point(spread(settings.ports[:instances], {}))
-        config = settings.folder / _caddy.CONFIG
-        config.touch(mode=0o600)
-        config.write_text(settings.to_json(read_keys(keys_file)))
         # First, since its port is free now; until an instance is there it answers 502.
-        process = _caddy.start_caddy(planned.caddy, settings.folder, settings.logs)
+        process, settings = _start_caddy(planned, read_keys(keys_file), any_port=port is None)
         (settings.folder / "caddy.pid").write_text(str(process.pid))
         # One after the other: two that start at a time on few cores take as long, and may end over their time.
         for at in settings.ports[:instances]:
@@ -155,6 +153,31 @@ def serve_front(
     shown = None if settings.certificate is None else str(settings.certificate)
     LocalFront(process.pid, front.url, front.models, str(keys_file), shown).write(settings.folder)
     return front
+
+
+def _start_caddy(
+    planned: FrontPlan, keys: Sequence[str], *, any_port: bool
+) -> tuple[subprocess.Popen[bytes], FrontSettings]:
+    """Start Caddy; also gives the settings, which have another port where the first was taken meanwhile.
+
+    Raises:
+        ServingError: as in `start_caddy`, or the port was taken and it may not be another.
+    """
+    settings = planned.settings
+    config = settings.folder / _caddy.CONFIG
+    config.touch(mode=0o600)
+    for _ in range(_TIMES):
+        config.write_text(settings.to_json(keys))
+        try:
+            return _caddy.start_caddy(planned.caddy, settings.folder, settings.logs), settings
+        except _caddy.PortTaken:
+            if not any_port:
+                raise ServingError(
+                    f"another process took port {settings.port} while Caddy started; choose another with port="
+                ) from None
+        free = free_ports(1 + len(settings.ports))
+        settings = replace(settings, port=next(one for one in free if one not in settings.ports))
+    raise ServingError(f"other processes took the front's port while Caddy started, {_TIMES} times over; try again")
 
 
 def plan_front(

@@ -12,6 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -19,6 +20,7 @@ from maas.errors import ServingError
 from maas.serving.front import _caddy
 from maas.serving.front._config import FrontSettings
 from maas.serving.front._slots import Slots, spread
+from maas.serving.front._start import FrontPlan, _start_caddy
 
 from .upstream import DIED, DRAINING, FULL, GOOD, KEY, OWN_500, Answer, Run, Upstream, predict, problem
 
@@ -208,11 +210,20 @@ def test_a_caddy_that_cannot_start_says_why(front: Run, tmp_path: Path) -> None:
 
 
 def test_a_port_that_another_server_took_meanwhile(tmp_path: Path) -> None:
+    """Two fronts that start at once both find 8080 free; whoever comes second looks for a port anew."""
     with socket.create_server(("127.0.0.1", 0)) as other:
-        settings = FrontSettings(tmp_path, tmp_path, "127.0.0.1", other.getsockname()[1], [1], 5)
-        (tmp_path / _caddy.CONFIG).write_text(settings.to_json([KEY]))
-        with pytest.raises(ServingError, match=r"(?s)Caddy did not start: .*address already in use"):
-            _caddy.start_caddy(_caddy.find_caddy(), tmp_path, tmp_path)
+        taken = other.getsockname()[1]
+        settings = FrontSettings(tmp_path, tmp_path, "127.0.0.1", taken, [1], 5)
+        planned = FrontPlan(settings, _caddy.find_caddy(), ["wine@1.0"], 2, None)
+        with pytest.raises(ServingError, match=f"another process took port {taken} while Caddy started; choose anoth"):
+            _start_caddy(planned, [KEY], any_port=False)
+        process, found = _start_caddy(planned, [KEY], any_port=True)
+        try:
+            assert found.port not in (taken, 1)
+            assert httpx.get(found.url, trust_env=False).status_code == 401
+        finally:
+            process.kill()
+            process.wait()
 
 
 def test_no_caddy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
