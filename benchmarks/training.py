@@ -22,7 +22,8 @@ prepares them there, before the first epoch; the others are given tensors that w
 any clock. Where maas comes to prepare rows while it trains, its epochs carry that work and the others' do not.
 
 "peak" is the most resident memory of the process while it trains, libraries and rows included; on CUDA the most memory
-that tensors took. maas keeps the raw rows beside the prepared ones.
+that tensors took. maas keeps the raw rows beside the prepared ones, and writes a checkpoint at the end, which is in its
+peak and its warm-up: it takes its turns as a tracker, and only a run that is kept has trackers.
 
 The number of threads is what `maas.fit` would choose, the same for every contender: one for the small networks mlp and
 lstm, on which a second gains nothing, all for convolutions.
