@@ -4,7 +4,9 @@ A page holds `<!-- bench:NAME -->` and `<!-- /bench -->`; what stands between is
 below, with the commands, the day, the commit and the machine. A benchmark that fails, for want of a peer or of data, is
 named at the end with its last words: what stood on the page stays, and the others go on. One whose bar does not hold is
 named too, and its figures are written all the same; so is every ratio that is not found again within 15 % of what the
-page had, beyond what the rounding of both to two decimals can be. Then the exit code is 1. Stop what else runs on the machine.
+page had, beyond what the rounding of both to two decimals can be. Then the exit code is 1.
+
+Stop what else runs on the machine.
 """
 
 from __future__ import annotations
