@@ -25,6 +25,7 @@ CONFIG = "caddy.json"
 CONSOLE, LOG = "caddy.log", "front.log"
 _START_SECONDS = 20.0
 _LOOK_SECONDS = 0.05
+_WORD_BYTES = 16
 
 
 class PortTaken(ServingError):
@@ -59,7 +60,7 @@ def start_caddy(caddy: Path, folder: Path, logs: Path) -> subprocess.Popen[bytes
     """
     # It keeps nothing at home. Its telemetry follows the usual OTEL_ variables.
     homes = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(folder))
-    word = secrets.token_bytes(16)
+    word = secrets.token_bytes(_WORD_BYTES)
     with (
         open(logs / CONSOLE, "ab") as console,
         socket.create_server(("127.0.0.1", 0)) as ear,
@@ -109,7 +110,7 @@ def _heard(ear: socket.socket) -> bytes:
     ear.settimeout(_LOOK_SECONDS)
     with contextlib.suppress(OSError), ear.accept()[0] as mouth:
         mouth.settimeout(_LOOK_SECONDS)
-        return mouth.makefile("rb").read()
+        return mouth.recv(_WORD_BYTES)
     return b""
 
 
