@@ -4,9 +4,7 @@ A page holds `<!-- bench:NAME -->` and `<!-- /bench -->`; what stands between is
 below, with the commands, the day, the commit and the machine. A benchmark that fails, for want of a peer or of data, is
 named at the end with its last words: what stood on the page stays, and the others go on. One whose bar does not hold is
 named too, and its figures are written all the same; so is every ratio that is not found again within 15 % of what the
-page had, beyond what the rounding of both to two decimals can be. Then the exit code is 1.
-
-Stop what else runs on the machine.
+page had. Then the exit code is 1. Stop what else runs on the machine.
 """
 
 from __future__ import annotations
@@ -27,7 +25,6 @@ KEPT = ROOT / ".benchmarks"
 QUICK_PAGE = KEPT / "quick.md"
 QUICK_SECONDS = 150  # that a quick command may take
 WITHIN = 0.15
-ROUNDING = 0.01  # of two figures with two decimals
 
 
 @dataclass(frozen=True)
@@ -249,10 +246,10 @@ def strayed(documented: str, measured: str) -> list[str]:
                 return [f"columns {', '.join(now)} where {', '.join(was)} are documented"]
         for head, before, after in zip(heads, was, now, strict=False):
             try:
-                apart, most = abs(float(after) - float(before)), WITHIN * float(before) + ROUNDING
-            except ValueError:
+                ratio = float(after) / float(before) if "times" in head else 1.0
+            except (ValueError, ZeroDivisionError):
                 continue
-            if "times" in head and apart > most + 1e-9:
+            if abs(ratio - 1) > WITHIN:
                 found.append(f"{', '.join(now[:3])}: {head} {after} where {before} is documented")
     return found
 

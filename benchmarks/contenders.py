@@ -212,9 +212,10 @@ class Turns:
         self.plan.turn()
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        self.epochs += "train_loss" in values
-        if "train_loss" in values and self.epochs < self.plan.epochs:
-            self.plan.turn()
+        if "train_loss" in values:  # an epoch is over
+            self.epochs += 1
+            if self.epochs < self.plan.epochs:
+                self.plan.turn()
 
     def finish(self) -> None:
         """There is nothing to close."""

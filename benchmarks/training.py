@@ -171,7 +171,7 @@ def times(yardstick: list[dict[str, Any]], runs: list[dict[str, Any]]) -> str:
     if len(yardstick) != len(runs):
         return ""
     seconds = [[one for run in some for one in run["seconds"]] for some in (yardstick, runs)]
-    return f"{statistics.median(theirs / own for theirs, own in zip(*seconds, strict=True)):.2f}"
+    return f"{statistics.median(theirs / own for theirs, own in zip(*seconds, strict=True)):#.3g}"
 
 
 def header(

@@ -52,8 +52,6 @@ def test_ratios_are_held_against_the_documented_ones(bench: ModuleType) -> None:
     assert bench.strayed(documented, TABLE.format("25", "2.00")) == [
         "maas, 25, 2.00: times stock 2.00 where 2.50 is documented"
     ]
-    assert bench.strayed(TABLE.format("1", "0.10"), TABLE.format("1", "0.12")) == []  # 0.104 and 0.116
-    assert len(bench.strayed(TABLE.format("1", "0.10"), TABLE.format("1", "0.13"))) == 1
     (other,) = bench.strayed(documented.replace("times stock", "times ours"), TABLE.format("25", "2.50"))
     assert (
         other == "columns server, requests/s, p50, times stock where server, requests/s, p50, times ours are documented"
