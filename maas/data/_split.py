@@ -22,13 +22,17 @@ OF_CLASSES = ("classification", "anomaly")
 
 @dataclass(frozen=True)
 class Policy:
-    """How rows are split: at random, by class, by group, by time or within each value. See `Rows.split`."""
+    """How rows are split: at random, by class, by group, by time or within each value. See `Rows.split`.
+
+    `whole` is the fingerprint of the rows that were split; where a part was split once more, of those at first.
+    """
 
     seed: int = 0
     stratify: bool | None = None
     group: str | None = None
     time: str | None = None
     within: str | None = None
+    whole: str | None = None
 
     @property
     def kind(self) -> str:

@@ -31,7 +31,8 @@ class Evaluation:
     Args:
         task: what kind of answers they are, such as "classification".
         num_rows: test rows.
-        num_duplicates: test rows whose inputs stand in the baselines' training rows too; None when not compared.
+        num_duplicates: test rows whose inputs stand in the baselines' training rows too. Without those rows: how many
+            were learned from, if the test rows are all that was trained on, or that it was split from; else None.
         scores: the model's scores by name.
         primary: the name of the score that methods are compared by.
         baselines: one comparison a baseline.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +35,8 @@ def evaluated(model: Model, test: Any, baselines_from: Any, groups: str | Sequen
     answers = model.predict(rows)
     scores = model.task.score(answers, truth)
     others = {}
-    duplicates = None
+    fingerprint = rows.fingerprint()
+    duplicates = _learned_from(model, rows, fingerprint)
     if baselines_from is not None:
         train = data.as_rows(baselines_from, task=model.task.kind)
         duplicates, _ = data.duplicates(train, rows)
@@ -46,11 +47,22 @@ def evaluated(model: Model, test: Any, baselines_from: Any, groups: str | Sequen
         model.task.kind,
         scores,
         others,
-        fingerprint=rows.fingerprint(),
+        fingerprint=fingerprint,
         num_duplicates=duplicates,
         groups=grouped,
         score_rows=lambda chosen: model.task.score(answers.take(chosen), truth[chosen]),
     )
+
+
+def _learned_from(model: Model, rows: Rows, fingerprint: str) -> int | None:
+    """How many of the rows the model was taught, where its card tells: they are those, or all that were split."""
+    known = model.card.get("data")
+    if not isinstance(known, Mapping):
+        return None
+    if fingerprint == known.get("fingerprint"):
+        return len(rows)
+    taught = known.get("num_rows")
+    return taught if fingerprint == known.get("split_from") and isinstance(taught, int) else None
 
 
 def _target(rows: Rows, argument: str) -> np.ndarray[Any, Any]:

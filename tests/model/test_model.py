@@ -236,6 +236,26 @@ def test_scores_of_a_regression_beside_baselines(mixed_model: Model, mixed: Part
     assert evaluation.num_duplicates == 0
 
 
+def test_rows_that_the_model_was_taught_are_known_without_them(tmp_path: Path) -> None:
+    """They are all that it was taught, or all that was split off, once or twice, or cut into folds."""
+    x = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    whole = from_arrays(x, np.where(x[:, 0] > 0, "yes", "no"))
+    train, test = whole.split(test=0.25)
+    fitted = maas.fit(maas.recipe(maas.nn.MLP), train, epochs=1, validation=1 / 3, device="cpu", progress=False)
+    model = Model.load(fitted.save(tmp_path / "model"))
+    seen = [model.evaluate(rows).num_duplicates for rows in (whole, train, test, whole.take(range(59)))]
+    assert seen == [30, 45, None, None]
+    assert "60 test rows, classification; 30 of them stand among the training rows too" in str(model.evaluate(whole))
+    again = maas.fit(maas.recipe(maas.nn.MLP), train.split(test=0.2)[0], epochs=1, device="cpu", progress=False)
+    parts = maas.fit(maas.recipe(maas.nn.MLP), whole.folds(3)[0][0], epochs=1, device="cpu", progress=False)
+    assert [one.evaluate(whole).num_duplicates for one in (again, parts)] == [
+        one.card["data"]["num_rows"] for one in (again, parts)
+    ]
+    for odd in (None, {"split_from": whole.fingerprint(), "num_rows": "many"}):
+        model.card["data"] = odd
+        assert model.evaluate(whole).num_duplicates is None
+
+
 def test_baselines_of_a_classification(cancer_model: Model, cancer_split: Parts) -> None:
     """Reference: the share of the commonest training class among the test rows."""
     train, test = cancer_split
