@@ -100,7 +100,7 @@ class Rows:
         Raises:
             DataError: the share, the column or the number of rows allows no such split.
         """
-        policy = Policy(seed=seed, stratify=stratify, group=group, time=time, within=within, whole=self._whole())
+        policy = Policy(seed=seed, stratify=stratify, group=group, time=time, within=within, split_from=self._origin())
         if self.task == "ranking":
             return split_items(self, test, policy)
         if self.span is not None and group is None and time is None and within is None:
@@ -134,7 +134,7 @@ class Rows:
             DataError: there are too few rows, rows of a class, groups or times for so many folds; or the rows are a
                 ranking's.
         """
-        policy = Policy(seed=seed, stratify=stratify, group=group, time=time, whole=self._whole())
+        policy = Policy(seed=seed, stratify=stratify, group=group, time=time, split_from=self._origin())
         if stratify is None and group is None and time is None:
             if self.policy is not None:
                 policy = replace(policy, group=self.policy.group, time=self.policy.time)
@@ -200,6 +200,6 @@ class Rows:
             digest.update(one)
         return digest.hexdigest()
 
-    def _whole(self) -> str:
+    def _origin(self) -> str:
         """The fingerprint of the rows that these were split off, or their own."""
-        return (self.policy and self.policy.whole) or self.fingerprint()
+        return (self.policy and self.policy.split_from) or self.fingerprint()

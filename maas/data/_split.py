@@ -24,7 +24,7 @@ OF_CLASSES = ("classification", "anomaly")
 class Policy:
     """How rows are split: at random, by class, by group, by time or within each value. See `Rows.split`.
 
-    `whole` is the fingerprint of the rows that were split; where a part was split once more, of those at first.
+    `split_from` is the fingerprint of the rows that were split; where a part was split once more, of those at first.
     """
 
     seed: int = 0
@@ -32,7 +32,7 @@ class Policy:
     group: str | None = None
     time: str | None = None
     within: str | None = None
-    whole: str | None = None
+    split_from: str | None = None
 
     @property
     def kind(self) -> str:

@@ -221,7 +221,7 @@ def set_up(
         "num_validation_rows": 0 if held_out is None else len(held_out),
         "fingerprint": fingerprint,
         "split": given.policy.kind if given.policy else None,
-        "split_from": given.policy.whole if given.policy else None,
+        "split_from": given.policy.split_from if given.policy else None,
         "distribution": distribution(learning.schema, learning.columns),
     }
     model.card["lineage"] = {"parent": source.digest if isinstance(source, Model) else None, "start": begun}
